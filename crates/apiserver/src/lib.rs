@@ -1,0 +1,3 @@
+//! Generic API server: stack, request, catalogue, verbs, write path, responses, discovery.
+
+pub mod strategy;

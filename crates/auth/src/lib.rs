@@ -1,0 +1,1 @@
+//! Who is asking (authenticators) and may they (authorizers).

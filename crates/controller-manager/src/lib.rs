@@ -1,0 +1,1 @@
+//! The controllers, their wiring and options.

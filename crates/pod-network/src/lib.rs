@@ -1,0 +1,1 @@
+//! Pod network of a node: CNI configuration and routes.

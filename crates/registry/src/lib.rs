@@ -1,0 +1,1 @@
+//! The built-in resources: a row and a strategy each.

@@ -1,0 +1,1 @@
+//! Test support: builders, fake clock, a whole control plane in one process.

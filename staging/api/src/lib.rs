@@ -1,0 +1,1 @@
+//! The Kubernetes API as descriptor tables, a codec and typed structs.

@@ -1,0 +1,1 @@
+//! Vocabulary of the Kubernetes API: identities, metadata, selectors, quantities, times, statuses, patches.

@@ -1,0 +1,1 @@
+//! What every daemon shares: options, configuration, logging, metrics, health, TLS serving, shutdown.

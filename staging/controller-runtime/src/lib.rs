@@ -1,0 +1,1 @@
+//! Reflector, store, informer, work queue, leader election, event recorder.

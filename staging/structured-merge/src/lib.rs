@@ -1,0 +1,1 @@
+//! Field sets, field managers and server-side apply.

@@ -1,28 +1,32 @@
 //! Versioned key-value contract, its implementations, and the watch cache over it.
+//!
+//! Owns: what a store promises, how it keeps the promise in memory and on disk, and the cache from which the
+//! API server answers reads and watches. Reading order:
+//!
+//! - `contract`: revisions, keys, compare-and-swap, ranges, watch, follow.
+//! - `versioned`: the pure heart of both stores and caches: a persistent ordered map with a bounded history.
+//! - `local`: the store within the process: one writer thread, group commit, followers fed in commit order.
+//! - [`memory`] and [`embedded`]: the local store without and with a log on disk.
+//! - [`update`]: compare-and-swap loops.
+//! - [`cache`]: entries, snapshots, watchers.
+//!
+//! Must not know: HTTP, object kinds, encodings. Bytes go in and come out; an injected [`cache::Extract`] reads
+//! labels and fields from them.
+//!
+//! Upstream: `apiserver/pkg/storage` (`etcd3`, `cacher`), and etcd itself for the embedded store.
 
 mod contract;
+mod error;
 
-pub use contract::{Event, Expect, KeyValue, RangeRequest, RangeResponse, Revision, Store, WatchItem, Write};
+pub mod cache;
+pub mod embedded;
+mod local;
+pub mod memory;
+pub mod update;
+mod versioned;
 
-/// Why a storage operation failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum Error {
-    /// A write's expectation did not hold.
-    #[error("conflict on {}", String::from_utf8_lossy(key))]
-    Conflict { key: bytes::Bytes, current: Option<KeyValue> },
-    /// The revision asked for was compacted away.
-    #[error("required revision {} has been compacted (oldest is {})", requested.0, oldest.0)]
-    Compacted { requested: Revision, oldest: Revision },
-    /// The revision asked for is not there yet.
-    #[error("required revision {} is a future revision (newest is {})", requested.0, newest.0)]
-    Future { requested: Revision, newest: Revision },
-    /// A watcher did not keep up with its bounded buffer.
-    #[error("watcher is too slow")]
-    Slow,
-    /// The store can't serve now: closed, disk full, failed sync, no connection.
-    #[error("store unavailable: {0}")]
-    Unavailable(String),
-    /// Stored data does not check out.
-    #[error("store corrupt: {0}")]
-    Corrupt(String),
-}
+pub use contract::{
+    Event, Expect, Follower, Following, Key, KeyValue, RangeRequest, RangeResponse, Revision, Store,
+    WatchItem, WatchStream, Write,
+};
+pub use error::Error;

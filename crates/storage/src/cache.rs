@@ -1,0 +1,350 @@
+//! The watch cache: the objects under one prefix as bytes with their labels and fields, a bounded history, and
+//! the watchers of both.
+//!
+//! Modules in reading order: `pairs`, `entry` (an object at rest), `index`, `state` (fed by the store),
+//! `snapshot` (what readers get), `watch` (what watchers ask and get), `watchers` (who gets what).
+//!
+//! Reads are consistent without asking the store for data: the cache waits until it has applied everything up to
+//! the store's newest revision, which a store within the process guarantees before it acknowledges a commit.
+//!
+//! Upstream: `apiserver/pkg/storage/cacher`.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::watch as latest;
+use tokio::task::AbortHandle;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::warn;
+
+mod entry;
+mod index;
+mod pairs;
+mod snapshot;
+mod state;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod watchers;
+
+pub use entry::{EncodingBudget, Entry, Extract, Extracted};
+pub use pairs::Pairs;
+pub use snapshot::{Entries, Snapshot};
+pub use watch::{EventKind, ObjectEvent, Predicate, Scope, Start, Watch, WatchEvent, WatchRequest};
+
+use crate::{Error, Following, Key, Revision, Store};
+use state::{EntryChange, Mirror, State};
+use watch::Initial;
+use watchers::{Registration, Watcher};
+
+/// Bounds of one cache.
+#[derive(Clone)]
+pub struct Options {
+    /// Changes kept for watches that start in the past and for lists at a past revision.
+    pub history: usize,
+    /// Events that a watcher may be behind before it is dropped with [`Error::Slow`].
+    pub watcher_buffer: usize,
+    /// Fields whose value leads to its objects directly.
+    pub indexed_fields: &'static [&'static str],
+    /// Watchers that want bookmarks get one that often.
+    pub bookmark_interval: Duration,
+    /// How long a read waits for a revision that the cache has not seen yet.
+    pub wait_limit: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            history: 16 * 1024,
+            watcher_buffer: 1024,
+            indexed_fields: &[],
+            bookmark_interval: Duration::from_secs(60),
+            wait_limit: Duration::from_secs(3),
+        }
+    }
+}
+
+/// How new the state must be that a read shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Whatever is there.
+    Any,
+    /// At least as new as this revision.
+    AtLeast(Revision),
+    /// Everything committed before the read began.
+    Latest,
+}
+
+/// See the module.
+pub struct Cache {
+    store: Arc<dyn Store>,
+    options: Options,
+    prefix: Key,
+    mirror: Arc<Mirror>,
+    following: Arc<OnceLock<Box<dyn Following>>>,
+    ready: latest::Receiver<bool>,
+    task: AbortHandle,
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.mirror
+            .watchers
+            .close(&Error::Unavailable("the cache was closed".into()));
+    }
+}
+
+impl Cache {
+    /// A cache of the keys under `prefix` (ends in `/`), filled and fed by a task on the current runtime until
+    /// it is dropped.
+    pub fn start(
+        store: Arc<dyn Store>,
+        prefix: Key,
+        extract: Arc<dyn Extract>,
+        options: Options,
+    ) -> Arc<Self> {
+        let fields: Arc<[&'static str]> = options.indexed_fields.into();
+        let mirror = Arc::new(Mirror::new(prefix.clone(), extract, fields, options.history));
+        let following = Arc::new(OnceLock::new());
+        let (set_ready, ready) = latest::channel(false);
+        let feed = Feed {
+            store: store.clone(),
+            prefix: prefix.clone(),
+            mirror: mirror.clone(),
+            following: following.clone(),
+            bookmark_interval: options.bookmark_interval,
+        };
+        let task = tokio::spawn(feed.run(set_ready)).abort_handle();
+        Arc::new(Self {
+            store,
+            options,
+            prefix,
+            mirror,
+            following,
+            ready,
+            task,
+        })
+    }
+
+    /// Resolves once the cache holds the store's content.
+    pub async fn ready(&self) -> Result<(), Error> {
+        let mut ready = self.ready.clone();
+        let ready = ready.wait_for(|ready| *ready).await;
+        ready
+            .map(drop)
+            .map_err(|_| Error::Unavailable("the cache's task ended".into()))
+    }
+
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    pub fn prefix(&self) -> &Key {
+        &self.prefix
+    }
+
+    /// The newest revision whose changes the cache has applied.
+    pub fn revision(&self) -> Revision {
+        let position = self
+            .following
+            .get()
+            .map(|following| following.position())
+            .unwrap_or_default();
+        self.mirror
+            .read(|state| state.entries.revision())
+            .unwrap_or_default()
+            .max(position)
+    }
+
+    pub fn watcher_count(&self) -> usize {
+        self.mirror.watchers.len()
+    }
+
+    /// One entry, with the revision of the state that it was read from.
+    pub async fn get(
+        &self,
+        key: &[u8],
+        freshness: Freshness,
+    ) -> Result<(Revision, Option<Arc<Entry>>), Error> {
+        let reached = self.wait(freshness).await?;
+        let read = self.read(|state| (state.entries.revision(), state.entries.get(key).cloned()))?;
+        Ok((read.0.max(reached), read.1))
+    }
+
+    /// Everything under the prefix, as fresh as asked for.
+    pub async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot, Error> {
+        let reached = self.wait(freshness).await?;
+        let mut snapshot = self.read(State::snapshot)?;
+        snapshot.view.revision = snapshot.view.revision.max(reached);
+        Ok(snapshot)
+    }
+
+    /// Everything under the prefix as of exactly this revision; [`Error::Compacted`] when it is gone.
+    pub async fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Error> {
+        self.wait(Freshness::AtLeast(revision)).await?;
+        self.read(|state| {
+            if state.entries.revision() <= revision {
+                return Ok(Snapshot {
+                    view: at_revision(state, revision),
+                    ..state.snapshot()
+                });
+            }
+            Ok(Snapshot {
+                view: state.entries.view_at(revision)?,
+                index: None,
+            })
+        })?
+    }
+
+    /// Starts a watch.
+    pub async fn watch(&self, request: WatchRequest) -> Result<Watch, Error> {
+        match request.start {
+            Start::After(revision) => {
+                // A revision of the future is waited for as a read would: the client may have it from elsewhere.
+                self.wait(Freshness::AtLeast(revision)).await?;
+                self.read(|state| self.resume(state, request, revision))?
+            }
+            Start::State(freshness) => {
+                let reached = self.wait(freshness).await?;
+                self.read(|state| self.start_with_state(state, request, reached))?
+            }
+        }
+    }
+
+    /// Registered under the state's lock: changes come either from the history or from the dispatcher.
+    fn resume(&self, state: &State, request: WatchRequest, after: Revision) -> Result<Watch, Error> {
+        let start = state.entries.revision().max(after);
+        let backlog = state.entries.changes_after(after)?;
+        let watcher = self.watcher(&request, start);
+        let events = backlog.filter_map(|change: &Arc<EntryChange>| watcher.view(change, &Arc::default()));
+        watcher.preload(events.map(WatchEvent::Object));
+        let registration = self.mirror.watchers.register(watcher.clone())?;
+        Ok(Watch::new(None, watcher, registration))
+    }
+
+    fn start_with_state(
+        &self,
+        state: &State,
+        request: WatchRequest,
+        reached: Revision,
+    ) -> Result<Watch, Error> {
+        let mut snapshot = state.snapshot();
+        snapshot.view.revision = snapshot.view.revision.max(reached);
+        let watcher = self.watcher(&request, snapshot.revision());
+        let registration: Registration = self.mirror.watchers.register(watcher.clone())?;
+        let initial = Initial {
+            snapshot,
+            scope: request.scope,
+            predicate: request.predicate,
+            sent: None,
+            end_bookmark: request.initial_events_end,
+        };
+        Ok(Watch::new(Some(initial), watcher, registration))
+    }
+
+    fn watcher(&self, request: &WatchRequest, start: Revision) -> Arc<Watcher> {
+        let (scope, predicate) = (request.scope.clone(), request.predicate.clone());
+        Arc::new(Watcher::new(
+            scope,
+            predicate,
+            request.bookmarks,
+            start,
+            self.options.watcher_buffer,
+        ))
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Error> {
+        self.mirror
+            .read(look)
+            .ok_or_else(|| Error::Unavailable("the cache is not filled yet".into()))
+    }
+
+    /// Waits until the cache is as fresh as asked for, and returns a revision that it has reached.
+    async fn wait(&self, freshness: Freshness) -> Result<Revision, Error> {
+        let following = self.following().await?;
+        let wanted = match freshness {
+            Freshness::Any => return Ok(following.position()),
+            Freshness::AtLeast(revision) => revision,
+            Freshness::Latest => self.store.current_revision().await?,
+        };
+        let newest = following.position();
+        if newest >= wanted {
+            return Ok(match freshness {
+                // The state may be newer than what was asked for: it must not claim to be older.
+                Freshness::AtLeast(_) => newest,
+                _ => wanted,
+            });
+        }
+        match timeout(self.options.wait_limit, following.reached(wanted)).await {
+            Ok(reached) => reached.map(|()| wanted),
+            Err(_) => Err(Error::Future {
+                requested: wanted,
+                newest: following.position(),
+            }),
+        }
+    }
+
+    async fn following(&self) -> Result<&dyn Following, Error> {
+        let is_not_filled = || Error::Unavailable("the cache is not filled yet".into());
+        if !self.is_ready() {
+            timeout(self.options.wait_limit, self.ready())
+                .await
+                .map_err(|_| is_not_filled())??;
+        }
+        self.following.get().map(AsRef::as_ref).ok_or_else(is_not_filled)
+    }
+}
+
+/// The newest state, called by a revision at which it was already (and still) true.
+fn at_revision(state: &State, revision: Revision) -> crate::versioned::View<Entry> {
+    let mut view = state.entries.view();
+    view.revision = revision;
+    view
+}
+
+/// The task of a cache: fills it, then gives changes and bookmarks to watchers.
+struct Feed {
+    store: Arc<dyn Store>,
+    prefix: Key,
+    mirror: Arc<Mirror>,
+    following: Arc<OnceLock<Box<dyn Following>>>,
+    bookmark_interval: Duration,
+}
+
+impl Feed {
+    async fn run(self, ready: latest::Sender<bool>) {
+        let following = self.follow().await;
+        let following = self.following.get_or_init(|| following);
+        ready.send_replace(true);
+        let mut bookmarks = interval(self.bookmark_interval);
+        bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        bookmarks.reset();
+        loop {
+            tokio::select! {
+                () = self.mirror.changed.notified() => self.mirror.dispatch(),
+                _ = bookmarks.tick() => {
+                    // Read before dispatching: everything up to it is in the mirror, and then with the watchers.
+                    let position = following.position();
+                    self.mirror.dispatch();
+                    self.mirror.watchers.bookmark(position);
+                }
+            }
+        }
+    }
+
+    /// Retries until the store can be read: a server starts before its store is reachable.
+    async fn follow(&self) -> Box<dyn Following> {
+        let mut delays = [1, 2, 4]
+            .into_iter()
+            .chain(std::iter::repeat(5))
+            .map(Duration::from_secs);
+        loop {
+            match self.store.follow(self.prefix.clone(), self.mirror.clone()).await {
+                Ok(following) => return following,
+                Err(error) => warn!(prefix = %self.prefix, %error, "cache can't be filled yet"),
+            }
+            tokio::time::sleep(delays.next().unwrap_or_default()).await;
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The watchers of one cache: who gets an event, and each watcher's bounded queue.
+//!
+//! A watcher stands in one bucket, that of its scope, and an event visits only the buckets that its key, its
+//! namespace and its indexed fields name: a thousand watchers of a thousand nodes cost an event as much as one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use super::entry::Entry;
+use super::index::IndexedFields;
+use super::state::EntryChange;
+use super::watch::{EventKind, Frames, ObjectEvent, Predicate, Scope, WatchEvent};
+use crate::versioned::Change;
+use crate::{Error, Key, Revision};
+
+/// One watcher: its filter and its queue.
+pub(super) struct Watcher {
+    scope: Scope,
+    predicate: Option<Predicate>,
+    bookmarks: bool,
+    /// Events up to this revision were given to the watcher at its start.
+    start: Revision,
+    buffer: usize,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    items: VecDeque<WatchEvent>,
+    waker: Option<Waker>,
+    /// Why nothing more will be queued.
+    ended: Option<Error>,
+    /// The end was told to the reader.
+    finished: bool,
+}
+
+impl Watcher {
+    pub fn new(
+        scope: Scope,
+        predicate: Option<Predicate>,
+        bookmarks: bool,
+        start: Revision,
+        buffer: usize,
+    ) -> Self {
+        Self {
+            scope,
+            predicate,
+            bookmarks,
+            start,
+            buffer,
+            queue: Mutex::default(),
+        }
+    }
+
+    fn matches(&self, entry: &Entry) -> bool {
+        let in_scope = match &self.scope {
+            Scope::Key(key) => entry.key() == key,
+            Scope::Prefix(prefix) => entry.key().starts_with(prefix),
+            Scope::Field { prefix, field, value } => {
+                entry.fields().get(field) == Some(value) && entry.key().starts_with(prefix)
+            }
+        };
+        in_scope && self.predicate.as_ref().is_none_or(|predicate| predicate(entry))
+    }
+
+    /// The change as this watcher sees it.
+    pub fn view(&self, change: &EntryChange, frames: &Arc<Frames>) -> Option<ObjectEvent> {
+        let current = change.current().filter(|entry| self.matches(entry));
+        let previous = change.previous().filter(|entry| self.matches(entry));
+        let (kind, entry) = match (previous, current) {
+            (None, None) => return None,
+            (None, Some(entry)) => (EventKind::Added, entry),
+            (Some(_), Some(entry)) => (EventKind::Modified, entry),
+            (Some(entry), None) => (EventKind::Deleted, entry),
+        };
+        Some(ObjectEvent::new(
+            kind,
+            change.revision(),
+            entry.clone(),
+            frames.clone(),
+        ))
+    }
+
+    /// Queues what the watcher gets at its start, however much it is: it exists already and is shared.
+    pub fn preload(&self, events: impl Iterator<Item = WatchEvent>) {
+        self.queue.lock().items.extend(events);
+    }
+
+    fn offer(&self, change: &EntryChange, frames: &Arc<Frames>) {
+        if change.revision() <= self.start {
+            return;
+        }
+        if let Some(event) = self.view(change, frames) {
+            self.push(WatchEvent::Object(event));
+        }
+    }
+
+    /// Queues an item, or ends the watch when the reader is `buffer` items behind.
+    fn push(&self, item: WatchEvent) {
+        let mut queue = self.queue.lock();
+        if queue.ended.is_some() {
+            return;
+        }
+        if queue.items.len() >= self.buffer {
+            queue.ended = Some(Error::Slow);
+            queue.items = VecDeque::new();
+        } else {
+            queue.items.push_back(item);
+        }
+        let waker = queue.waker.take();
+        drop(queue);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// A bookmark is worth nothing to a reader that has events waiting.
+    fn bookmark(&self, revision: Revision) {
+        let idle = self.queue.lock().items.is_empty();
+        if self.bookmarks && idle && revision >= self.start {
+            self.push(WatchEvent::Bookmark {
+                revision,
+                initial_events_end: false,
+            });
+        }
+    }
+
+    fn end(&self, error: Error) {
+        let mut queue = self.queue.lock();
+        queue.ended.get_or_insert(error);
+        if let Some(waker) = queue.waker.take() {
+            waker.wake();
+        }
+    }
+
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<WatchEvent, Error>>> {
+        let mut queue = self.queue.lock();
+        if let Some(item) = queue.items.pop_front() {
+            if queue.items.is_empty() && queue.items.capacity() > 16 {
+                queue.items = VecDeque::new();
+            }
+            return Poll::Ready(Some(Ok(item)));
+        }
+        if queue.finished {
+            return Poll::Ready(None);
+        }
+        if let Some(error) = queue.ended.clone() {
+            queue.finished = true;
+            return Poll::Ready(Some(Err(error)));
+        }
+        if !queue
+            .waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(context.waker()))
+        {
+            queue.waker = Some(context.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// All watchers of a cache.
+pub(super) struct Watchers {
+    prefix: Key,
+    fields: IndexedFields,
+    buckets: Mutex<Buckets>,
+}
+
+#[derive(Default)]
+struct Buckets {
+    next_id: u64,
+    /// Ordered by id, so that watchers are served in the order in which they came.
+    by_scope: HashMap<Bucket, BTreeMap<u64, Arc<Watcher>>>,
+    /// Set when the cache has closed: nobody would feed a newcomer.
+    closed: Option<Error>,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Bucket {
+    Prefix(Key),
+    Key(Key),
+    Field(&'static str, String),
+}
+
+impl From<&Scope> for Bucket {
+    fn from(scope: &Scope) -> Self {
+        match scope {
+            Scope::Prefix(prefix) => Self::Prefix(prefix.clone()),
+            Scope::Key(key) => Self::Key(key.clone()),
+            Scope::Field { field, value, .. } => Self::Field(field, value.clone()),
+        }
+    }
+}
+
+/// Takes the watcher out when dropped.
+pub(super) struct Registration {
+    watchers: Weak<Watchers>,
+    bucket: Bucket,
+    id: u64,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let Some(watchers) = self.watchers.upgrade() else {
+            return;
+        };
+        let mut buckets = watchers.buckets.lock();
+        if let Some(bucket) = buckets.by_scope.get_mut(&self.bucket) {
+            let removed = bucket.remove(&self.id);
+            if bucket.is_empty() {
+                buckets.by_scope.remove(&self.bucket);
+            }
+            // A predicate's captures are dropped outside of the lock.
+            drop(buckets);
+            drop(removed);
+        }
+    }
+}
+
+impl Watchers {
+    pub fn new(prefix: Key, fields: IndexedFields) -> Self {
+        Self {
+            prefix,
+            fields,
+            buckets: Mutex::default(),
+        }
+    }
+
+    pub fn register(self: &Arc<Self>, watcher: Arc<Watcher>) -> Result<Registration, Error> {
+        let mut buckets = self.buckets.lock();
+        if let Some(error) = &buckets.closed {
+            return Err(error.clone());
+        }
+        let bucket = Bucket::from(&watcher.scope);
+        let id = buckets.next_id;
+        buckets.next_id += 1;
+        buckets
+            .by_scope
+            .entry(bucket.clone())
+            .or_default()
+            .insert(id, watcher);
+        Ok(Registration {
+            watchers: Arc::downgrade(self),
+            bucket,
+            id,
+        })
+    }
+
+    pub fn len(&self) -> usize {
+        self.buckets.lock().by_scope.values().map(BTreeMap::len).sum()
+    }
+
+    /// Gives a change to every watcher that it concerns.
+    pub fn dispatch(&self, change: &EntryChange) {
+        let buckets = self.buckets.lock();
+        if buckets.by_scope.is_empty() {
+            return;
+        }
+        let frames = Arc::new(Frames::default());
+        self.for_each_bucket(change, |bucket| {
+            for watcher in buckets
+                .by_scope
+                .get(bucket)
+                .into_iter()
+                .flat_map(BTreeMap::values)
+            {
+                watcher.offer(change, &frames);
+            }
+        });
+    }
+
+    /// Each bucket that the change may concern, once.
+    fn for_each_bucket(&self, change: &EntryChange, mut visit: impl FnMut(&Bucket)) {
+        let key = change.key();
+        visit(&Bucket::Key(key.clone()));
+        visit(&Bucket::Prefix(self.prefix.clone()));
+        let below = &key[self.prefix.len()..];
+        let slashes = below.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        for (at, _) in slashes {
+            visit(&Bucket::Prefix(Key::from(&key[..self.prefix.len() + at + 1])));
+        }
+        for field in self.fields.iter().copied() {
+            let value = |entry: Option<&Arc<Entry>>| {
+                entry.and_then(|entry| entry.fields().get(field).map(str::to_owned))
+            };
+            let (current, previous) = (value(change.current()), value(change.previous()));
+            if previous != current
+                && let Some(value) = previous
+            {
+                visit(&Bucket::Field(field, value));
+            }
+            if let Some(value) = current {
+                visit(&Bucket::Field(field, value));
+            }
+        }
+    }
+
+    pub fn bookmark(&self, revision: Revision) {
+        for watcher in self.buckets.lock().by_scope.values().flat_map(BTreeMap::values) {
+            watcher.bookmark(revision);
+        }
+    }
+
+    /// Ends every watch.
+    pub fn end_all(&self, error: &Error) {
+        for watcher in self.buckets.lock().by_scope.values().flat_map(BTreeMap::values) {
+            watcher.end(error.clone());
+        }
+    }
+
+    /// Ends every watch and refuses new ones.
+    pub fn close(&self, error: &Error) {
+        self.buckets.lock().closed = Some(error.clone());
+        self.end_all(error);
+    }
+}

@@ -1,0 +1,55 @@
+//! The seam between the writer and the disk.
+
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use super::expiry::Expiries;
+use super::plan::Planned;
+use crate::versioned::View;
+use crate::{Event, Key, KeyValue, Revision};
+
+/// What stood in a journal when it was opened.
+pub(crate) struct Recovered {
+    /// The state as of `revision`, ...
+    pub revision: Revision,
+    pub map: OrdMap<Key, Arc<KeyValue>>,
+    /// ... the changes since, in order, ...
+    pub events: Vec<Arc<Event>>,
+    /// ... and the times to live after all of them.
+    pub expiries: Expiries,
+}
+
+impl Recovered {
+    /// A store that was never written to.
+    pub fn empty() -> Self {
+        Self {
+            revision: Revision(1),
+            map: OrdMap::new(),
+            events: Vec::new(),
+            expiries: Expiries::default(),
+        }
+    }
+}
+
+/// Why a batch was not made durable.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JournalError {
+    /// The batch left no trace; later ones may succeed (the disk was full).
+    #[error("{0}")]
+    Refused(String),
+    /// What is on disk is unknown (a sync failed): nothing may be acknowledged until the store was opened anew.
+    #[error("{0}")]
+    Broken(String),
+}
+
+/// Makes changes durable.
+pub(crate) trait Journal: Send {
+    /// Returns once the batch is on disk, all of it or nothing.
+    fn append(&mut self, batch: &[Planned]) -> Result<(), JournalError>;
+
+    /// Called after each batch was applied: a chance to replace a long log by a snapshot of the state.
+    fn maintain(&mut self, state: &mut dyn FnMut() -> (View<KeyValue>, Expiries));
+
+    fn bytes_on_disk(&self) -> u64;
+}

@@ -1,0 +1,227 @@
+//! A persistent ordered map with a bounded history: any retained revision can be read, any retained change
+//! replayed. Pure: no clock, locks or IO.
+//!
+//! The newest state is a map whose clones are O(1). A past revision is rebuilt by undoing the changes after it
+//! from the nearest later checkpoint, so a version costs its change record only, and nothing per key.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use imbl::OrdMap;
+
+use crate::{Error, Key, Revision};
+
+/// Changes between two checkpoints: bounds the work of reading a past revision.
+const CHECKPOINT_INTERVAL: usize = 4096;
+
+/// One change of one key, of which the history keeps what was before and what came.
+pub(crate) trait Change {
+    type Value;
+    fn revision(&self) -> Revision;
+    fn key(&self) -> &Key;
+    fn current(&self) -> Option<&Arc<Self::Value>>;
+    fn previous(&self) -> Option<&Arc<Self::Value>>;
+}
+
+/// How much history is retained when nobody compacts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HistoryLimit {
+    pub changes: usize,
+}
+
+/// See the module.
+pub(crate) struct Versioned<C: Change> {
+    newest: View<C::Value>,
+    /// Reads at and changes after this revision are retained.
+    oldest: Revision,
+    history: VecDeque<Arc<C>>,
+    limit: HistoryLimit,
+    checkpoints: BTreeMap<Revision, OrdMap<Key, Arc<C::Value>>>,
+    since_checkpoint: usize,
+}
+
+/// The whole map as of one revision; cheap to clone, independent of later changes.
+pub(crate) struct View<T> {
+    pub revision: Revision,
+    pub map: OrdMap<Key, Arc<T>>,
+}
+
+impl<T> Clone for View<T> {
+    fn clone(&self) -> Self {
+        Self {
+            revision: self.revision,
+            map: self.map.clone(),
+        }
+    }
+}
+
+impl<T> View<T> {
+    /// Entries under the prefix, strictly after `after`, in key order.
+    pub fn range<'a>(
+        &'a self,
+        prefix: &'a [u8],
+        after: Option<&[u8]>,
+    ) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        self.map
+            .range::<_, [u8]>((start, Bound::Unbounded))
+            .take_while(move |(key, _)| key.starts_with(prefix))
+            .map(|(_, value)| value)
+    }
+}
+
+impl<C: Change> Versioned<C> {
+    /// Starts from a known state, without history before it.
+    pub fn new(revision: Revision, map: OrdMap<Key, Arc<C::Value>>, limit: HistoryLimit) -> Self {
+        Self {
+            newest: View { revision, map },
+            oldest: revision,
+            history: VecDeque::new(),
+            limit,
+            checkpoints: BTreeMap::new(),
+            since_checkpoint: 0,
+        }
+    }
+
+    pub fn revision(&self) -> Revision {
+        self.newest.revision
+    }
+
+    pub fn oldest(&self) -> Revision {
+        self.oldest
+    }
+
+    pub fn get(&self, key: &[u8]) -> Option<&Arc<C::Value>> {
+        self.newest.map.get(key)
+    }
+
+    pub fn view(&self) -> View<C::Value> {
+        self.newest.clone()
+    }
+
+    /// Applies the next change. Revisions never decrease.
+    pub fn apply(&mut self, change: Arc<C>) {
+        debug_assert!(change.revision() >= self.newest.revision);
+        if self.since_checkpoint >= CHECKPOINT_INTERVAL && change.revision() > self.newest.revision {
+            self.checkpoints
+                .insert(self.newest.revision, self.newest.map.clone());
+            self.since_checkpoint = 0;
+        }
+        self.since_checkpoint += 1;
+        match change.current() {
+            Some(value) => self.newest.map.insert(change.key().clone(), value.clone()),
+            None => self.newest.map.remove(change.key()),
+        };
+        self.newest.revision = change.revision();
+        self.history.push_back(change);
+        self.trim();
+    }
+
+    /// The whole map as of a retained revision.
+    pub fn view_at(&self, revision: Revision) -> Result<View<C::Value>, Error> {
+        self.check_retained(revision)?;
+        if revision > self.newest.revision {
+            return Err(Error::Future {
+                requested: revision,
+                newest: self.newest.revision,
+            });
+        }
+        let (from, mut map) = match self.checkpoints.range(revision..).next() {
+            Some((from, map)) => (*from, map.clone()),
+            None => (self.newest.revision, self.newest.map.clone()),
+        };
+        let undone = self.position_after(revision)..self.position_after(from);
+        for change in self.history.range(undone).rev() {
+            match change.previous() {
+                Some(value) => map.insert(change.key().clone(), value.clone()),
+                None => map.remove(change.key()),
+            };
+        }
+        Ok(View { revision, map })
+    }
+
+    /// One key as of a retained revision, without rebuilding the map.
+    pub fn get_at(&self, key: &[u8], revision: Revision) -> Result<Option<&Arc<C::Value>>, Error> {
+        self.check_retained(revision)?;
+        if revision > self.newest.revision {
+            return Err(Error::Future {
+                requested: revision,
+                newest: self.newest.revision,
+            });
+        }
+        let later = self.history.range(self.position_after(revision)..);
+        Ok(match later.into_iter().find(|change| &**change.key() == key) {
+            Some(change) => change.previous(),
+            None => self.get(key),
+        })
+    }
+
+    /// Retained changes after `revision`, in order; [`Error::Compacted`] when some are gone.
+    pub fn changes_after(&self, revision: Revision) -> Result<impl Iterator<Item = &Arc<C>>, Error> {
+        self.check_retained(revision)?;
+        Ok(self.history.range(self.position_after(revision)..))
+    }
+
+    /// Drops history before `revision`.
+    pub fn compact(&mut self, revision: Revision) -> Result<(), Error> {
+        if revision > self.newest.revision {
+            return Err(Error::Future {
+                requested: revision,
+                newest: self.newest.revision,
+            });
+        }
+        if revision <= self.oldest {
+            return Ok(());
+        }
+        let gone = self.position_after(revision);
+        self.history.drain(..gone);
+        self.history.shrink_to(self.history.len().max(1024) * 2);
+        self.checkpoints = self.checkpoints.split_off(&revision);
+        self.oldest = revision;
+        Ok(())
+    }
+
+    fn trim(&mut self) {
+        if self.history.len() <= self.limit.changes {
+            return;
+        }
+        // A revision is dropped as a whole: after this loop the oldest readable revision is a real one.
+        while let Some(dropped) = self.history.pop_front() {
+            self.oldest = dropped.revision();
+            if self
+                .history
+                .front()
+                .is_none_or(|next| next.revision() > self.oldest)
+            {
+                break;
+            }
+        }
+        while self
+            .checkpoints
+            .first_key_value()
+            .is_some_and(|(revision, _)| *revision < self.oldest)
+        {
+            self.checkpoints.pop_first();
+        }
+    }
+
+    fn check_retained(&self, revision: Revision) -> Result<(), Error> {
+        if revision < self.oldest {
+            return Err(Error::Compacted {
+                requested: revision,
+                oldest: self.oldest,
+            });
+        }
+        Ok(())
+    }
+
+    /// Index of the first change after `revision`.
+    fn position_after(&self, revision: Revision) -> usize {
+        self.history
+            .partition_point(|change| change.revision() <= revision)
+    }
+}

@@ -63,11 +63,8 @@ fn describe(
     };
     let _ = writeln!(out, "    form: Form::{form}, atomic: {},", item.atomic);
     match kind {
-        Some(Kind { group, version, kind, .. }) => {
-            let _ = writeln!(
-                out,
-                "    kind: Some(&GroupKind {{ group: {group:?}, version: {version:?}, kind: {kind:?} }}),"
-            );
+        Some(kind) => {
+            let _ = writeln!(out, "    kind: Some(&GroupKind {{ {} }}),", names::gvk(kind));
         }
         None => out.push_str("    kind: None,\n"),
     }

@@ -1,5 +1,7 @@
 //! Rust names for API names.
 
+use crate::catalogue::Kind;
+
 /// Words that cannot be field names.
 const KEYWORDS: [&str; 45] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
@@ -55,6 +57,13 @@ pub fn constant(name: &str) -> String {
 /// The module of a package below the crate: `core/v1` -> `core::v1`.
 pub fn module(package: &str) -> String {
     package.replace('/', "::")
+}
+
+/// The members that name a kind.
+pub fn gvk(kind: &Kind) -> String {
+    let Kind { group, version, kind, .. } = kind;
+    let api_version = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+    format!("group: {group:?}, version: {version:?}, kind: {kind:?}, api_version: {api_version:?}")
 }
 
 /// Whether a package is compiled in: its version is stable. Others stay tables, read by tests alone.

@@ -50,7 +50,7 @@ impl Printer<'_> {
     fn kinds(&self, out: &mut String) -> Result<()> {
         out.push_str("\n/// Every kind of a compiled package.\npub static KINDS: &[KindInfo] = &[\n");
         for kind in self.catalogue.kinds.iter().filter(|k| names::compiled(&k.package)) {
-            let Kind { group, version, kind: name, package, type_name } = kind;
+            let Kind { package, type_name, .. } = kind;
             let item = self.tables.find(package, type_name).ok_or_else(|| format!("no type {type_name}"))?;
             let object = item.fields.iter().any(|f| f.name == "metadata" && f.shape.ends_with("ObjectMeta"));
             let functions = if object {
@@ -59,10 +59,11 @@ impl Printer<'_> {
             } else {
                 "decode: None, new: None".to_owned()
             };
-            let descriptor = descriptor(kind);
             let _ = writeln!(
                 out,
-                "    KindInfo {{ group: {group:?}, version: {version:?}, kind: {name:?}, ty: &{descriptor}, {functions} }},",
+                "    KindInfo {{ {}, ty: &{}, {functions} }},",
+                names::gvk(kind),
+                descriptor(kind)
             );
         }
         out.push_str("];\n");
@@ -87,8 +88,8 @@ impl Printer<'_> {
 fn resource_row(resource: &Resource, kind: &Kind, out: &mut String) {
     let fact = |key: &str| resource.facts.get(key).map(String::as_str).unwrap_or_default();
     let scope = if resource.namespaced { "Namespaced" } else { "Cluster" };
-    let Resource { group, version, plural, kind: name, .. } = resource;
-    let _ = writeln!(out, "    Resource {{\n        group: {group:?}, version: {version:?}, kind: {name:?},");
+    let Resource { group, plural, .. } = resource;
+    let _ = writeln!(out, "    Resource {{\n        {},", names::gvk(kind));
     let _ = writeln!(
         out,
         "        plural: {plural:?}, singular: {:?}, scope: Scope::{scope}, namespaced: {},",

@@ -49,7 +49,7 @@ impl Generator<'_> {
         let mut out = HEAD.to_owned();
         let _ = writeln!(out, "//! Types of `{}`.\n", self.package.path);
         out.push_str("#![allow(clippy::upper_case_acronyms, unused_imports)]\n\n");
-        out.push_str("use crate::message::{Kind, List, Message, Resource};\n");
+        out.push_str("use crate::message;\n");
         out.push_str("use crate::runtime::{FieldsV1, Json, RawExtension};\n");
         let descriptors = self.package.name.replace('/', "_");
         let _ = writeln!(out, "use crate::types::{{{descriptors} as types, Type}};");
@@ -92,7 +92,7 @@ impl Generator<'_> {
     }
 
     fn message(&self, item: &Type, members: &[Member], out: &mut String) {
-        let _ = writeln!(out, "\nimpl Message for {} {{", item.name);
+        let _ = writeln!(out, "\nimpl message::Message for {} {{", item.name);
         let constant = names::constant(&item.name);
         let _ = writeln!(out, "    fn descriptor(&self) -> &'static Type {{ &types::{constant} }}");
         if members.is_empty() {
@@ -135,7 +135,7 @@ impl Generator<'_> {
         let item = self.tables.find(&kind.package, name).ok_or_else(|| format!("no type for kind {name}"))?;
         // A type under several kinds (Scale of old groups) is described by its own package's.
         let (group, version) = (&kind.group, &kind.version);
-        let _ = writeln!(out, "\nimpl Kind for {name} {{");
+        let _ = writeln!(out, "\nimpl message::Kind for {name} {{");
         let _ = writeln!(out, "    const GROUP: &'static str = {group:?};");
         let _ = writeln!(out, "    const VERSION: &'static str = {version:?};");
         let _ = writeln!(out, "    const KIND: &'static str = {:?};\n}}", kind.kind);
@@ -157,7 +157,7 @@ impl Generator<'_> {
             None => ("", served_below),
         };
         let meta = if self.package.name == "meta/v1" { "ObjectMeta" } else { "crate::meta::v1::ObjectMeta" };
-        let _ = writeln!(out, "\nimpl Resource for {} {{", kind.type_name);
+        let _ = writeln!(out, "\nimpl message::Resource for {} {{", kind.type_name);
         let _ = writeln!(out, "    const PLURAL: &'static str = {plural:?};");
         let _ = writeln!(out, "    const NAMESPACED: bool = {namespaced};");
         let _ = writeln!(out, "    fn metadata(&self) -> &{meta} {{ &self.metadata }}");
@@ -174,7 +174,7 @@ impl Generator<'_> {
         }
         let element = self.rust_type(&Shape { container: Container::One, ..shape.clone() });
         let meta = if self.package.name == "meta/v1" { "ListMeta" } else { "crate::meta::v1::ListMeta" };
-        let _ = writeln!(out, "\nimpl List for {} {{", item.name);
+        let _ = writeln!(out, "\nimpl message::List for {} {{", item.name);
         let _ = writeln!(out, "    type Item = {element};");
         let _ = writeln!(out, "    fn metadata(&self) -> &{meta} {{ &self.metadata }}");
         let _ = writeln!(out, "    fn metadata_mut(&mut self) -> &mut {meta} {{ &mut self.metadata }}");
@@ -220,6 +220,6 @@ fn merge(member: &Member) -> String {
     let name = &member.name;
     match special(member) {
         Some(special) => format!("wire::merge_{special}(&mut self.{name}, value)"),
-        None => format!("self.{name}.merge(value)"),
+        None => format!("self.{name}.merge_value(value)"),
     }
 }

@@ -1,0 +1,397 @@
+//! Protobuf -> JSON.
+//!
+//! Protobuf comes in number order and JSON goes out in declaration order, so each message is scanned once to note
+//! where its fields are, then written field by field. The notes of all open messages share one stack.
+
+use super::TypeMeta;
+use super::{scalar, text};
+use crate::types::{Base, Container, Field, Form, Omit, Type};
+use crate::wire::{DecodeError, Reader, Value, Wire};
+
+/// Appends the JSON of a bare protobuf message. `meta` is written first, as the top-level kind's.
+pub fn proto_to_json(
+    meta: Option<TypeMeta<'_>>,
+    ty: &'static Type,
+    proto: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
+    let mut printer = Printer { out, notes: Vec::with_capacity(256) };
+    let open = printer.out.len();
+    printer.out.push(b'{');
+    if let Some(TypeMeta { api_version, kind }) = meta {
+        printer.name(open, "kind");
+        text::string(kind.as_bytes(), printer.out);
+        printer.name(open, "apiVersion");
+        text::string(api_version.as_bytes(), printer.out);
+    }
+    printer.members(ty, Reader::new(proto), open)?;
+    printer.out.push(b'}');
+    Ok(())
+}
+
+struct Printer<'o> {
+    out: &'o mut Vec<u8>,
+    notes: Vec<Note>,
+}
+
+/// Where a field's occurrences lie in its message; an absent field's are empty.
+#[derive(Clone, Copy, Default)]
+struct Note {
+    /// Start of the first occurrence.
+    first: u32,
+    /// Start of the last occurrence.
+    last: u32,
+    /// End of the last occurrence.
+    end: u32,
+}
+
+impl Printer<'_> {
+    /// A member's comma and name; `open` is where the object's brace is.
+    fn name(&mut self, open: usize, name: &str) {
+        if self.out.len() > open + 1 {
+            self.out.push(b',');
+        }
+        // API names need no escaping.
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn object(&mut self, ty: &'static Type, message: Reader<'_>) -> Result<(), DecodeError> {
+        if ty.form != Form::Struct {
+            return self.union(ty, message);
+        }
+        let open = self.out.len();
+        self.out.push(b'{');
+        self.members(ty, message, open)?;
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The members of a message, inlined ones included, without braces.
+    fn members(&mut self, ty: &'static Type, message: Reader<'_>, open: usize) -> Result<(), DecodeError> {
+        let base = self.notes.len();
+        self.scan(ty, message.clone())?;
+        for (index, field) in ty.fields.iter().enumerate() {
+            let note = self.notes[base + index];
+            match (field.name, field.base) {
+                ("", Base::Message(inner)) => {
+                    let value = last_value(&message, note)?;
+                    let nested = value.map_or_else(|| Ok(Reader::new(&[])), Value::message)?;
+                    self.members(inner, nested, open)?;
+                }
+                _ => self.member(field, &message, note, open)?,
+            }
+        }
+        self.notes.truncate(base);
+        Ok(())
+    }
+
+    /// Notes where each field of a message is.
+    fn scan(&mut self, ty: &'static Type, mut message: Reader<'_>) -> Result<(), DecodeError> {
+        let base = self.notes.len();
+        self.notes.resize(base + ty.fields.len(), Note::default());
+        let mut expected = 0;
+        loop {
+            let start = message.position() as u32;
+            let Some((number, _)) = message.field()? else { return Ok(()) };
+            let Some(index) = ty.index_of(number, &mut expected) else { continue };
+            let note = &mut self.notes[base + index];
+            if note.end == 0 {
+                note.first = start;
+            }
+            (note.last, note.end) = (start, message.position() as u32);
+        }
+    }
+
+    fn member(&mut self, field: &Field, message: &Reader<'_>, note: Note, open: usize) -> Result<(), DecodeError> {
+        let before = self.out.len();
+        self.name(open, field.name);
+        let written = match field.container {
+            Container::One => self.single(field, last_value(message, note)?)?,
+            _ if note.end == 0 => {
+                self.out.extend_from_slice(b"null");
+                false
+            }
+            Container::WrappedList => {
+                self.wrapped_list(last_value(message, note)?)?;
+                true
+            }
+            Container::List => {
+                self.list(field, message.window(note.first as usize, note.end as usize))?;
+                true
+            }
+            Container::Map | Container::MapOfLists => {
+                self.map(field, message.window(note.first as usize, note.end as usize))?;
+                true
+            }
+        };
+        if !written && field.omit != Omit::Never {
+            self.out.truncate(before);
+        }
+        Ok(())
+    }
+
+    /// A field that is not repeated. Whether its value keeps `omitempty` from leaving it out.
+    fn single(&mut self, field: &Field, value: Option<Value<'_>>) -> Result<bool, DecodeError> {
+        match value {
+            Some(value) => {
+                let not_empty = self.value(field.base, value)?;
+                let zero_struct = field.omit == Omit::Zero;
+                Ok(field.pointer || not_empty || (is_struct(field.base) && !zero_struct))
+            }
+            None if field.pointer => {
+                self.out.extend_from_slice(b"null");
+                Ok(false)
+            }
+            None => {
+                self.zero(field.base)?;
+                Ok(is_struct(field.base) && field.omit != Omit::Zero)
+            }
+        }
+    }
+
+    /// One value. Whether it is other than zero.
+    fn value(&mut self, base: Base, value: Value<'_>) -> Result<bool, DecodeError> {
+        match base {
+            Base::String => {
+                let bytes = value.bytes()?;
+                text::string(bytes, self.out);
+                Ok(!bytes.is_empty())
+            }
+            Base::Bool => {
+                let set = value.varint()? != 0;
+                self.out.extend_from_slice(if set { b"true" } else { b"false" });
+                Ok(set)
+            }
+            Base::Int32 => {
+                let number = value.varint()? as i32;
+                text::integer(i64::from(number), self.out);
+                Ok(number != 0)
+            }
+            Base::Int64 => {
+                let number = value.varint()? as i64;
+                text::integer(number, self.out);
+                Ok(number != 0)
+            }
+            Base::Float64 => {
+                let Wire::Fixed64(bits) = value.wire else { return Err(DecodeError::WireType) };
+                text::float(f64::from_bits(bits), self.out);
+                Ok(bits != 0)
+            }
+            Base::Bytes => {
+                let bytes = value.bytes()?;
+                self.out.push(b'"');
+                scalar::base64(bytes, self.out);
+                self.out.push(b'"');
+                Ok(!bytes.is_empty())
+            }
+            Base::Message(ty) => {
+                self.object(ty, value.message()?)?;
+                Ok(true)
+            }
+            base => self.own_form(base, value.bytes()?),
+        }
+    }
+
+    /// A message whose JSON is a text, a number or a document.
+    fn own_form(&mut self, base: Base, message: &[u8]) -> Result<bool, DecodeError> {
+        match base {
+            Base::Quantity => {
+                self.out.push(b'"');
+                let stored = scalar::inner_bytes(message)?;
+                scalar::quantity(if stored.is_empty() { b"0" } else { stored }, self.out)?;
+                self.out.push(b'"');
+            }
+            Base::Time | Base::MicroTime => {
+                let (seconds, nanoseconds) = scalar::inner_varints(message)?;
+                if message.is_empty() {
+                    self.out.extend_from_slice(b"null");
+                    return Ok(false);
+                }
+                let micro = matches!(base, Base::MicroTime).then_some(nanoseconds / 1000);
+                self.out.push(b'"');
+                scalar::time(seconds, micro, self.out);
+                self.out.push(b'"');
+            }
+            Base::Duration => {
+                self.out.push(b'"');
+                scalar::duration(scalar::inner_varints(message)?.0, self.out);
+                self.out.push(b'"');
+            }
+            Base::IntOrString => self.int_or_string(message)?,
+            _ => match scalar::inner_bytes(message)? {
+                [] => self.out.extend_from_slice(b"null"),
+                document => text::raw(document, self.out),
+            },
+        }
+        Ok(true)
+    }
+
+    fn int_or_string(&mut self, message: &[u8]) -> Result<(), DecodeError> {
+        let (mut kind, mut int, mut string): (u64, i32, &[u8]) = (0, 0, &[]);
+        let mut reader = Reader::new(message);
+        while let Some((number, value)) = reader.field()? {
+            match number {
+                1 => kind = value.varint()?,
+                2 => int = value.varint()? as i32,
+                3 => string = value.bytes()?,
+                _ => {}
+            }
+        }
+        match kind {
+            0 => text::integer(i64::from(int), self.out),
+            _ => text::string(string, self.out),
+        }
+        Ok(())
+    }
+
+    /// The value of an absent field that is not a pointer.
+    fn zero(&mut self, base: Base) -> Result<(), DecodeError> {
+        match base {
+            Base::String => self.out.extend_from_slice(b"\"\""),
+            Base::Bool => self.out.extend_from_slice(b"false"),
+            Base::Int32 | Base::Int64 | Base::Float64 => self.out.push(b'0'),
+            Base::Bytes => self.out.extend_from_slice(b"null"),
+            Base::Message(ty) => self.object(ty, Reader::new(&[]))?,
+            base => _ = self.own_form(base, &[])?,
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, field: &Field, mut items: Reader<'_>) -> Result<(), DecodeError> {
+        self.out.push(b'[');
+        let open = self.out.len();
+        while let Some((number, value)) = items.field()? {
+            if number != u32::from(field.number) {
+                continue;
+            }
+            match (field.base, value.wire) {
+                // A packed list of integers.
+                (Base::Int32 | Base::Int64, Wire::Bytes(packed)) => {
+                    let mut packed = Reader::new(packed);
+                    while !packed.is_empty() {
+                        let wire = Wire::Varint(packed.varint()?);
+                        self.comma(open);
+                        self.value(field.base, Value { wire, ..value })?;
+                    }
+                }
+                _ => {
+                    self.comma(open);
+                    self.value(field.base, value)?;
+                }
+            }
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn comma(&mut self, open: usize) {
+        if self.out.len() > open {
+            self.out.push(b',');
+        }
+    }
+
+    fn wrapped_list(&mut self, value: Option<Value<'_>>) -> Result<(), DecodeError> {
+        self.out.push(b'[');
+        let open = self.out.len();
+        if let Some(value) = value {
+            let mut items = value.message()?;
+            while let Some((number, item)) = items.field()? {
+                if number == 1 {
+                    self.comma(open);
+                    text::string(item.bytes()?, self.out);
+                }
+            }
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    fn map(&mut self, field: &Field, mut occurrences: Reader<'_>) -> Result<(), DecodeError> {
+        let mut entries: Vec<(&[u8], Option<Value<'_>>)> = Vec::new();
+        while let Some((number, value)) = occurrences.field()? {
+            if number == u32::from(field.number) {
+                entries.push(map_entry(value)?);
+            }
+        }
+        // Stored maps are sorted already; other writers' may not be, and their last entry of a key counts.
+        if !entries.is_sorted_by(|a, b| a.0 < b.0) {
+            entries.sort_by(|a, b| a.0.cmp(b.0));
+            entries.reverse();
+            entries.dedup_by(|a, b| a.0 == b.0);
+            entries.reverse();
+        }
+        self.out.push(b'{');
+        let open = self.out.len();
+        for (key, value) in entries {
+            self.comma(open);
+            text::string(key, self.out);
+            self.out.push(b':');
+            match (field.container, value) {
+                (Container::MapOfLists, None) => self.out.extend_from_slice(b"null"),
+                (Container::MapOfLists, value) => self.wrapped_list(value)?,
+                (_, Some(value)) => _ = self.value(field.base, value)?,
+                (_, None) => self.zero(field.base)?,
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// The types that print as one of two forms: a schema, or something simpler.
+    fn union(&mut self, ty: &'static Type, message: Reader<'_>) -> Result<(), DecodeError> {
+        let base = self.notes.len();
+        self.scan(ty, message.clone())?;
+        let (first, second) = (self.notes[base], self.notes[base + 1]);
+        self.notes.truncate(base);
+        let [a, b] = ty.fields else { return Err(DecodeError::Tag) };
+        let (schema_field, schema, other) = if ty.form == Form::OrBool { (b, second, first) } else { (a, first, second) };
+        match ty.form {
+            // Lists win over the schema where upstream's marshaller asks for them first.
+            Form::OrArray | Form::OrStringArray if other.end != 0 => {
+                self.list(b, message.window(other.first as usize, other.end as usize))
+            }
+            _ => match last_value(&message, schema)? {
+                Some(value) => self.value(schema_field.base, value).map(drop),
+                None if ty.form == Form::OrBool => {
+                    let allows = last_value(&message, other)?.map_or(Ok(0), Value::varint)? != 0;
+                    self.out.extend_from_slice(if allows { b"true" } else { b"false" });
+                    Ok(())
+                }
+                None => {
+                    self.out.extend_from_slice(b"null");
+                    Ok(())
+                }
+            },
+        }
+    }
+}
+
+fn map_entry<'a>(value: Value<'a>) -> Result<(&'a [u8], Option<Value<'a>>), DecodeError> {
+    let (mut key, mut item): (&[u8], _) = (&[], None);
+    let mut entry = value.message()?;
+    while let Some((number, value)) = entry.field()? {
+        match number {
+            1 => key = value.bytes()?,
+            2 => item = Some(value),
+            _ => {}
+        }
+    }
+    Ok((key, item))
+}
+
+fn last_value<'a>(message: &Reader<'a>, note: Note) -> Result<Option<Value<'a>>, DecodeError> {
+    if note.end == 0 {
+        return Ok(None);
+    }
+    Ok(message.window(note.last as usize, note.end as usize).field()?.map(|(_, value)| value))
+}
+
+/// Types that are structs in Go: `omitempty` never leaves them out.
+fn is_struct(base: Base) -> bool {
+    !matches!(
+        base,
+        Base::String | Base::Bool | Base::Int32 | Base::Int64 | Base::Float64 | Base::Bytes
+    )
+}

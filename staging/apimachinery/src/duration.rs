@@ -31,6 +31,14 @@ const UNITS: [(&str, i128); 8] = [
 impl Duration {
     pub const ZERO: Self = Self(0);
 
+    pub fn from_nanos(nanos: i64) -> Self {
+        Self(nanos)
+    }
+
+    pub fn as_nanos(self) -> i64 {
+        self.0
+    }
+
     pub fn from_secs(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1_000_000_000))
     }

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// A time to the second on the wire: `2026-01-02T15:04:05Z`. "Unset" is `Option::None`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub Timestamp);
 
 /// A time to the microsecond on the wire: `2026-01-02T15:04:05.000000Z`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MicroTime(pub Timestamp);
 
 /// A text that is no RFC 3339 time.
@@ -59,6 +59,10 @@ impl Time {
         parse(text, RFC3339).map(Self)
     }
 
+    pub fn timestamp(self) -> Timestamp {
+        self.0
+    }
+
     /// The time with its fraction of a second cut off, as it will read after a round trip.
     pub fn truncated(self) -> Self {
         Self(floor(self.0, 1_000_000_000))
@@ -83,6 +87,10 @@ impl Time {
 impl MicroTime {
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         parse(text, RFC3339_MICRO).map(Self)
+    }
+
+    pub fn timestamp(self) -> Timestamp {
+        self.0
     }
 
     /// The time with what is below a microsecond cut off.

@@ -35,11 +35,14 @@ pub mod flowcontrol;
 pub mod meta;
 pub mod networking;
 pub mod node;
+pub mod node_affinity;
+pub mod pod_requests;
 pub mod policy;
 pub mod qos;
 pub mod rbac;
 pub mod resource;
 pub mod scheduling;
 pub mod storage;
+pub mod taints;
 
 pub use message::{Kind, List, Message, Object, Resource};

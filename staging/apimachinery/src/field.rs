@@ -57,7 +57,10 @@ impl Path {
     }
 
     fn step(&self, step: Step) -> Path {
-        Path(Some(Arc::new(Node { parent: self.0.clone(), step })))
+        Path(Some(Arc::new(Node {
+            parent: self.0.clone(),
+            step,
+        })))
     }
 }
 
@@ -123,7 +126,11 @@ impl ErrorType {
     const fn shows_value(self) -> bool {
         !matches!(
             self,
-            ErrorType::Required | ErrorType::Forbidden | ErrorType::TooLong | ErrorType::TooShort | ErrorType::Internal
+            ErrorType::Required
+                | ErrorType::Forbidden
+                | ErrorType::TooLong
+                | ErrorType::TooShort
+                | ErrorType::Internal
         )
     }
 }
@@ -160,7 +167,12 @@ pub type ErrorList = Vec<Error>;
 
 impl Error {
     fn new(type_: ErrorType, path: &Path, value: Value, detail: impl Into<String>) -> Error {
-        Error { type_, field: path.to_string(), value, detail: detail.into() }
+        Error {
+            type_,
+            field: path.to_string(),
+            value,
+            detail: detail.into(),
+        }
     }
 
     pub fn not_found(path: &Path, value: impl Into<Value>) -> Error {
@@ -205,7 +217,12 @@ impl Error {
 
     /// More than `max` bytes.
     pub fn too_long(path: &Path, max: usize) -> Error {
-        Error::new(ErrorType::TooLong, path, Value::Omitted, format!("may not be more than {}", counted(max, "byte")))
+        Error::new(
+            ErrorType::TooLong,
+            path,
+            Value::Omitted,
+            format!("may not be more than {}", counted(max, "byte")),
+        )
     }
 
     /// More than `max` characters.
@@ -262,7 +279,11 @@ impl Error {
 pub const IMMUTABLE: &str = "field is immutable";
 
 fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+    if count == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{count} {noun}s")
+    }
 }
 
 impl fmt::Display for Error {
@@ -296,7 +317,10 @@ mod tests {
     #[test]
     fn paths_print_as_upstream() {
         let containers = Path::new("spec").child("containers");
-        assert_eq!(containers.index(0).child("env").key("a.b").to_string(), "spec.containers[0].env[a.b]");
+        assert_eq!(
+            containers.index(0).child("env").key("a.b").to_string(),
+            "spec.containers[0].env[a.b]"
+        );
         assert_eq!(Path::nil().to_string(), "<nil>");
         assert_eq!(Path::nil().key("x").to_string(), "[x]");
     }
@@ -305,14 +329,32 @@ mod tests {
     fn errors_print_as_upstream() {
         let path = Path::new("f");
         for (error, text) in [
-            (Error::required(&path, "must be set"), "f: Required value: must be set"),
-            (Error::invalid(&path, "a\"b", "bad"), r#"f: Invalid value: "a\"b": bad"#),
+            (
+                Error::required(&path, "must be set"),
+                "f: Required value: must be set",
+            ),
+            (
+                Error::invalid(&path, "a\"b", "bad"),
+                r#"f: Invalid value: "a\"b": bad"#,
+            ),
             (Error::invalid(&path, 3_i32, "bad"), "f: Invalid value: 3: bad"),
-            (Error::invalid(&path, None::<i64>, "bad"), "f: Invalid value: null: bad"),
-            (Error::not_supported(&path, "x", &["a", "b"]), r#"f: Unsupported value: "x": supported values: "a", "b""#),
+            (
+                Error::invalid(&path, None::<i64>, "bad"),
+                "f: Invalid value: null: bad",
+            ),
+            (
+                Error::not_supported(&path, "x", &["a", "b"]),
+                r#"f: Unsupported value: "x": supported values: "a", "b""#,
+            ),
             (Error::duplicate(&path, true), "f: Duplicate value: true"),
-            (Error::too_long(&path, 1), "f: Too long: may not be more than 1 byte"),
-            (Error::too_many(&path, 9, 8), "f: Too many: 9: must have at most 8 items"),
+            (
+                Error::too_long(&path, 1),
+                "f: Too long: may not be more than 1 byte",
+            ),
+            (
+                Error::too_many(&path, 9, 8),
+                "f: Too many: 9: must have at most 8 items",
+            ),
             (Error::forbidden(&path, ""), "f: Forbidden"),
             (Error::not_found(&path, "x"), r#"f: Not found: "x""#),
         ] {
@@ -322,9 +364,18 @@ mod tests {
 
     #[test]
     fn aggregate_drops_repeated_messages() {
-        let (a, b) = (Error::required(&Path::new("a"), ""), Error::required(&Path::new("b"), ""));
+        let (a, b) = (
+            Error::required(&Path::new("a"), ""),
+            Error::required(&Path::new("b"), ""),
+        );
         assert_eq!(aggregate(&[]), None);
-        assert_eq!(aggregate(&[a.clone(), a.clone()]).as_deref(), Some("a: Required value"));
-        assert_eq!(aggregate(&[a, b]).as_deref(), Some("[a: Required value, b: Required value]"));
+        assert_eq!(
+            aggregate(&[a.clone(), a.clone()]).as_deref(),
+            Some("a: Required value")
+        );
+        assert_eq!(
+            aggregate(&[a, b]).as_deref(),
+            Some("[a: Required value, b: Required value]")
+        );
     }
 }

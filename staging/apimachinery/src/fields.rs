@@ -45,7 +45,9 @@ impl Default for Selector {
 
 impl Selector {
     pub const fn everything() -> Selector {
-        Selector { requirements: Some(Vec::new()) }
+        Selector {
+            requirements: Some(Vec::new()),
+        }
     }
 
     pub const fn nothing() -> Selector {
@@ -62,7 +64,9 @@ impl Selector {
     }
 
     pub const fn from_requirements(requirements: Vec<Requirement>) -> Selector {
-        Selector { requirements: Some(requirements) }
+        Selector {
+            requirements: Some(requirements),
+        }
     }
 
     /// Parses the form of a `fieldSelector` parameter.
@@ -85,7 +89,9 @@ impl Selector {
 
     /// Whether the fields match; a field that is absent counts as empty.
     pub fn matches<'a>(&self, field: impl Fn(&str) -> Option<&'a str>) -> bool {
-        let Some(requirements) = &self.requirements else { return false };
+        let Some(requirements) = &self.requirements else {
+            return false;
+        };
         requirements.iter().all(|own| {
             let equal = field(&own.field).unwrap_or_default() == own.value;
             equal == (own.operator == Operator::Equals)
@@ -163,17 +169,28 @@ fn split_terms(text: &str) -> Vec<&str> {
 }
 
 fn parse_term(selector: &str, term: &str) -> Result<Requirement, Error> {
-    let unknown = || Error::Term { selector: selector.to_owned(), term: term.to_owned() };
-    let at = term.find(['!', '=']).filter(|&at| !term[at..].starts_with('!') || term[at..].starts_with("!="));
+    let unknown = || Error::Term {
+        selector: selector.to_owned(),
+        term: term.to_owned(),
+    };
     // A `!` that starts no operator is part of the field's name.
-    let at = at.or_else(|| first_operator(term)).ok_or_else(unknown)?;
+    let at = first_operator(term).ok_or_else(unknown)?;
     let (field, rest) = term.split_at(at);
     let (operator, value) = if let Some(value) = rest.strip_prefix("!=") {
         (Operator::NotEquals, value)
     } else {
-        (Operator::Equals, rest.strip_prefix("==").or_else(|| rest.strip_prefix('=')).ok_or_else(unknown)?)
+        (
+            Operator::Equals,
+            rest.strip_prefix("==")
+                .or_else(|| rest.strip_prefix('='))
+                .ok_or_else(unknown)?,
+        )
     };
-    Ok(Requirement { field: field.to_owned(), operator, value: unescape_value(value)? })
+    Ok(Requirement {
+        field: field.to_owned(),
+        operator,
+        value: unescape_value(value)?,
+    })
 }
 
 fn first_operator(term: &str) -> Option<usize> {
@@ -235,7 +252,10 @@ mod tests {
         check("x=a\\,b\\=c\\\\", "x=a\\,b\\=c\\\\");
         check("x!y=z", "x!y=z");
         check("x", "invalid selector: 'x'; can't understand 'x'");
-        check("x=a=b", "invalid field selector: unescaped character in value: 61");
+        check(
+            "x=a=b",
+            "invalid field selector: unescaped character in value: 61",
+        );
         check("x=\\q", "invalid field selector: invalid escape sequence: \\q");
     }
 

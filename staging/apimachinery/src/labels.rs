@@ -49,7 +49,12 @@ pub struct Requirement {
 
 impl Requirement {
     /// A checked requirement. Errors name `key` and `values[…]` below `path`.
-    pub fn new(key: &str, operator: Operator, values: Vec<String>, path: &Path) -> Result<Requirement, Error> {
+    pub fn new(
+        key: &str,
+        operator: Operator,
+        values: Vec<String>,
+        path: &Path,
+    ) -> Result<Requirement, Error> {
         let mut errors = ErrorList::new();
         errors.extend(check_key(key, &path.child("key")));
         let values_path = path.child("values");
@@ -60,15 +65,22 @@ impl Requirement {
                 shown(),
                 "for 'in', 'notin' operators, values set can't be empty",
             )),
-            Operator::Equals | Operator::DoubleEquals | Operator::NotEquals if values.len() != 1 => errors.push(
-                field::Error::invalid(&values_path, shown(), "exact-match compatibility requires one single value"),
-            ),
-            Operator::Exists | Operator::DoesNotExist if !values.is_empty() => errors.push(field::Error::invalid(
-                &values_path,
-                shown(),
-                "values set must be empty for exists and does not exist",
-            )),
-            Operator::GreaterThan | Operator::LessThan => check_comparison(&values, &values_path, &mut errors),
+            Operator::Equals | Operator::DoubleEquals | Operator::NotEquals if values.len() != 1 => errors
+                .push(field::Error::invalid(
+                    &values_path,
+                    shown(),
+                    "exact-match compatibility requires one single value",
+                )),
+            Operator::Exists | Operator::DoesNotExist if !values.is_empty() => {
+                errors.push(field::Error::invalid(
+                    &values_path,
+                    shown(),
+                    "values set must be empty for exists and does not exist",
+                ))
+            }
+            Operator::GreaterThan | Operator::LessThan => {
+                check_comparison(&values, &values_path, &mut errors)
+            }
             _ => {}
         }
         for (index, value) in values.iter().enumerate() {
@@ -81,22 +93,38 @@ impl Requirement {
         if !errors.is_empty() {
             return Err(Error::Requirement(errors));
         }
-        Ok(Requirement { key: key.to_owned(), operator, values })
+        Ok(Requirement {
+            key: key.to_owned(),
+            operator,
+            values,
+        })
     }
 
     /// `key=value`, unchecked: the server rejects what is not a label.
     pub fn equals(key: impl Into<String>, value: impl Into<String>) -> Requirement {
-        Requirement { key: key.into(), operator: Operator::Equals, values: vec![value.into()] }
+        Requirement {
+            key: key.into(),
+            operator: Operator::Equals,
+            values: vec![value.into()],
+        }
     }
 
     /// `key`, unchecked.
     pub fn exists(key: impl Into<String>) -> Requirement {
-        Requirement { key: key.into(), operator: Operator::Exists, values: Vec::new() }
+        Requirement {
+            key: key.into(),
+            operator: Operator::Exists,
+            values: Vec::new(),
+        }
     }
 
     /// `!key`, unchecked.
     pub fn does_not_exist(key: impl Into<String>) -> Requirement {
-        Requirement { key: key.into(), operator: Operator::DoesNotExist, values: Vec::new() }
+        Requirement {
+            key: key.into(),
+            operator: Operator::DoesNotExist,
+            values: Vec::new(),
+        }
     }
 
     pub fn key(&self) -> &str {
@@ -114,7 +142,9 @@ impl Requirement {
     /// Whether a label with the requirement's key and this value (`None`: no such label) meets it.
     pub fn matches(&self, value: Option<&str>) -> bool {
         match self.operator {
-            Operator::In | Operator::Equals | Operator::DoubleEquals => value.is_some_and(|value| self.has(value)),
+            Operator::In | Operator::Equals | Operator::DoubleEquals => {
+                value.is_some_and(|value| self.has(value))
+            }
             Operator::NotIn | Operator::NotEquals => !value.is_some_and(|value| self.has(value)),
             Operator::Exists => value.is_some(),
             Operator::DoesNotExist => value.is_none(),
@@ -138,7 +168,11 @@ impl Requirement {
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let key = &self.key;
-        let mut sorted: Vec<Cow<'_, str>> = self.values.iter().map(|value| Cow::Borrowed(value.as_str())).collect();
+        let mut sorted: Vec<Cow<'_, str>> = self
+            .values
+            .iter()
+            .map(|value| Cow::Borrowed(value.as_str()))
+            .collect();
         sorted.sort();
         let values = sorted.join(",");
         match self.operator {
@@ -193,7 +227,9 @@ impl Default for Selector {
 
 impl Selector {
     pub const fn everything() -> Selector {
-        Selector { requirements: Some(Vec::new()) }
+        Selector {
+            requirements: Some(Vec::new()),
+        }
     }
 
     pub const fn nothing() -> Selector {
@@ -207,13 +243,17 @@ impl Selector {
 
     /// Exactly these labels, unchecked; everything if there are none.
     pub fn from_labels<'a>(labels: impl IntoIterator<Item = (&'a String, &'a String)>) -> Selector {
-        let requirements = labels.into_iter().map(|(key, value)| Requirement::equals(key, value));
+        let requirements = labels
+            .into_iter()
+            .map(|(key, value)| Requirement::equals(key, value));
         Selector::from_requirements(requirements.collect())
     }
 
     pub fn from_requirements(mut requirements: Vec<Requirement>) -> Selector {
         requirements.sort_by(|a, b| a.key.cmp(&b.key));
-        Selector { requirements: Some(requirements) }
+        Selector {
+            requirements: Some(requirements),
+        }
     }
 
     /// This selector and one requirement more.

@@ -16,6 +16,7 @@ pub mod int_or_string;
 pub mod labels;
 pub mod patch;
 pub mod quantity;
+pub mod quote;
 pub mod status;
 pub mod time;
 pub mod validation;

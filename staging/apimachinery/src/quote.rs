@@ -41,7 +41,7 @@ fn push_escaped(out: &mut String, c: char) {
 /// Go prints letters, marks, numbers, punctuation and symbols as they are. Rust's own escaping draws the same line
 /// but for a few code points, and keeps U+0020 as the only printable space.
 fn is_printable(c: char) -> bool {
-    c == ' ' || (!c.is_whitespace() && c.escape_debug().count() == 1)
+    matches!(c, ' ' | '\'') || (!c.is_whitespace() && c.escape_debug().count() == 1)
 }
 
 #[cfg(test)]

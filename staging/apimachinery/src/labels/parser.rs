@@ -92,7 +92,10 @@ fn scan(text: &str) -> Vec<Token> {
             tokens.push(token);
             at += length;
         } else {
-            let length = bytes[at..].iter().take_while(|&&b| b != 0 && !is_special(b) && !is_space(b)).count();
+            let length = bytes[at..]
+                .iter()
+                .take_while(|&&b| b != 0 && !is_special(b) && !is_space(b))
+                .count();
             tokens.push(match &text[at..at + length] {
                 "in" => Token::In,
                 "notin" => Token::NotIn,
@@ -116,7 +119,12 @@ fn scan_special(text: &str) -> (Token, usize) {
             None => {}
         }
     }
-    found.unwrap_or_else(|| (Token::Error(format!("error expected: keyword found '{}'", &text[..run])), run))
+    found.unwrap_or_else(|| {
+        (
+            Token::Error(format!("error expected: keyword found '{}'", &text[..run])),
+            run,
+        )
+    })
 }
 
 struct Parser<'a> {
@@ -126,7 +134,12 @@ struct Parser<'a> {
 }
 
 pub(super) fn parse(text: &str, path: &Path) -> Result<Vec<Requirement>, Error> {
-    Parser { tokens: scan(text), position: 0, path }.parse()
+    Parser {
+        tokens: scan(text),
+        position: 0,
+        path,
+    }
+    .parse()
 }
 
 fn syntax(message: String) -> Error {
@@ -152,11 +165,14 @@ impl Parser<'_> {
                 Token::End => return Ok(requirements),
                 other => {
                     let found = other.literal();
-                    return Err(syntax(format!("found '{found}', expected: !, identifier, or 'end of string'")));
+                    return Err(syntax(format!(
+                        "found '{found}', expected: !, identifier, or 'end of string'"
+                    )));
                 }
             }
-            let requirement =
-                self.requirement().map_err(|error| syntax(format!("unable to parse requirement: {error}")))?;
+            let requirement = self
+                .requirement()
+                .map_err(|error| syntax(format!("unable to parse requirement: {error}")))?;
             requirements.push(requirement);
             match self.next() {
                 Token::End => return Ok(requirements),
@@ -169,7 +185,9 @@ impl Parser<'_> {
                 }
                 other => {
                     let found = other.literal();
-                    return Err(syntax(format!("found '{found}', expected: ',' or 'end of string'")));
+                    return Err(syntax(format!(
+                        "found '{found}', expected: ',' or 'end of string'"
+                    )));
                 }
             }
         }
@@ -182,7 +200,12 @@ impl Parser<'_> {
         }
         let key = match self.next().as_value() {
             Token::Identifier(key) => key,
-            other => return Err(syntax(format!("found '{}', expected: identifier", other.literal()))),
+            other => {
+                return Err(syntax(format!(
+                    "found '{}', expected: identifier",
+                    other.literal()
+                )));
+            }
         };
         if let Some(error) = check_key(&key, self.path) {
             return Err(Error::Requirement(vec![error]));
@@ -212,7 +235,10 @@ impl Parser<'_> {
             Token::NotEquals => Operator::NotEquals,
             other => {
                 let expected = "in, notin, =, ==, !=, gt, lt";
-                return Err(syntax(format!("found '{}', expected: {expected}", other.literal())));
+                return Err(syntax(format!(
+                    "found '{}', expected: {expected}",
+                    other.literal()
+                )));
             }
         })
     }
@@ -236,7 +262,10 @@ impl Parser<'_> {
                 self.position += 1;
                 Ok(BTreeSet::from([String::new()]))
             }
-            other => Err(syntax(format!("found '{}', expected: ',', ')' or identifier", other.literal()))),
+            other => Err(syntax(format!(
+                "found '{}', expected: ',', ')' or identifier",
+                other.literal()
+            ))),
         }
     }
 
@@ -251,7 +280,10 @@ impl Parser<'_> {
                         Token::Comma => {}
                         Token::ClosedParenthesis => return Ok(values),
                         other => {
-                            return Err(syntax(format!("found '{}', expected: ',' or ')'", other.literal())));
+                            return Err(syntax(format!(
+                                "found '{}', expected: ',' or ')'",
+                                other.literal()
+                            )));
                         }
                     }
                 }
@@ -270,7 +302,12 @@ impl Parser<'_> {
                         _ => {}
                     }
                 }
-                other => return Err(syntax(format!("found '{}', expected: ',', or identifier", other.literal()))),
+                other => {
+                    return Err(syntax(format!(
+                        "found '{}', expected: ',', or identifier",
+                        other.literal()
+                    )));
+                }
             }
         }
     }
@@ -282,7 +319,10 @@ impl Parser<'_> {
         }
         match self.next().as_value() {
             Token::Identifier(value) => Ok(value),
-            other => Err(syntax(format!("found '{}', expected: identifier", other.literal()))),
+            other => Err(syntax(format!(
+                "found '{}', expected: identifier",
+                other.literal()
+            ))),
         }
     }
 }

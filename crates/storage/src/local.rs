@@ -19,7 +19,7 @@ use tokio::sync::watch as latest;
 pub(crate) mod expiry;
 mod followers;
 pub(crate) mod journal;
-mod plan;
+pub(crate) mod plan;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -33,7 +33,7 @@ use crate::{
 };
 use expiry::Expiries;
 use followers::{Followers, LocalFollowing};
-use journal::{Journal, Recovered};
+use journal::{DiskUsage, Journal, Recovered};
 use request::{Inbox, Outbox};
 
 /// Wall clock: keys expire by it, across restarts.
@@ -93,7 +93,6 @@ pub(crate) struct Shared {
     index: RwLock<Index>,
     followers: Mutex<Followers>,
     progress: latest::Sender<Progress>,
-    bytes_on_disk: std::sync::atomic::AtomicU64,
 }
 
 /// See the module. Dropping the last handle ends the writer after the writes that it has accepted.
@@ -101,6 +100,7 @@ pub struct LocalStore {
     shared: Arc<Shared>,
     outbox: Outbox,
     max_write_bytes: usize,
+    disk_usage: DiskUsage,
     writer: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -109,6 +109,7 @@ impl LocalStore {
     pub(crate) fn start(
         recovered: Recovered,
         journal: Option<Box<dyn Journal>>,
+        disk_usage: DiskUsage,
         options: Options,
     ) -> Result<Self, Error> {
         let limit = HistoryLimit {
@@ -124,7 +125,6 @@ impl LocalStore {
             index: RwLock::new(index),
             followers: Mutex::default(),
             progress: latest::Sender::new(progress),
-            bytes_on_disk: Default::default(),
         });
         let (outbox, inbox) = request::channel(options.max_pending);
         let writer = start_writer(shared.clone(), journal, recovered.expiries, inbox, options.clock)?;
@@ -132,6 +132,7 @@ impl LocalStore {
             shared,
             outbox,
             max_write_bytes: options.max_write_bytes,
+            disk_usage,
             writer: Some(writer),
         })
     }
@@ -264,11 +265,7 @@ impl Store for LocalStore {
     }
 
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>> {
-        let bytes = self
-            .shared
-            .bytes_on_disk
-            .load(std::sync::atomic::Ordering::Relaxed);
-        std::future::ready(Ok(bytes)).boxed()
+        std::future::ready((self.disk_usage)()).boxed()
     }
 }
 

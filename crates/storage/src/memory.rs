@@ -6,5 +6,5 @@ pub use crate::local::{LocalStore, Options, WallClock};
 
 /// An empty store.
 pub fn open(options: Options) -> Result<LocalStore, Error> {
-    LocalStore::start(Recovered::empty(), None, options)
+    LocalStore::start(Recovered::empty(), None, Box::new(|| Ok(0)), options)
 }

@@ -7,7 +7,7 @@ use imbl::OrdMap;
 use super::expiry::Expiries;
 use super::plan::Planned;
 use crate::versioned::View;
-use crate::{Event, Key, KeyValue, Revision};
+use crate::{Error, Event, Key, KeyValue, Revision};
 
 /// What stood in a journal when it was opened.
 pub(crate) struct Recovered {
@@ -50,6 +50,7 @@ pub(crate) trait Journal: Send {
 
     /// Called after each batch was applied: a chance to replace a long log by a snapshot of the state.
     fn maintain(&mut self, state: &mut dyn FnMut() -> (View<KeyValue>, Expiries));
-
-    fn bytes_on_disk(&self) -> u64;
 }
+
+/// Measures what a store holds on disk, in bytes.
+pub(crate) type DiskUsage = Box<dyn Fn() -> Result<u64, Error> + Send + Sync>;

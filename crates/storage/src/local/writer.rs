@@ -1,7 +1,6 @@
 //! The writer thread: the only one that plans, journals and publishes changes.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::oneshot;
@@ -45,7 +44,7 @@ impl Writer {
         inbox: Inbox,
         clock: WallClock,
     ) -> Self {
-        let writer = Self {
+        Self {
             shared,
             journal,
             expiries,
@@ -53,9 +52,7 @@ impl Writer {
             clock,
             broken: None,
             refused: false,
-        };
-        writer.note_size();
-        writer
+        }
     }
 
     /// Runs until every sender is gone.
@@ -146,19 +143,10 @@ impl Writer {
     }
 
     fn maintain(&mut self) {
-        if self.broken.is_some() {
-            return;
-        }
-        if let Some(journal) = &mut self.journal {
+        if let Some(journal) = self.journal.as_mut().filter(|_| self.broken.is_none()) {
             let (shared, expiries) = (&self.shared, &self.expiries);
             journal.maintain(&mut || (shared.index.read().view(), expiries.clone()));
         }
-        self.note_size();
-    }
-
-    fn note_size(&self) {
-        let bytes = self.journal.as_ref().map_or(0, |journal| journal.bytes_on_disk());
-        self.shared.bytes_on_disk.store(bytes, Ordering::Relaxed);
     }
 }
 

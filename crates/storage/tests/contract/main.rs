@@ -1,0 +1,42 @@
+//! One suite for every store: what the contract promises, shown on each implementation.
+
+mod cases;
+mod history;
+mod subject;
+
+use subject::{Embedded, Memory, Subject};
+
+/// Runs a case against every store, one test each.
+macro_rules! cases {
+    ($($case:ident),* $(,)?) => {
+        mod memory { use super::*; $(#[test] fn $case() { run(Memory::default(), cases::$case); })* }
+        mod embedded { use super::*; $(#[test] fn $case() { run(Embedded::default(), cases::$case); })* }
+    };
+}
+
+cases!(
+    writes_follow_expectations,
+    revisions_grow_by_one,
+    reads_in_the_past,
+    ranges_page_at_a_revision,
+    prefixes_do_not_leak,
+    watch_from_a_revision_has_no_gap,
+    watch_from_now,
+    watch_of_a_quiet_prefix_progresses,
+    compaction_ends_the_past,
+    future_revisions_are_refused,
+    keys_expire,
+    concurrent_writers_lose_nothing,
+    followers_are_never_behind,
+    too_large_writes_are_refused,
+    history_is_linearizable,
+);
+
+fn run<S: Subject, F: Future<Output = ()>>(subject: S, case: impl FnOnce(S) -> F) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(case(subject));
+}

@@ -59,7 +59,9 @@ impl Catalogue {
         let mut catalogue = Self::default();
         for line in fs::read_to_string(directory.join("resources.txt"))?.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
-            catalogue.line(&words).map_err(|e| format!("resources.txt: {line:?}: {e}"))?;
+            catalogue
+                .line(&words)
+                .map_err(|e| format!("resources.txt: {line:?}: {e}"))?;
         }
         for file in ["kinds.txt", "kinds-extra.txt"] {
             for line in fs::read_to_string(directory.join(file))?.lines() {
@@ -86,7 +88,11 @@ impl Catalogue {
                 plural: (*plural).to_owned(),
                 kind: (*kind).to_owned(),
                 namespaced: *scope == "namespaced",
-                facts: facts.iter().filter_map(|f| f.split_once('=')).map(owned).collect(),
+                facts: facts
+                    .iter()
+                    .filter_map(|f| f.split_once('='))
+                    .map(owned)
+                    .collect(),
                 ..Resource::default()
             }),
             ["sub", name, of, version, kind, verbs] => {
@@ -96,7 +102,11 @@ impl Catalogue {
                     group: group(of),
                     version: (*version).to_owned(),
                     kind: (*kind).to_owned(),
-                    verbs: verbs.split(',').filter(|v| *v != "-").map(str::to_owned).collect(),
+                    verbs: verbs
+                        .split(',')
+                        .filter(|v| *v != "-")
+                        .map(str::to_owned)
+                        .collect(),
                 });
             }
             ["column", priority, kind, format, name @ ..] => {
@@ -104,7 +114,11 @@ impl Catalogue {
                 parent.columns.push(Column {
                     name: name.join(" "),
                     kind: (*kind).to_owned(),
-                    format: if *format == "-" { String::new() } else { (*format).to_owned() },
+                    format: if *format == "-" {
+                        String::new()
+                    } else {
+                        (*format).to_owned()
+                    },
                     priority: priority.parse()?,
                 });
             }
@@ -135,7 +149,11 @@ impl Kind {
 }
 
 fn group(shown: &str) -> String {
-    if shown == "core" { String::new() } else { shown.to_owned() }
+    if shown == "core" {
+        String::new()
+    } else {
+        shown.to_owned()
+    }
 }
 
 fn owned((key, value): (&str, &str)) -> (String, String) {

@@ -22,8 +22,14 @@ pub fn generate(tables: &Tables, catalogue: &Catalogue) -> Result<Vec<Output>> {
             text: file(tables, catalogue, package)?,
         });
     }
-    let _ = write!(list, "\n/// Every compiled package.\npub static PACKAGES: &[&super::Package] = &[\n{all}];\n");
-    outputs.push(Output { path: "staging/api/src/types/generated.rs".into(), text: list });
+    let _ = write!(
+        list,
+        "\n/// Every compiled package.\npub static PACKAGES: &[&super::Package] = &[\n{all}];\n"
+    );
+    outputs.push(Output {
+        path: "staging/api/src/types/generated.rs".into(),
+        text: list,
+    });
     Ok(outputs)
 }
 
@@ -31,8 +37,14 @@ fn file(tables: &Tables, catalogue: &Catalogue, package: &Package) -> Result<Str
     let mut out = HEAD.to_owned();
     let _ = writeln!(out, "//! Descriptors of `{}`.\n", package.path);
     out.push_str("#![allow(unused_imports)]\n\n");
-    out.push_str("use crate::types::{Base, Container, Field, Form, GroupKind, Omit, Package, Type, FIELD};\n\n");
-    let list: Vec<String> = package.types.iter().map(|t| format!("&{}", names::constant(&t.name))).collect();
+    out.push_str(
+        "use crate::types::{Base, Container, Field, Form, GroupKind, Omit, Package, Type, FIELD};\n\n",
+    );
+    let list: Vec<String> = package
+        .types
+        .iter()
+        .map(|t| format!("&{}", names::constant(&t.name)))
+        .collect();
     let _ = writeln!(
         out,
         "pub static PACKAGE: Package = Package {{ name: {:?}, path: {:?}, types: &[{}] }};",
@@ -55,7 +67,11 @@ fn describe(
     kind: Option<&Kind>,
     out: &mut String,
 ) -> Result<()> {
-    let _ = writeln!(out, "\npub static {}: Type = Type {{", names::constant(&item.name));
+    let _ = writeln!(
+        out,
+        "\npub static {}: Type = Type {{",
+        names::constant(&item.name)
+    );
     let _ = writeln!(out, "    package: &PACKAGE, name: {:?},", item.name);
     let form = match item.name.strip_prefix("JSONSchemaPropsOr") {
         Some(form) => format!("Or{form}"),
@@ -68,19 +84,42 @@ fn describe(
         }
         None => out.push_str("    kind: None,\n"),
     }
+    let slots = slots(tables, package, item)?;
+    let _ = writeln!(out, "    members: {},", slots.last().unwrap_or(&0));
     let order: Vec<String> = by_number(item).iter().map(usize::to_string).collect();
     let _ = writeln!(out, "    by_number: &[{}],\n    fields: &[", order.join(", "));
-    for field in &item.fields {
+    for (field, slot) in item.fields.iter().zip(&slots) {
         let shape = tables.shape(&package.name, &field.shape)?;
-        let _ = writeln!(out, "        Field {{ {}..FIELD }},", facts(package, field, &shape));
+        let facts = facts(package, field, &shape);
+        let _ = writeln!(out, "        Field {{ slot: {slot}, {facts}..FIELD }},");
     }
     out.push_str("    ],\n};\n");
     Ok(())
 }
 
+/// Where each field's members start when inlined structs are replaced by theirs; last, how many there are.
+fn slots(tables: &Tables, package: &Package, item: &Type) -> Result<Vec<usize>> {
+    let mut starts = vec![0];
+    for field in &item.fields {
+        let shape = tables.shape(&package.name, &field.shape)?;
+        let width = match &shape.base {
+            Base::Message { package, name } if field.name.is_empty() => {
+                let owner = tables.packages.get(package).ok_or("no such package")?;
+                let inner = tables.find(package, name).ok_or("no such type")?;
+                *slots(tables, owner, inner)?.last().unwrap_or(&0)
+            }
+            _ => 1,
+        };
+        starts.push(starts.last().unwrap_or(&0) + width);
+    }
+    Ok(starts)
+}
+
 /// Indices of the fields that protobuf carries, in the order in which they are written.
 fn by_number(item: &Type) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..item.fields.len()).filter(|i| item.fields[*i].number.is_some()).collect();
+    let mut order: Vec<usize> = (0..item.fields.len())
+        .filter(|i| item.fields[*i].number.is_some())
+        .collect();
     order.sort_by_key(|i| item.fields[*i].number);
     order
 }
@@ -104,7 +143,11 @@ fn facts(package: &Package, field: &Field, shape: &Shape) -> String {
         }
         Base::Message { package: owner, name } => {
             let module = owner.replace('/', "_");
-            let _ = write!(out, "base: Base::Message(&super::{module}::{}), ", names::constant(name));
+            let _ = write!(
+                out,
+                "base: Base::Message(&super::{module}::{}), ",
+                names::constant(name)
+            );
         }
     }
     if shape.container != Container::One {

@@ -1,32 +1,9 @@
-//! Generates the API: recorded facts -> tables under `api/` -> Rust under `staging/api`.
-//!
-//! `codegen facts --reference DIR` reads facts recorded from upstream and rewrites `api/`.
-//! `codegen rust` turns `api/` into typed structs and descriptors; with `--check` it only says whether the
-//! committed files are up to date. The second step needs nothing but the repository.
-//!
-//! Reading order: [`table`] (the model and its text form), [`facts`], [`names`], [`structs`], [`descriptors`],
-//! [`resources`].
+//! The command line: `codegen facts --reference DIR`, `codegen rust [--check]`.
 
-mod catalogue;
-mod descriptors;
-mod facts;
-mod names;
-mod resources;
-mod structs;
-mod table;
-
-use std::error::Error;
+use codegen::{Output, Result, facts};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// A file to be written, relative to the repository's root.
-pub struct Output {
-    pub path: PathBuf,
-    pub text: String,
-}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -41,22 +18,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[&str]) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let root = codegen::root();
     match arguments {
         ["facts", "--reference", reference] => write(&root, facts::tables(Path::new(reference))?),
-        ["rust"] => write(&root, rust(&root)?),
-        ["rust", "--check"] => check(&root, &rust(&root)?),
+        ["rust"] => write(&root, codegen::rust(&root)?),
+        ["rust", "--check"] => check(&root, &codegen::rust(&root)?),
         _ => Err("usage: codegen facts --reference DIR | codegen rust [--check]".into()),
     }
-}
-
-fn rust(root: &Path) -> Result<Vec<Output>> {
-    let tables = table::Tables::read(&root.join("api/types"))?;
-    let catalogue = catalogue::Catalogue::read(&root.join("api"))?;
-    let mut outputs = structs::generate(&tables, &catalogue)?;
-    outputs.extend(descriptors::generate(&tables, &catalogue)?);
-    outputs.push(resources::generate(&tables, &catalogue)?);
-    Ok(outputs)
 }
 
 fn write(root: &Path, outputs: Vec<Output>) -> Result<()> {
@@ -84,5 +52,9 @@ fn check(root: &Path, outputs: &[Output]) -> Result<()> {
     if stale.is_empty() {
         return Ok(());
     }
-    Err(format!("out of date (run `cargo run -p codegen -- rust`): {}", stale.join(", ")).into())
+    Err(format!(
+        "out of date (run `cargo run -p codegen -- rust`): {}",
+        stale.join(", ")
+    )
+    .into())
 }

@@ -5,15 +5,19 @@ use crate::catalogue::Kind;
 /// Words that cannot be field names.
 const KEYWORDS: [&str; 45] = [
     "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "crate", "do", "dyn",
-    "else", "enum", "extern", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match",
-    "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "super", "trait",
-    "try", "type", "unsafe", "use", "virtual", "where", "while",
+    "else", "enum", "extern", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro",
+    "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "super",
+    "trait", "try", "type", "unsafe", "use", "virtual", "where", "while",
 ];
 
 /// A struct field for a JSON name: `clusterIPs` -> `cluster_ips`, `type` -> `type_`.
 pub fn field(json: &str) -> String {
     let name = snake(json);
-    if KEYWORDS.contains(&name.as_str()) { name + "_" } else { name }
+    if KEYWORDS.contains(&name.as_str()) {
+        name + "_"
+    } else {
+        name
+    }
 }
 
 /// `CSIDriver` -> `csi_driver`; a run of capitals is one word, with its plural `s` (`podCIDRs` -> `pod_cidrs`).
@@ -30,7 +34,8 @@ pub fn snake(name: &str) -> String {
         let before = index.checked_sub(1).map(|i| letters[i]);
         let starts_word = letter.is_uppercase()
             && before.is_some_and(|b| {
-                b != '-' && (!b.is_uppercase() || (!ends_plural(&letters, index) && lower(&letters, index + 1)))
+                b != '-'
+                    && (!b.is_uppercase() || (!ends_plural(&letters, index) && lower(&letters, index + 1)))
             });
         if starts_word {
             out.push('_');
@@ -61,8 +66,14 @@ pub fn module(package: &str) -> String {
 
 /// The members that name a kind.
 pub fn gvk(kind: &Kind) -> String {
-    let Kind { group, version, kind, .. } = kind;
-    let api_version = if group.is_empty() { version.clone() } else { format!("{group}/{version}") };
+    let Kind {
+        group, version, kind, ..
+    } = kind;
+    let api_version = if group.is_empty() {
+        version.clone()
+    } else {
+        format!("{group}/{version}")
+    };
     format!("group: {group:?}, version: {version:?}, kind: {kind:?}, api_version: {api_version:?}")
 }
 

@@ -15,8 +15,16 @@ const PREFIXES: [(&str, &str, &str); 7] = [
     ("", "nodes", "minions"),
     ("", "services", "services/specs"),
     ("networking.k8s.io", "ingresses", "ingress"),
-    ("apiextensions.k8s.io", "customresourcedefinitions", "apiextensions.k8s.io/customresourcedefinitions"),
-    ("apiregistration.k8s.io", "apiservices", "apiregistration.k8s.io/apiservices"),
+    (
+        "apiextensions.k8s.io",
+        "customresourcedefinitions",
+        "apiextensions.k8s.io/customresourcedefinitions",
+    ),
+    (
+        "apiregistration.k8s.io",
+        "apiservices",
+        "apiregistration.k8s.io/apiservices",
+    ),
 ];
 
 pub fn generate(tables: &Tables, catalogue: &Catalogue) -> Result<Output> {
@@ -27,7 +35,10 @@ pub fn generate(tables: &Tables, catalogue: &Catalogue) -> Result<Output> {
     printer.groups(&mut out);
     printer.kinds(&mut out)?;
     printer.resources(&mut out)?;
-    Ok(Output { path: "staging/api/src/catalogue/generated.rs".into(), text: out })
+    Ok(Output {
+        path: "staging/api/src/catalogue/generated.rs".into(),
+        text: out,
+    })
 }
 
 struct Printer<'a> {
@@ -37,11 +48,17 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn groups(&self, out: &mut String) {
-        out.push_str("/// Groups with a stable version, in discovery order.\npub static GROUPS: &[Group] = &[\n");
+        out.push_str(
+            "/// Groups with a stable version, in discovery order.\npub static GROUPS: &[Group] = &[\n",
+        );
         for group in &self.catalogue.groups {
             let versions = quoted(group.versions.iter().map(String::as_str).filter(|v| stable(v)));
             if !versions.is_empty() {
-                let _ = writeln!(out, "    Group {{ name: {:?}, versions: &[{versions}] }},", group.name);
+                let _ = writeln!(
+                    out,
+                    "    Group {{ name: {:?}, versions: &[{versions}] }},",
+                    group.name
+                );
             }
         }
         out.push_str("];\n");
@@ -49,10 +66,23 @@ impl Printer<'_> {
 
     fn kinds(&self, out: &mut String) -> Result<()> {
         out.push_str("\n/// Every kind of a compiled package.\npub static KINDS: &[KindInfo] = &[\n");
-        for kind in self.catalogue.kinds.iter().filter(|k| names::compiled(&k.package)) {
-            let Kind { package, type_name, .. } = kind;
-            let item = self.tables.find(package, type_name).ok_or_else(|| format!("no type {type_name}"))?;
-            let object = item.fields.iter().any(|f| f.name == "metadata" && f.shape.ends_with("ObjectMeta"));
+        for kind in self
+            .catalogue
+            .kinds
+            .iter()
+            .filter(|k| names::compiled(&k.package))
+        {
+            let Kind {
+                package, type_name, ..
+            } = kind;
+            let item = self
+                .tables
+                .find(package, type_name)
+                .ok_or_else(|| format!("no type {type_name}"))?;
+            let object = item
+                .fields
+                .iter()
+                .any(|f| f.name == "metadata" && f.shape.ends_with("ObjectMeta"));
             let functions = if object {
                 let path = format!("crate::{}::{type_name}", names::module(package));
                 format!("decode: Some(decode::<{path}>), new: Some(new::<{path}>)")
@@ -78,7 +108,11 @@ impl Printer<'_> {
                 (&k.group, &k.version, &k.kind) == (&resource.group, &resource.version, &resource.kind)
             };
             let kind = self.catalogue.kinds.iter().find(same);
-            resource_row(resource, kind.ok_or_else(|| format!("no kind {}", resource.kind))?, out);
+            resource_row(
+                resource,
+                kind.ok_or_else(|| format!("no kind {}", resource.kind))?,
+                out,
+            );
         }
         out.push_str("];\n");
         Ok(())
@@ -87,7 +121,11 @@ impl Printer<'_> {
 
 fn resource_row(resource: &Resource, kind: &Kind, out: &mut String) {
     let fact = |key: &str| resource.facts.get(key).map(String::as_str).unwrap_or_default();
-    let scope = if resource.namespaced { "Namespaced" } else { "Cluster" };
+    let scope = if resource.namespaced {
+        "Namespaced"
+    } else {
+        "Cluster"
+    };
     let Resource { group, plural, .. } = resource;
     let _ = writeln!(out, "    Resource {{\n        {},", names::gvk(kind));
     let _ = writeln!(
@@ -96,7 +134,11 @@ fn resource_row(resource: &Resource, kind: &Kind, out: &mut String) {
         fact("singular"),
         resource.namespaced
     );
-    for (key, field) in [("short", "short_names"), ("categories", "categories"), ("verbs", "verbs")] {
+    for (key, field) in [
+        ("short", "short_names"),
+        ("categories", "categories"),
+        ("verbs", "verbs"),
+    ] {
         let _ = writeln!(out, "        {field}: &[{}],", quoted(fact(key).split(',')));
     }
     let path = format!("crate::{}::{}", names::module(&kind.package), kind.type_name);
@@ -136,7 +178,11 @@ fn subresources(resource: &Resource, out: &mut String) {
 }
 
 fn descriptor(kind: &Kind) -> String {
-    format!("types::{}::{}", kind.package.replace('/', "_"), names::constant(&kind.type_name))
+    format!(
+        "types::{}::{}",
+        kind.package.replace('/', "_"),
+        names::constant(&kind.type_name)
+    )
 }
 
 fn storage(fact: &str) -> String {
@@ -148,7 +194,10 @@ fn storage(fact: &str) -> String {
 }
 
 fn prefix<'a>(group: &str, plural: &'a str) -> &'a str {
-    PREFIXES.iter().find(|(g, p, _)| (*g, *p) == (group, plural)).map_or(plural, |(_, _, prefix)| prefix)
+    PREFIXES
+        .iter()
+        .find(|(g, p, _)| (*g, *p) == (group, plural))
+        .map_or(plural, |(_, _, prefix)| prefix)
 }
 
 fn stable(version: &str) -> bool {
@@ -156,6 +205,9 @@ fn stable(version: &str) -> bool {
 }
 
 fn quoted<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    let words: Vec<String> = words.filter(|w| !w.is_empty()).map(|w| format!("{w:?}")).collect();
+    let words: Vec<String> = words
+        .filter(|w| !w.is_empty())
+        .map(|w| format!("{w:?}"))
+        .collect();
     words.join(", ")
 }

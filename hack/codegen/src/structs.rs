@@ -14,11 +14,19 @@ pub fn generate(tables: &Tables, catalogue: &Catalogue) -> Result<Vec<Output>> {
     let mut outputs = Vec::new();
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for package in tables.packages.values().filter(|p| names::compiled(&p.name)) {
-        let (group, version) = package.name.split_once('/').ok_or("a package has a group and a version")?;
+        let (group, version) = package
+            .name
+            .split_once('/')
+            .ok_or("a package has a group and a version")?;
         groups.entry(group).or_default().push(version);
         outputs.push(Output {
             path: PathBuf::from(format!("staging/api/src/{}.rs", package.name)),
-            text: Generator { tables, catalogue, package }.file()?,
+            text: Generator {
+                tables,
+                catalogue,
+                package,
+            }
+            .file()?,
         });
     }
     for (group, versions) in &groups {
@@ -26,7 +34,10 @@ pub fn generate(tables: &Tables, catalogue: &Catalogue) -> Result<Vec<Output>> {
         for version in versions {
             let _ = writeln!(text, "#[rustfmt::skip]\npub mod {version};");
         }
-        outputs.push(Output { path: format!("staging/api/src/{group}.rs").into(), text });
+        outputs.push(Output {
+            path: format!("staging/api/src/{group}.rs").into(),
+            text,
+        });
     }
     Ok(outputs)
 }
@@ -54,11 +65,16 @@ impl Generator<'_> {
         let descriptors = self.package.name.replace('/', "_");
         let _ = writeln!(out, "use crate::types::{{{descriptors} as types, Type}};");
         out.push_str("use crate::wire::{self, DecodeError, FieldValue, Value, Writer};\n");
-        out.push_str("use apimachinery::duration::Duration;\nuse apimachinery::int_or_string::IntOrString;\n");
+        out.push_str(
+            "use apimachinery::duration::Duration;\nuse apimachinery::int_or_string::IntOrString;\n",
+        );
         out.push_str("use apimachinery::quantity::Quantity;\nuse apimachinery::time::{MicroTime, Time};\n");
         out.push_str("use std::collections::BTreeMap;\n");
         if self.package.name == "meta/v1" {
-            out = out.replace("use crate::runtime::{FieldsV1, ", "pub use crate::runtime::FieldsV1;\nuse crate::runtime::{");
+            out = out.replace(
+                "use crate::runtime::{FieldsV1, ",
+                "pub use crate::runtime::FieldsV1;\nuse crate::runtime::{",
+            );
         }
         for item in &self.package.types {
             self.item(item, &mut out)?;
@@ -81,9 +97,18 @@ impl Generator<'_> {
             };
             members.push(Member { number, name, shape });
         }
-        let _ = write!(out, "\n#[derive(Clone, Debug, Default, PartialEq)]\npub struct {} {{", item.name);
+        let _ = write!(
+            out,
+            "\n#[derive(Clone, Debug, Default, PartialEq)]\npub struct {} {{",
+            item.name
+        );
         for member in &members {
-            let _ = write!(out, "\n    pub {}: {},", member.name, self.rust_type(&member.shape));
+            let _ = write!(
+                out,
+                "\n    pub {}: {},",
+                member.name,
+                self.rust_type(&member.shape)
+            );
         }
         out.push_str(if members.is_empty() { "}\n" } else { "\n}\n" });
         members.sort_by_key(|m| m.number);
@@ -94,7 +119,10 @@ impl Generator<'_> {
     fn message(&self, item: &Type, members: &[Member], out: &mut String) {
         let _ = writeln!(out, "\nimpl message::Message for {} {{", item.name);
         let constant = names::constant(&item.name);
-        let _ = writeln!(out, "    fn descriptor(&self) -> &'static Type {{ &types::{constant} }}");
+        let _ = writeln!(
+            out,
+            "    fn descriptor(&self) -> &'static Type {{ &types::{constant} }}"
+        );
         if members.is_empty() {
             out.push_str("    fn encode_fields(&self, _: &mut Writer) {}\n");
             out.push_str("    fn merge_field(&mut self, _: u32, _: Value<'_>) -> Result<(), DecodeError> { Ok(()) }\n}\n");
@@ -105,7 +133,9 @@ impl Generator<'_> {
             let _ = writeln!(out, "        {}", put(member));
         }
         out.push_str("    }\n");
-        out.push_str("    fn merge_field(&mut self, number: u32, value: Value<'_>) -> Result<(), DecodeError> {\n");
+        out.push_str(
+            "    fn merge_field(&mut self, number: u32, value: Value<'_>) -> Result<(), DecodeError> {\n",
+        );
         out.push_str("        match number {\n");
         for member in members {
             let _ = writeln!(out, "            {} => {},", member.number, merge(member));
@@ -132,14 +162,21 @@ impl Generator<'_> {
 
     fn kind(&self, kind: &Kind, out: &mut String) -> Result<()> {
         let name = &kind.type_name;
-        let item = self.tables.find(&kind.package, name).ok_or_else(|| format!("no type for kind {name}"))?;
+        let item = self
+            .tables
+            .find(&kind.package, name)
+            .ok_or_else(|| format!("no type for kind {name}"))?;
         // A type under several kinds (Scale of old groups) is described by its own package's.
         let (group, version) = (&kind.group, &kind.version);
         let _ = writeln!(out, "\nimpl message::Kind for {name} {{");
         let _ = writeln!(out, "    const GROUP: &'static str = {group:?};");
         let _ = writeln!(out, "    const VERSION: &'static str = {version:?};");
         let _ = writeln!(out, "    const KIND: &'static str = {:?};\n}}", kind.kind);
-        let metadata = item.fields.iter().find(|f| f.name == "metadata").map(|f| f.shape.as_str());
+        let metadata = item
+            .fields
+            .iter()
+            .find(|f| f.name == "metadata")
+            .map(|f| f.shape.as_str());
         match metadata {
             Some(shape) if shape.ends_with("ObjectMeta") => self.resource(kind, out),
             Some(shape) if shape.ends_with("ListMeta") => self.list(item, out)?,
@@ -151,35 +188,61 @@ impl Generator<'_> {
     fn resource(&self, kind: &Kind, out: &mut String) {
         let resource = self.catalogue.resource(kind);
         let subresource = self.catalogue.resources.iter().flat_map(|r| &r.subresources);
-        let served_below = subresource.into_iter().any(|s| (&s.group, &s.kind) == (&kind.group, &kind.kind));
+        let served_below = subresource
+            .into_iter()
+            .any(|s| (&s.group, &s.kind) == (&kind.group, &kind.kind));
         let (plural, namespaced) = match resource {
             Some(resource) => (resource.plural.as_str(), resource.namespaced),
             None => ("", served_below),
         };
-        let meta = if self.package.name == "meta/v1" { "ObjectMeta" } else { "crate::meta::v1::ObjectMeta" };
+        let meta = if self.package.name == "meta/v1" {
+            "ObjectMeta"
+        } else {
+            "crate::meta::v1::ObjectMeta"
+        };
         let _ = writeln!(out, "\nimpl message::Resource for {} {{", kind.type_name);
         let _ = writeln!(out, "    const PLURAL: &'static str = {plural:?};");
         let _ = writeln!(out, "    const NAMESPACED: bool = {namespaced};");
         let _ = writeln!(out, "    fn metadata(&self) -> &{meta} {{ &self.metadata }}");
-        let _ = writeln!(out, "    fn metadata_mut(&mut self) -> &mut {meta} {{ &mut self.metadata }}\n}}");
+        let _ = writeln!(
+            out,
+            "    fn metadata_mut(&mut self) -> &mut {meta} {{ &mut self.metadata }}\n}}"
+        );
     }
 
     fn list(&self, item: &Type, out: &mut String) -> Result<()> {
-        let Some(items) = item.fields.iter().find(|f| f.name == "items") else { return Ok(()) };
+        let Some(items) = item.fields.iter().find(|f| f.name == "items") else {
+            return Ok(());
+        };
         let shape = self.tables.shape(&self.package.name, &items.shape)?;
-        let Base::Message { package, name } = &shape.base else { return Ok(()) };
+        let Base::Message { package, name } = &shape.base else {
+            return Ok(());
+        };
         let registered = |k: &Kind| (&k.package, &k.type_name) == (package, name);
         if !self.catalogue.kinds.iter().any(registered) {
             return Ok(());
         }
-        let element = self.rust_type(&Shape { container: Container::One, ..shape.clone() });
-        let meta = if self.package.name == "meta/v1" { "ListMeta" } else { "crate::meta::v1::ListMeta" };
+        let element = self.rust_type(&Shape {
+            container: Container::One,
+            ..shape.clone()
+        });
+        let meta = if self.package.name == "meta/v1" {
+            "ListMeta"
+        } else {
+            "crate::meta::v1::ListMeta"
+        };
         let _ = writeln!(out, "\nimpl message::List for {} {{", item.name);
         let _ = writeln!(out, "    type Item = {element};");
         let _ = writeln!(out, "    fn metadata(&self) -> &{meta} {{ &self.metadata }}");
-        let _ = writeln!(out, "    fn metadata_mut(&mut self) -> &mut {meta} {{ &mut self.metadata }}");
+        let _ = writeln!(
+            out,
+            "    fn metadata_mut(&mut self) -> &mut {meta} {{ &mut self.metadata }}"
+        );
         let _ = writeln!(out, "    fn items(&self) -> &[{element}] {{ &self.items }}");
-        let _ = writeln!(out, "    fn into_items(self) -> Vec<{element}> {{ self.items }}\n}}");
+        let _ = writeln!(
+            out,
+            "    fn into_items(self) -> Vec<{element}> {{ self.items }}\n}}"
+        );
         Ok(())
     }
 }

@@ -116,10 +116,17 @@ pub enum Base {
 impl Tables {
     pub fn read(directory: &Path) -> Result<Self> {
         let mut tables = Self::default();
-        let mut paths: Vec<_> = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        let mut paths: Vec<_> = fs::read_dir(directory)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<_>>()?;
         paths.sort();
-        for path in paths.iter().filter(|path| path.extension().is_some_and(|e| e == "txt")) {
-            tables.parse(&fs::read_to_string(path)?).map_err(|e| format!("{}: {e}", path.display()))?;
+        for path in paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "txt"))
+        {
+            tables
+                .parse(&fs::read_to_string(path)?)
+                .map_err(|e| format!("{}: {e}", path.display()))?;
         }
         Ok(tables)
     }
@@ -139,7 +146,10 @@ impl Tables {
                     (package.name, package.path) = ((*name).to_owned(), (*path).to_owned());
                 }
                 ["alias", name, shape] => {
-                    package.or_default().aliases.insert((*name).to_owned(), (*shape).to_owned());
+                    package
+                        .or_default()
+                        .aliases
+                        .insert((*name).to_owned(), (*shape).to_owned());
                 }
                 ["type", name, facts @ ..] => package.or_default().types.push(Type {
                     name: (*name).to_owned(),
@@ -175,7 +185,12 @@ impl Tables {
             (Container::One, rest)
         };
         if let Some(name) = BUILT_IN.iter().find(|name| **name == rest) {
-            return Ok(Shape { pointer, container, base: Base::BuiltIn(name), alias: None });
+            return Ok(Shape {
+                pointer,
+                container,
+                base: Base::BuiltIn(name),
+                alias: None,
+            });
         }
         let (owner, name) = rest.split_once('.').unwrap_or((package, rest));
         if let Some(target) = self.packages.get(owner).and_then(|p| p.aliases.get(name)) {
@@ -184,18 +199,19 @@ impl Tables {
         if self.find(owner, name).is_none() {
             return Err(format!("no type {owner}.{name}").into());
         }
-        let base = Base::Message { package: owner.to_owned(), name: name.to_owned() };
-        Ok(Shape { pointer, container, base, alias: None })
+        let base = Base::Message {
+            package: owner.to_owned(),
+            name: name.to_owned(),
+        };
+        Ok(Shape {
+            pointer,
+            container,
+            base,
+            alias: None,
+        })
     }
 
-    fn alias(
-        &self,
-        owner: &str,
-        name: &str,
-        target: &str,
-        pointer: bool,
-        outer: Container,
-    ) -> Result<Shape> {
+    fn alias(&self, owner: &str, name: &str, target: &str, pointer: bool, outer: Container) -> Result<Shape> {
         let inner = self.shape(owner, target)?;
         let container = match (outer, inner.container) {
             (outer, Container::One) => outer,
@@ -206,13 +222,19 @@ impl Tables {
             (Container::Map, Container::List) => Container::MapOfLists,
             (outer, inner) => return Err(format!("{owner}.{name}: {outer:?} of {inner:?}").into()),
         };
-        Ok(Shape { pointer, container, base: inner.base, alias: Some(format!("{owner}.{name}")) })
+        Ok(Shape {
+            pointer,
+            container,
+            base: inner.base,
+            alias: Some(format!("{owner}.{name}")),
+        })
     }
 }
 
 impl Package {
     pub fn print(&self) -> String {
-        let mut out = String::from("# Derived from facts recorded from upstream; written by `codegen facts`.\n");
+        let mut out =
+            String::from("# Derived from facts recorded from upstream; written by `codegen facts`.\n");
         let _ = writeln!(out, "package {} {}", self.name, self.path);
         if !self.aliases.is_empty() {
             out.push('\n');
@@ -221,7 +243,12 @@ impl Package {
             let _ = writeln!(out, "alias {name} {shape}");
         }
         for item in &self.types {
-            let _ = writeln!(out, "\ntype {}{}", item.name, if item.atomic { " atomic" } else { "" });
+            let _ = writeln!(
+                out,
+                "\ntype {}{}",
+                item.name,
+                if item.atomic { " atomic" } else { "" }
+            );
             for field in &item.fields {
                 let _ = writeln!(out, "  {}", field.print());
             }
@@ -232,10 +259,20 @@ impl Package {
 
 impl Field {
     fn parse(words: &[&str]) -> Result<Self> {
-        let [number, name, shape, facts @ ..] = words else { return Err("a field needs three words".into()) };
+        let [number, name, shape, facts @ ..] = words else {
+            return Err("a field needs three words".into());
+        };
         let mut field = Self {
-            number: if *number == "-" { None } else { Some(number.parse()?) },
-            name: if *name == "^" { String::new() } else { (*name).to_owned() },
+            number: if *number == "-" {
+                None
+            } else {
+                Some(number.parse()?)
+            },
+            name: if *name == "^" {
+                String::new()
+            } else {
+                (*name).to_owned()
+            },
             shape: (*shape).to_owned(),
             ..Self::default()
         };
@@ -252,7 +289,11 @@ impl Field {
                 "list" => {
                     let (kind, keys) = value.split_once(':').unwrap_or((value, ""));
                     field.list_type = kind.to_owned();
-                    field.list_keys = keys.split(',').filter(|k| !k.is_empty()).map(str::to_owned).collect();
+                    field.list_keys = keys
+                        .split(',')
+                        .filter(|k| !k.is_empty())
+                        .map(str::to_owned)
+                        .collect();
                 }
                 _ => return Err(format!("unknown fact {fact:?}").into()),
             }
@@ -270,7 +311,11 @@ impl Field {
             Omit::Empty => " omitempty",
             Omit::Zero => " omitzero",
         });
-        for (key, value) in [("patch", &self.patch), ("key", &self.merge_key), ("map", &self.map_type)] {
+        for (key, value) in [
+            ("patch", &self.patch),
+            ("key", &self.merge_key),
+            ("map", &self.map_type),
+        ] {
             if !value.is_empty() {
                 let _ = write!(out, " {key}={value}");
             }

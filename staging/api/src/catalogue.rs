@@ -95,13 +95,17 @@ impl Resource {
 
 /// The row that serves a resource.
 pub fn resource(group: &str, version: &str, plural: &str) -> Option<&'static Resource> {
-    RESOURCES.iter().find(|r| r.plural == plural && r.group == group && r.version == version)
+    RESOURCES
+        .iter()
+        .find(|r| r.plural == plural && r.group == group && r.version == version)
 }
 
 /// A kind by name. The option kinds, WatchEvent and Status are registered in every group.
 pub fn kind(group: &str, version: &str, kind: &str) -> Option<&'static KindInfo> {
     let find = |group: &str, version: &str| {
-        KINDS.iter().find(|k| k.kind == kind && k.group == group && k.version == version)
+        KINDS
+            .iter()
+            .find(|k| k.kind == kind && k.group == group && k.version == version)
     };
     let everywhere = kind.ends_with("Options") || matches!(kind, "WatchEvent" | "Status");
     find(group, version).or_else(|| if everywhere { find("", "v1") } else { None })

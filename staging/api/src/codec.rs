@@ -19,8 +19,9 @@ mod to_proto;
 pub mod yaml;
 
 pub use to_json::proto_to_json;
+pub use to_proto::{Parsed, json_to_proto};
 
-
+use crate::message::Message;
 use crate::types::Type;
 use crate::wire::DecodeError;
 
@@ -46,9 +47,15 @@ pub enum Error {
 /// A typed message's JSON; a top-level kind states itself first.
 pub(crate) fn message_to_json(ty: &'static Type, proto: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(proto.len() * 2);
-    let meta = ty.kind.map(|kind| TypeMeta { api_version: kind.api_version, kind: kind.kind });
+    let meta = ty.kind.map(|kind| TypeMeta {
+        api_version: kind.api_version,
+        kind: kind.kind,
+    });
     proto_to_json(meta, ty, proto, &mut out).expect("invariant: our own encoding can be read back");
     out
 }
 
-
+pub(crate) fn message_from_json<T: Message + Default>(json: &[u8]) -> Result<T, Error> {
+    let parsed = json_to_proto(T::default().descriptor(), json)?;
+    Ok(T::decode(&parsed.proto)?)
+}

@@ -36,12 +36,14 @@ pub mod meta;
 pub mod networking;
 pub mod node;
 pub mod node_affinity;
+pub mod pod_conditions;
 pub mod pod_requests;
 pub mod policy;
 pub mod qos;
 pub mod rbac;
 pub mod resource;
 pub mod scheduling;
+pub mod selector;
 pub mod storage;
 pub mod taints;
 

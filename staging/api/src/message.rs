@@ -41,6 +41,13 @@ pub trait Message: Any + Debug + Send + Sync {
         codec::message_to_json(self.descriptor(), &self.encode_to_vec())
     }
 
+    /// Reads JSON leniently: unknown and repeated fields are ignored.
+    fn from_json(json: &[u8]) -> Result<Self, codec::Error>
+    where
+        Self: Sized + Default,
+    {
+        codec::message_from_json(json)
+    }
 }
 
 /// A message that is registered under a group, version and kind.
@@ -85,7 +92,11 @@ pub trait Object: Message {
 
 impl<T: Resource> Object for T {
     fn gvk(&self) -> GroupVersionKind {
-        GroupVersionKind { group: T::GROUP.to_owned(), version: T::VERSION.to_owned(), kind: T::KIND.to_owned() }
+        GroupVersionKind {
+            group: T::GROUP.to_owned(),
+            version: T::VERSION.to_owned(),
+            kind: T::KIND.to_owned(),
+        }
     }
 
     fn metadata(&self) -> &ObjectMeta {
@@ -135,7 +146,10 @@ impl dyn Object {
     /// The concrete object, or the box back when it is another kind.
     pub fn downcast<T: Resource>(self: Box<Self>) -> Result<Box<T>, Box<dyn Object>> {
         if self.is::<T>() {
-            Ok(self.into_any().downcast().expect("invariant: the type was just checked"))
+            Ok(self
+                .into_any()
+                .downcast()
+                .expect("invariant: the type was just checked"))
         } else {
             Err(self)
         }

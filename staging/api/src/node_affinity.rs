@@ -5,10 +5,17 @@ use crate::core::v1::{Node, NodeSelector, NodeSelectorRequirement, NodeSelectorT
 /// Whether the node satisfies the pod's `nodeSelector` and its required node affinity.
 pub fn pod_matches_node(spec: &PodSpec, node: &Node) -> bool {
     let labels = &node.metadata.labels;
-    if !spec.node_selector.iter().all(|(key, value)| labels.get(key) == Some(value)) {
+    if !spec
+        .node_selector
+        .iter()
+        .all(|(key, value)| labels.get(key) == Some(value))
+    {
         return false;
     }
-    let affinity = spec.affinity.as_deref().and_then(|affinity| affinity.node_affinity.as_deref());
+    let affinity = spec
+        .affinity
+        .as_deref()
+        .and_then(|affinity| affinity.node_affinity.as_deref());
     match affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_deref()) {
         None => true,
         Some(selector) => selector_matches(selector, node),
@@ -17,7 +24,10 @@ pub fn pod_matches_node(spec: &PodSpec, node: &Node) -> bool {
 
 /// Whether any term matches; a selector without terms matches nothing.
 pub fn selector_matches(selector: &NodeSelector, node: &Node) -> bool {
-    selector.node_selector_terms.iter().any(|term| term_matches(term, node))
+    selector
+        .node_selector_terms
+        .iter()
+        .any(|term| term_matches(term, node))
 }
 
 /// Whether every requirement of the term holds; a term without requirements matches nothing.
@@ -26,8 +36,14 @@ pub fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
     let label = |key: &str| node.metadata.labels.get(key).map(String::as_str);
     let field = |key: &str| (key == "metadata.name").then_some(node.metadata.name.as_str());
     !empty
-        && term.match_expressions.iter().all(|requirement| holds(requirement, label(&requirement.key)))
-        && term.match_fields.iter().all(|requirement| holds(requirement, field(&requirement.key)))
+        && term
+            .match_expressions
+            .iter()
+            .all(|requirement| holds(requirement, label(&requirement.key)))
+        && term
+            .match_fields
+            .iter()
+            .all(|requirement| holds(requirement, field(&requirement.key)))
 }
 
 fn holds(requirement: &NodeSelectorRequirement, value: Option<&str>) -> bool {
@@ -62,8 +78,15 @@ mod tests {
                 operator: operator.into(),
                 values: values.iter().map(|v| (*v).to_owned()).collect(),
             };
-            let term = NodeSelectorTerm { match_expressions: vec![requirement], match_fields: Vec::new() };
-            assert_eq!(term_matches(&term, &node), expected, "{key} {operator} {values:?}");
+            let term = NodeSelectorTerm {
+                match_expressions: vec![requirement],
+                match_fields: Vec::new(),
+            };
+            assert_eq!(
+                term_matches(&term, &node),
+                expected,
+                "{key} {operator} {values:?}"
+            );
         };
         check("disk", "In", &["hdd", "ssd"], true);
         check("disk", "NotIn", &["ssd"], false);

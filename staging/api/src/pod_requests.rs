@@ -19,11 +19,21 @@ pub type ResourceList = BTreeMap<String, Quantity>;
 /// What the scheduler must find free for the pod.
 pub fn pod_requests(pod: &Pod) -> ResourceList {
     let infeasible = pod.status.conditions.iter().any(|condition| {
-        condition.type_ == "PodResizePending" && condition.status == "True" && condition.reason == "Infeasible"
+        condition.type_ == "PodResizePending"
+            && condition.status == "True"
+            && condition.reason == "Infeasible"
     });
     let of_container = |container: &Container| {
-        let statuses = pod.status.container_statuses.iter().chain(&pod.status.init_container_statuses);
-        let wanted = if infeasible { ResourceList::new() } else { container.resources.requests.clone() };
+        let statuses = pod
+            .status
+            .container_statuses
+            .iter()
+            .chain(&pod.status.init_container_statuses);
+        let wanted = if infeasible {
+            ResourceList::new()
+        } else {
+            container.resources.requests.clone()
+        };
         match statuses.into_iter().find(|status| status.name == container.name) {
             Some(status) if status.resources.is_some() || !status.allocated_resources.is_empty() => {
                 largest(wanted, status)
@@ -122,22 +132,43 @@ mod tests {
     use super::*;
 
     fn container(cpu: &str, restart: Option<&str>) -> Container {
-        let mut out = Container { restart_policy: restart.map(str::to_owned), ..Container::default() };
-        out.resources.requests.insert("cpu".into(), Quantity::parse(cpu).expect("valid"));
+        let mut out = Container {
+            restart_policy: restart.map(str::to_owned),
+            ..Container::default()
+        };
+        out.resources
+            .requests
+            .insert("cpu".into(), Quantity::parse(cpu).expect("valid"));
         out
     }
 
-    fn check(init: &[(&str, Option<&str>)], run: &[&str], overhead: &str, pod_level: Option<&str>, expected: &str) {
+    fn check(
+        init: &[(&str, Option<&str>)],
+        run: &[&str],
+        overhead: &str,
+        pod_level: Option<&str>,
+        expected: &str,
+    ) {
         let mut pod = Pod::default();
-        pod.spec.init_containers = init.iter().map(|(cpu, restart)| container(cpu, *restart)).collect();
+        pod.spec.init_containers = init
+            .iter()
+            .map(|(cpu, restart)| container(cpu, *restart))
+            .collect();
         pod.spec.containers = run.iter().map(|cpu| container(cpu, None)).collect();
-        pod.spec.overhead.insert("cpu".into(), Quantity::parse(overhead).expect("valid"));
+        pod.spec
+            .overhead
+            .insert("cpu".into(), Quantity::parse(overhead).expect("valid"));
         if let Some(cpu) = pod_level {
             let mut resources = crate::core::v1::ResourceRequirements::default();
-            resources.requests.insert("cpu".into(), Quantity::parse(cpu).expect("valid"));
+            resources
+                .requests
+                .insert("cpu".into(), Quantity::parse(cpu).expect("valid"));
             pod.spec.resources = Some(Box::new(resources));
         }
-        assert_eq!(pod_requests(&pod).get("cpu").map(ToString::to_string).as_deref(), Some(expected));
+        assert_eq!(
+            pod_requests(&pod).get("cpu").map(ToString::to_string).as_deref(),
+            Some(expected)
+        );
     }
 
     #[test]

@@ -28,7 +28,12 @@ const COMPUTE: [&str; 2] = ["cpu", "memory"];
 pub fn class(pod: &Pod) -> Class {
     let mut totals = Totals::default();
     let mut every_limit_set = true;
-    match pod.spec.resources.as_deref().filter(|resources| sets_compute(resources)) {
+    match pod
+        .spec
+        .resources
+        .as_deref()
+        .filter(|resources| sets_compute(resources))
+    {
         Some(resources) => every_limit_set &= totals.add(resources),
         None => {
             for container in containers(pod) {
@@ -39,7 +44,11 @@ pub fn class(pod: &Pod) -> Class {
     if totals.requests.is_empty() && totals.limits.is_empty() {
         return Class::BestEffort;
     }
-    if every_limit_set && totals.requests == totals.limits { Class::Guaranteed } else { Class::Burstable }
+    if every_limit_set && totals.requests == totals.limits {
+        Class::Guaranteed
+    } else {
+        Class::Burstable
+    }
 }
 
 fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
@@ -47,7 +56,9 @@ fn containers(pod: &Pod) -> impl Iterator<Item = &Container> {
 }
 
 fn sets_compute(resources: &ResourceRequirements) -> bool {
-    COMPUTE.iter().any(|name| resources.requests.contains_key(*name) || resources.limits.contains_key(*name))
+    COMPUTE
+        .iter()
+        .any(|name| resources.requests.contains_key(*name) || resources.limits.contains_key(*name))
 }
 
 #[derive(Default)]
@@ -61,7 +72,11 @@ impl Totals {
     fn add(&mut self, resources: &ResourceRequirements) -> bool {
         let mut limits = 0;
         for name in COMPUTE {
-            if let Some(request) = resources.requests.get(name).filter(|quantity| quantity.sign() > 0) {
+            if let Some(request) = resources
+                .requests
+                .get(name)
+                .filter(|quantity| quantity.sign() > 0)
+            {
                 self.requests.entry(name).or_default().add(request);
             }
             if let Some(limit) = resources.limits.get(name).filter(|quantity| quantity.sign() > 0) {
@@ -79,7 +94,10 @@ mod tests {
 
     fn check(containers: &[(&[(&str, &str)], &[(&str, &str)])], expected: Class) {
         let list = |pairs: &[(&str, &str)]| -> BTreeMap<String, Quantity> {
-            pairs.iter().map(|(name, amount)| ((*name).to_owned(), Quantity::parse(amount).unwrap())).collect()
+            pairs
+                .iter()
+                .map(|(name, amount)| ((*name).to_owned(), Quantity::parse(amount).unwrap()))
+                .collect()
         };
         let mut pod = Pod::default();
         for (requests, limits) in containers {
@@ -96,9 +114,15 @@ mod tests {
         let full: &[(&str, &str)] = &[("cpu", "1"), ("memory", "1Gi")];
         check(&[(&[], &[])], Class::BestEffort);
         check(&[(&[("cpu", "0")], &[])], Class::BestEffort);
-        check(&[(&[("example.com/gpu", "1")], &[("example.com/gpu", "1")])], Class::BestEffort);
+        check(
+            &[(&[("example.com/gpu", "1")], &[("example.com/gpu", "1")])],
+            Class::BestEffort,
+        );
         check(&[(full, full)], Class::Guaranteed);
-        check(&[(full, &[("cpu", "1000m"), ("memory", "1024Mi")])], Class::Guaranteed);
+        check(
+            &[(full, &[("cpu", "1000m"), ("memory", "1024Mi")])],
+            Class::Guaranteed,
+        );
         check(&[(full, full), (&[], &[])], Class::Burstable);
         check(&[(&[("cpu", "1")], &[])], Class::Burstable);
         check(&[(&[("cpu", "1"), ("memory", "1Mi")], full)], Class::Burstable);

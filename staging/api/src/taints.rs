@@ -26,7 +26,12 @@ mod tests {
 
     #[test]
     fn tolerations_match_by_effect_key_and_value() {
-        let taint = Taint { key: "k".into(), value: "v".into(), effect: "NoSchedule".into(), ..Taint::default() };
+        let taint = Taint {
+            key: "k".into(),
+            value: "v".into(),
+            effect: "NoSchedule".into(),
+            ..Taint::default()
+        };
         let check = |key: &str, operator: &str, value: &str, effect: &str, expected: bool| {
             let toleration = Toleration {
                 key: key.into(),

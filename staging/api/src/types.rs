@@ -26,6 +26,8 @@ pub struct Type {
     pub fields: &'static [Field],
     /// Indices of the fields that protobuf carries, by ascending number.
     pub by_number: &'static [u8],
+    /// How many fields there are, counting those of inlined structs instead of these.
+    pub members: u16,
     pub form: Form,
     /// Whether apply treats the struct as one value (`x-kubernetes-map-type: atomic`).
     pub atomic: bool,
@@ -51,6 +53,8 @@ pub struct Field {
     pub name: &'static str,
     /// The protobuf number; 0 when protobuf does not carry the field.
     pub number: u16,
+    /// The index of this field (or of an inlined struct's first) among the type's members.
+    pub slot: u16,
     pub base: Base,
     pub container: Container,
     pub pointer: bool,
@@ -125,6 +129,7 @@ pub struct GroupKind {
 pub const FIELD: Field = Field {
     name: "",
     number: 0,
+    slot: 0,
     base: Base::String,
     container: Container::One,
     pointer: false,
@@ -158,11 +163,38 @@ impl Type {
         Some(usize::from(self.by_number[*expected]))
     }
 
-    /// The field that a JSON member names, and through which inlined fields it is reached.
+    /// The field that a JSON member names, and its slot. `expected` is where to look first: writers usually keep
+    /// the declared order.
+    pub fn member(&self, name: &str, expected: &mut usize) -> Option<(usize, &'static Field)> {
+        if let Some(field) = self.fields.get(*expected)
+            && field.name == name
+        {
+            *expected += 1;
+            return Some((usize::from(field.slot), field));
+        }
+        for (index, field) in self.fields.iter().enumerate() {
+            match (field.name, field.base) {
+                ("", Base::Message(inner)) => {
+                    if let Some((slot, found)) = inner.member(name, &mut 0) {
+                        return Some((usize::from(field.slot) + slot, found));
+                    }
+                }
+                (own, _) if own == name => {
+                    *expected = index + 1;
+                    return Some((usize::from(field.slot), field));
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The field that a JSON member names, inlined ones included.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
-        self.fields.iter().find_map(|field| match (field.name, field.base) {
-            ("", Base::Message(inner)) => inner.field(name),
-            (own, _) => (own == name).then_some(field),
-        })
+        if name.is_empty() {
+            None
+        } else {
+            self.member(name, &mut 0).map(|(_, field)| field)
+        }
     }
 }

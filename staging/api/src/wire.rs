@@ -13,11 +13,8 @@ mod well_known;
 mod writer;
 
 pub use field_value::{
-    FieldValue, merge_box, merge_map_of_lists, merge_time, merge_wrapped, put_box, put_map_of_lists, put_time,
-    put_wrapped,
+    FieldValue, merge_box, merge_map_of_lists, merge_time, merge_wrapped, put_box, put_map_of_lists,
+    put_time, put_wrapped,
 };
 pub use reader::{DecodeError, MAX_DEPTH, Reader, Value, Wire};
 pub use writer::Writer;
-
-
-

@@ -34,14 +34,26 @@ pub fn resources(reference: &Path, facts: &Value) -> Result<Output> {
             let version = text(item, "version");
             let (file, prefix) = match name {
                 "" => ("api__v1.json".to_owned(), "/api/v1".to_owned()),
-                _ => (format!("apis__{name}__{version}.json"), format!("/apis/{name}/{version}")),
+                _ => (
+                    format!("apis__{name}__{version}.json"),
+                    format!("/apis/{name}/{version}"),
+                ),
             };
             let legacy = load(&reference.join("discovery").join(file))?;
-            Legacy { group: name, version, prefix: &prefix, columns: &columns, versions: &versions }
-                .print(&legacy, &mut out)?;
+            Legacy {
+                group: name,
+                version,
+                prefix: &prefix,
+                columns: &columns,
+                versions: &versions,
+            }
+            .print(&legacy, &mut out)?;
         }
     }
-    Ok(Output { path: "api/resources.txt".into(), text: out })
+    Ok(Output {
+        path: "api/resources.txt".into(),
+        text: out,
+    })
 }
 
 fn core() -> Value {
@@ -59,7 +71,10 @@ struct Legacy<'a> {
 impl Legacy<'_> {
     fn print(&self, document: &Value, out: &mut String) -> Result<()> {
         let resources = document["resources"].as_array().ok_or("no resources")?;
-        let mut parents: Vec<&Value> = resources.iter().filter(|r| !text(r, "name").contains('/')).collect();
+        let mut parents: Vec<&Value> = resources
+            .iter()
+            .filter(|r| !text(r, "name").contains('/'))
+            .collect();
         parents.sort_by_key(|r| text(r, "name"));
         for resource in parents {
             self.resource(resource, out);
@@ -69,7 +84,11 @@ impl Legacy<'_> {
             }
             let path = format!("{}/{}", self.prefix, text(resource, "name"));
             for column in self.columns[&path].as_array().into_iter().flatten() {
-                let format = if text(column, "format").is_empty() { "-" } else { text(column, "format") };
+                let format = if text(column, "format").is_empty() {
+                    "-"
+                } else {
+                    text(column, "format")
+                };
                 let (kind, name) = (text(column, "type"), text(column, "name"));
                 let _ = writeln!(out, "  column {} {kind} {format} {name}", column["priority"]);
             }
@@ -78,11 +97,23 @@ impl Legacy<'_> {
     }
 
     fn resource(&self, resource: &Value, out: &mut String) {
-        let scope = if resource["namespaced"] == true { "namespaced" } else { "cluster" };
+        let scope = if resource["namespaced"] == true {
+            "namespaced"
+        } else {
+            "cluster"
+        };
         let (group, version, kind) = (shown(self.group), self.version, text(resource, "kind"));
-        let _ = write!(out, "resource {group} {version} {} {kind} {scope}", text(resource, "name"));
+        let _ = write!(
+            out,
+            "resource {group} {version} {} {kind} {scope}",
+            text(resource, "name")
+        );
         let _ = write!(out, " singular={}", text(resource, "singularName"));
-        for (label, key) in [("short", "shortNames"), ("categories", "categories"), ("verbs", "verbs")] {
+        for (label, key) in [
+            ("short", "shortNames"),
+            ("categories", "categories"),
+            ("verbs", "verbs"),
+        ] {
             let values = list(&resource[key]);
             if !values.is_empty() {
                 let _ = write!(out, " {label}={values}");
@@ -109,7 +140,12 @@ impl Legacy<'_> {
             none if none.is_empty() => "-".to_owned(),
             verbs => verbs,
         };
-        let _ = writeln!(out, "  sub {name} {} {version} {} {verbs}", shown(&group), text(sub, "kind"));
+        let _ = writeln!(
+            out,
+            "  sub {name} {} {version} {} {verbs}",
+            shown(&group),
+            text(sub, "kind")
+        );
     }
 }
 
@@ -130,6 +166,11 @@ fn shown(group: &str) -> &str {
 }
 
 fn list(value: &Value) -> String {
-    let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let words: Vec<&str> = value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     words.join(",")
 }

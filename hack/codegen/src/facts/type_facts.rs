@@ -26,9 +26,15 @@ pub fn types(facts: &Value, swagger: &Value, schemas: &[Value]) -> Result<Vec<Ou
         if built_in(full).is_some() || name == "TypeMeta" {
             continue;
         }
-        let Some(package) = package(&mut packages, path) else { continue };
+        let Some(package) = package(&mut packages, path) else {
+            continue;
+        };
         let schema = Schema::find(full, swagger, schemas);
-        let mut table = Type { name: name.to_owned(), atomic: schema.atomic(), fields: Vec::new() };
+        let mut table = Type {
+            name: name.to_owned(),
+            atomic: schema.atomic(),
+            fields: Vec::new(),
+        };
         for fact in fields.as_array().ok_or("a type is not a list")? {
             table.fields.extend(field(path, fact, &schema)?);
         }
@@ -58,7 +64,10 @@ pub fn kinds(facts: &Value) -> Result<Output> {
         lines.insert(format!("{shown} {version} {kind} {}.{name}\n", short(path)));
     }
     let head = "# group version kind type; written by `codegen facts`.\n";
-    Ok(Output { path: "api/kinds.txt".into(), text: head.to_owned() + &lines.into_iter().collect::<String>() })
+    Ok(Output {
+        path: "api/kinds.txt".into(),
+        text: head.to_owned() + &lines.into_iter().collect::<String>(),
+    })
 }
 
 fn field(here: &str, fact: &Value, schema: &Schema<'_>) -> Result<Option<Field>> {
@@ -73,7 +82,10 @@ fn field(here: &str, fact: &Value, schema: &Schema<'_>) -> Result<Option<Field>>
         (true, _) => Omit::Empty,
         _ => Omit::Never,
     };
-    let keys = fact["list-map-keys"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let keys = fact["list-map-keys"]
+        .as_array()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     Ok(Some(Field {
         number: text(fact, "proto").split(' ').next().and_then(|n| n.parse().ok()),
         name: name.to_owned(),
@@ -100,13 +112,19 @@ fn union_fields(name: &str) -> Vec<Field> {
     };
     match name {
         "JSONSchemaPropsOrArray" => {
-            vec![field(1, "schema", "*JSONSchemaProps"), field(2, "jSONSchemas", "[]JSONSchemaProps")]
+            vec![
+                field(1, "schema", "*JSONSchemaProps"),
+                field(2, "jSONSchemas", "[]JSONSchemaProps"),
+            ]
         }
         "JSONSchemaPropsOrBool" => {
             vec![field(1, "allows", "bool"), field(2, "schema", "*JSONSchemaProps")]
         }
         "JSONSchemaPropsOrStringArray" => {
-            vec![field(1, "schema", "*JSONSchemaProps"), field(2, "property", "[]string")]
+            vec![
+                field(1, "schema", "*JSONSchemaProps"),
+                field(2, "property", "[]string"),
+            ]
         }
         _ => Vec::new(),
     }
@@ -124,17 +142,28 @@ impl<'a> Schema<'a> {
         let (domain, rest) = path.split_once('/').unwrap_or_default();
         let reversed: Vec<&str> = domain.split('.').rev().collect();
         let key = format!("{}.{}.{name}", reversed.join("."), rest.replace('/', "."));
-        Self { v2: swagger["definitions"].get(&key), v3: schemas.iter().find_map(|s| s.get(&key)) }
+        Self {
+            v2: swagger["definitions"].get(&key),
+            v3: schemas.iter().find_map(|s| s.get(&key)),
+        }
     }
 
     fn atomic(&self) -> bool {
-        self.v2.or(self.v3).is_some_and(|s| text(s, "x-kubernetes-map-type") == "atomic")
+        self.v2
+            .or(self.v3)
+            .is_some_and(|s| text(s, "x-kubernetes-map-type") == "atomic")
     }
 
     fn map_type(&self, field: &str, recorded: &str) -> String {
         let published = self.v2.or(self.v3).map(|s| &s["properties"][field]);
-        let published = published.map(|p| text(p, "x-kubernetes-map-type")).unwrap_or_default();
-        if published.is_empty() { recorded.to_owned() } else { published.to_owned() }
+        let published = published
+            .map(|p| text(p, "x-kubernetes-map-type"))
+            .unwrap_or_default();
+        if published.is_empty() {
+            recorded.to_owned()
+        } else {
+            published.to_owned()
+        }
     }
 
     /// A stated default, unless it only repeats the zero value.
@@ -168,7 +197,11 @@ impl Shapes<'_> {
         if !path.contains("/apis/") && !path.starts_with("k8s.io/api/") {
             return Ok(format!("{pointer}string"));
         }
-        let place = if path == self.here { String::new() } else { format!("{}.", short(path)) };
+        let place = if path == self.here {
+            String::new()
+        } else {
+            format!("{}.", short(path))
+        };
         Ok(format!("{pointer}{place}{name}"))
     }
 }
@@ -186,7 +219,9 @@ fn built_in(kind: &str) -> Option<&str> {
     ];
     match kind.rsplit_once('.') {
         Some((path, name)) if kind.contains('/') => special.contains(&(path, name)).then_some(name),
-        _ => ["string", "int32", "int64", "bool", "bytes", "float64"].contains(&kind).then_some(kind),
+        _ => ["string", "int32", "int64", "bool", "bytes", "float64"]
+            .contains(&kind)
+            .then_some(kind),
     }
 }
 
@@ -206,7 +241,8 @@ fn short(path: &str) -> String {
 }
 
 fn split(full: &str) -> Result<(&str, &str)> {
-    full.rsplit_once('.').ok_or_else(|| format!("{full:?} has no package").into())
+    full.rsplit_once('.')
+        .ok_or_else(|| format!("{full:?} has no package").into())
 }
 
 fn object<'a>(facts: &'a Value, key: &str) -> Result<&'a Map<String, Value>> {

@@ -40,7 +40,9 @@ pub fn quantity(stored: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
         out.extend_from_slice(stored);
         return Ok(());
     }
-    let parsed = std::str::from_utf8(stored).ok().and_then(|text| Quantity::parse(text).ok());
+    let parsed = std::str::from_utf8(stored)
+        .ok()
+        .and_then(|text| Quantity::parse(text).ok());
     out.extend_from_slice(parsed.ok_or(DecodeError::Quantity)?.to_string().as_bytes());
     Ok(())
 }
@@ -51,7 +53,9 @@ fn is_canonical(text: &[u8]) -> bool {
     if digits == 0 || digits > 15 || (text[0] == b'0' && text.len() > 1) {
         return false;
     }
-    let value = text[..digits].iter().fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+    let value = text[..digits]
+        .iter()
+        .fold(0u64, |value, digit| value * 10 + u64::from(digit - b'0'));
     match &text[digits..] {
         b"" | b"m" | b"k" | b"M" | b"G" | b"T" | b"P" => value % 1000 != 0 || text == b"0",
         // Below 1024 Ei all binary units are exact.
@@ -80,8 +84,13 @@ pub fn time(seconds: i64, micro: Option<i64>, out: &mut Vec<u8>) {
         out.push(b'-');
     }
     digits(year.unsigned_abs(), 4, out);
-    for (mark, value) in [(b'-', month), (b'-', day), (b'T', rest / 3600), (b':', rest / 60 % 60), (b':', rest % 60)]
-    {
+    for (mark, value) in [
+        (b'-', month),
+        (b'-', day),
+        (b'T', rest / 3600),
+        (b':', rest / 60 % 60),
+        (b':', rest % 60),
+    ] {
         out.push(mark);
         digits(value.unsigned_abs(), 2, out);
     }
@@ -100,7 +109,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year + year / 4 - year / 100);
     let from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     (year + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -116,14 +129,21 @@ fn digits(value: u64, width: u32, out: &mut Vec<u8>) {
 
 /// Parses RFC 3339 into seconds and nanoseconds since the epoch.
 pub fn parse_time(text: &str, micro: bool) -> Result<(i64, i32), String> {
-    let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
+    let layout = if micro {
+        "2006-01-02T15:04:05.000000Z07:00"
+    } else {
+        "2006-01-02T15:04:05Z07:00"
+    };
     let refuse = || format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\"");
     if !is_rfc3339(text.as_bytes(), micro) {
         return Err(refuse());
     }
     let time: Timestamp = text.parse().map_err(|_| refuse())?;
     let nanoseconds = time.subsec_nanosecond();
-    Ok((time.as_second() - i64::from(nanoseconds < 0), nanoseconds.rem_euclid(1_000_000_000)))
+    Ok((
+        time.as_second() - i64::from(nanoseconds < 0),
+        nanoseconds.rem_euclid(1_000_000_000),
+    ))
 }
 
 /// Whether the text has the one shape that upstream's layout accepts; jiff's parser takes more.
@@ -133,13 +153,19 @@ fn is_rfc3339(text: &[u8], micro: bool) -> bool {
         let same = |(t, s): (&u8, &u8)| if *s == b'0' { t.is_ascii_digit() } else { t == s };
         text.len() == shape.len() && text.iter().zip(shape).all(same)
     };
-    let Some((date, rest)) = text.split_at_checked(SHAPE.len()) else { return false };
+    let Some((date, rest)) = text.split_at_checked(SHAPE.len()) else {
+        return false;
+    };
     let fraction = match rest.first() {
         Some(b'.') => 1 + rest[1..].iter().take_while(|b| b.is_ascii_digit()).count(),
         _ => 0,
     };
     let (fraction, zone) = rest.split_at(fraction);
-    let fraction_fits = if micro { fraction.len() == 7 } else { fraction.len() != 1 };
+    let fraction_fits = if micro {
+        fraction.len() == 7
+    } else {
+        fraction.len() != 1
+    };
     let zone_fits = zone == b"Z" || matches(zone, b"+00:00") || matches(zone, b"-00:00");
     matches(date, SHAPE) && fraction_fits && zone_fits
 }
@@ -149,21 +175,30 @@ pub fn duration(nanoseconds: i64, out: &mut Vec<u8>) {
 }
 
 pub fn parse_duration(text: &str) -> Result<i64, String> {
-    Duration::parse(text).map(|d| d.as_nanos()).map_err(|error| error.to_string())
+    Duration::parse(text)
+        .map(|d| d.as_nanos())
+        .map_err(|error| error.to_string())
 }
 
 /// Appends base64 with padding.
 pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     out.resize(start + bytes.len().div_ceil(3) * 4, 0);
-    let written = STANDARD.encode_slice(bytes, &mut out[start..]).unwrap_or_default();
+    let written = STANDARD
+        .encode_slice(bytes, &mut out[start..])
+        .unwrap_or_default();
     out.truncate(start + written);
 }
 
 /// Reads base64; line breaks inside are ignored, as upstream does.
 pub fn parse_base64(text: &[u8]) -> Result<Vec<u8>, String> {
     let decoded = if text.iter().any(|b| matches!(b, b'\r' | b'\n')) {
-        STANDARD.decode(text.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect::<Vec<u8>>())
+        STANDARD.decode(
+            text.iter()
+                .copied()
+                .filter(|b| !matches!(b, b'\r' | b'\n'))
+                .collect::<Vec<u8>>(),
+        )
     } else {
         STANDARD.decode(text)
     };

@@ -92,7 +92,14 @@ fn separator(text: &[u8]) -> Option<&'static [u8]> {
 
 fn unicode(byte: u8) -> [u8; 6] {
     const HEX: &[u8; 16] = b"0123456789abcdef";
-    [b'\\', b'u', b'0', b'0', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]
+    [
+        b'\\',
+        b'u',
+        b'0',
+        b'0',
+        HEX[usize::from(byte >> 4)],
+        HEX[usize::from(byte & 15)],
+    ]
 }
 
 /// Appends a JSON document that is kept as bytes: without white space, and escaped as strings are.
@@ -151,6 +158,10 @@ pub fn float(value: f64, out: &mut Vec<u8>) {
         return;
     }
     let text = format!("{value:e}");
-    let text = if text.contains("e-") { text } else { text.replace('e', "e+") };
+    let text = if text.contains("e-") {
+        text
+    } else {
+        text.replace('e', "e+")
+    };
     out.extend_from_slice(text.as_bytes());
 }

@@ -15,7 +15,10 @@ pub fn proto_to_json(
     proto: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), DecodeError> {
-    let mut printer = Printer { out, notes: Vec::with_capacity(256) };
+    let mut printer = Printer {
+        out,
+        notes: Vec::with_capacity(256),
+    };
     let open = printer.out.len();
     printer.out.push(b'{');
     if let Some(TypeMeta { api_version, kind }) = meta {
@@ -94,8 +97,12 @@ impl Printer<'_> {
         let mut expected = 0;
         loop {
             let start = message.position() as u32;
-            let Some((number, _)) = message.field()? else { return Ok(()) };
-            let Some(index) = ty.index_of(number, &mut expected) else { continue };
+            let Some((number, _)) = message.field()? else {
+                return Ok(());
+            };
+            let Some(index) = ty.index_of(number, &mut expected) else {
+                continue;
+            };
             let note = &mut self.notes[base + index];
             if note.end == 0 {
                 note.first = start;
@@ -104,7 +111,13 @@ impl Printer<'_> {
         }
     }
 
-    fn member(&mut self, field: &Field, message: &Reader<'_>, note: Note, open: usize) -> Result<(), DecodeError> {
+    fn member(
+        &mut self,
+        field: &Field,
+        message: &Reader<'_>,
+        note: Note,
+        open: usize,
+    ) -> Result<(), DecodeError> {
         let before = self.out.len();
         self.name(open, field.name);
         let written = match field.container {
@@ -175,7 +188,9 @@ impl Printer<'_> {
                 Ok(number != 0)
             }
             Base::Float64 => {
-                let Wire::Fixed64(bits) = value.wire else { return Err(DecodeError::WireType) };
+                let Wire::Fixed64(bits) = value.wire else {
+                    return Err(DecodeError::WireType);
+                };
                 text::float(f64::from_bits(bits), self.out);
                 Ok(bits != 0)
             }
@@ -332,6 +347,8 @@ impl Printer<'_> {
                 (Container::MapOfLists, None) => self.out.extend_from_slice(b"null"),
                 (Container::MapOfLists, value) => self.wrapped_list(value)?,
                 (_, Some(value)) => _ = self.value(field.base, value)?,
+                // Absent bytes read as empty here, not as null.
+                (_, None) if matches!(field.base, Base::Bytes) => self.out.extend_from_slice(b"\"\""),
                 (_, None) => self.zero(field.base)?,
             }
         }
@@ -345,8 +362,14 @@ impl Printer<'_> {
         self.scan(ty, message.clone())?;
         let (first, second) = (self.notes[base], self.notes[base + 1]);
         self.notes.truncate(base);
-        let [a, b] = ty.fields else { return Err(DecodeError::Tag) };
-        let (schema_field, schema, other) = if ty.form == Form::OrBool { (b, second, first) } else { (a, first, second) };
+        let [a, b] = ty.fields else {
+            return Err(DecodeError::Tag);
+        };
+        let (schema_field, schema, other) = if ty.form == Form::OrBool {
+            (b, second, first)
+        } else {
+            (a, first, second)
+        };
         match ty.form {
             // Lists win over the schema where upstream's marshaller asks for them first.
             Form::OrArray | Form::OrStringArray if other.end != 0 => {
@@ -356,7 +379,8 @@ impl Printer<'_> {
                 Some(value) => self.value(schema_field.base, value).map(drop),
                 None if ty.form == Form::OrBool => {
                     let allows = last_value(&message, other)?.map_or(Ok(0), Value::varint)? != 0;
-                    self.out.extend_from_slice(if allows { b"true" } else { b"false" });
+                    self.out
+                        .extend_from_slice(if allows { b"true" } else { b"false" });
                     Ok(())
                 }
                 None => {
@@ -385,7 +409,10 @@ fn last_value<'a>(message: &Reader<'a>, note: Note) -> Result<Option<Value<'a>>,
     if note.end == 0 {
         return Ok(None);
     }
-    Ok(message.window(note.last as usize, note.end as usize).field()?.map(|(_, value)| value))
+    Ok(message
+        .window(note.last as usize, note.end as usize)
+        .field()?
+        .map(|(_, value)| value))
 }
 
 /// Types that are structs in Go: `omitempty` never leaves them out.

@@ -115,7 +115,9 @@ impl FieldValue for f64 {
     }
 
     fn merge_value(&mut self, value: Value<'_>) -> Result<(), DecodeError> {
-        let Wire::Fixed64(bits) = value.wire else { return Err(DecodeError::WireType) };
+        let Wire::Fixed64(bits) = value.wire else {
+            return Err(DecodeError::WireType);
+        };
         *self = f64::from_bits(bits);
         Ok(())
     }
@@ -197,7 +199,11 @@ pub fn merge_time<T: FieldValue + Default>(
     value: Value<'_>,
 ) -> Result<(), DecodeError> {
     *field = None;
-    if value.bytes()?.is_empty() { Ok(()) } else { field.merge_value(value) }
+    if value.bytes()?.is_empty() {
+        Ok(())
+    } else {
+        field.merge_value(value)
+    }
 }
 
 /// A named list is a message around its items.

@@ -58,7 +58,11 @@ impl<'a> Value<'a> {
         if self.depth >= MAX_DEPTH {
             return Err(DecodeError::Depth);
         }
-        Ok(Reader { bytes: self.bytes()?, at: 0, depth: self.depth + 1 })
+        Ok(Reader {
+            bytes: self.bytes()?,
+            at: 0,
+            depth: self.depth + 1,
+        })
     }
 }
 
@@ -72,7 +76,11 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, depth: 0 }
+        Self {
+            bytes,
+            at: 0,
+            depth: 0,
+        }
     }
 
     /// The offset of the next field.
@@ -84,7 +92,10 @@ impl<'a> Reader<'a> {
     pub fn field(&mut self) -> Result<Option<(u32, Value<'a>)>, DecodeError> {
         while self.at < self.bytes.len() {
             let tag = self.varint()?;
-            let number = u32::try_from(tag >> 3).ok().filter(|n| *n != 0).ok_or(DecodeError::Tag)?;
+            let number = u32::try_from(tag >> 3)
+                .ok()
+                .filter(|n| *n != 0)
+                .ok_or(DecodeError::Tag)?;
             let wire = match tag & 7 {
                 0 => Wire::Varint(self.varint()?),
                 1 => Wire::Fixed64(u64::from_le_bytes(self.array()?)),
@@ -97,14 +108,24 @@ impl<'a> Reader<'a> {
                 5 => Wire::Fixed32(u32::from_le_bytes(self.array()?)),
                 _ => return Err(DecodeError::Tag),
             };
-            return Ok(Some((number, Value { wire, depth: self.depth })));
+            return Ok(Some((
+                number,
+                Value {
+                    wire,
+                    depth: self.depth,
+                },
+            )));
         }
         Ok(None)
     }
 
     /// The same message, read from one position to another.
     pub fn window(&self, start: usize, end: usize) -> Reader<'a> {
-        Reader { bytes: &self.bytes[..end], at: start, depth: self.depth }
+        Reader {
+            bytes: &self.bytes[..end],
+            at: start,
+            depth: self.depth,
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -121,7 +142,11 @@ impl<'a> Reader<'a> {
                 return Ok(value);
             }
         }
-        Err(if self.bytes.len() - self.at >= 10 { DecodeError::Overflow } else { DecodeError::Truncated })
+        Err(if self.bytes.len() - self.at >= 10 {
+            DecodeError::Overflow
+        } else {
+            DecodeError::Truncated
+        })
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {

@@ -56,7 +56,11 @@ impl FieldValue for IntOrString {
                 _ => {}
             }
         }
-        *self = if kind == 0 { Self::Int(int) } else { Self::String(string) };
+        *self = if kind == 0 {
+            Self::Int(int)
+        } else {
+            Self::String(string)
+        };
         Ok(())
     }
 }
@@ -94,7 +98,9 @@ impl FieldValue for Time {
 
     fn merge_value(&mut self, value: Value<'_>) -> Result<(), DecodeError> {
         let (seconds, _) = merge_timestamp(value)?;
-        *self = Timestamp::from_second(seconds).map_err(|_| DecodeError::Time)?.into();
+        *self = Timestamp::from_second(seconds)
+            .map_err(|_| DecodeError::Time)?
+            .into();
         Ok(())
     }
 }

@@ -10,7 +10,10 @@ pub struct Writer {
 
 impl Writer {
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { buffer: vec![0; capacity], start: capacity }
+        Self {
+            buffer: vec![0; capacity],
+            start: capacity,
+        }
     }
 
     /// Bytes written so far.

@@ -12,9 +12,10 @@ pub static APPLY_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "ApplyConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "expression", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "expression", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -22,10 +23,11 @@ pub static AUDIT_ANNOTATION: Type = Type {
     package: &PACKAGE, name: "AuditAnnotation",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "valueExpression", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "valueExpression", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -33,10 +35,11 @@ pub static EXPRESSION_WARNING: Type = Type {
     package: &PACKAGE, name: "ExpressionWarning",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "fieldRef", number: 2, required: true, ..FIELD },
-        Field { name: "warning", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "fieldRef", number: 2, required: true, ..FIELD },
+        Field { slot: 1, name: "warning", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -44,9 +47,10 @@ pub static JSON_PATCH: Type = Type {
     package: &PACKAGE, name: "JSONPatch",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "expression", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "expression", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -54,10 +58,11 @@ pub static MATCH_CONDITION: Type = Type {
     package: &PACKAGE, name: "MatchCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "expression", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "expression", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -65,13 +70,14 @@ pub static MATCH_RESOURCES: Type = Type {
     package: &PACKAGE, name: "MatchResources",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "namespaceSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "objectSelector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceRules", number: 3, base: Base::Message(&NAMED_RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "excludeResourceRules", number: 4, base: Base::Message(&NAMED_RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "matchPolicy", number: 7, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.MatchPolicyType", ..FIELD },
+        Field { slot: 0, name: "namespaceSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "objectSelector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "resourceRules", number: 3, base: Base::Message(&NAMED_RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "excludeResourceRules", number: 4, base: Base::Message(&NAMED_RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "matchPolicy", number: 7, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.MatchPolicyType", ..FIELD },
     ],
 };
 
@@ -79,10 +85,11 @@ pub static MUTATING_ADMISSION_POLICY: Type = Type {
     package: &PACKAGE, name: "MutatingAdmissionPolicy",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "MutatingAdmissionPolicy", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -90,10 +97,11 @@ pub static MUTATING_ADMISSION_POLICY_BINDING: Type = Type {
     package: &PACKAGE, name: "MutatingAdmissionPolicyBinding",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "MutatingAdmissionPolicyBinding", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY_BINDING_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY_BINDING_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -101,10 +109,11 @@ pub static MUTATING_ADMISSION_POLICY_BINDING_LIST: Type = Type {
     package: &PACKAGE, name: "MutatingAdmissionPolicyBindingList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "MutatingAdmissionPolicyBindingList", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY_BINDING), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY_BINDING), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -112,11 +121,12 @@ pub static MUTATING_ADMISSION_POLICY_BINDING_SPEC: Type = Type {
     package: &PACKAGE, name: "MutatingAdmissionPolicyBindingSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "policyName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "paramRef", number: 2, base: Base::Message(&PARAM_REF), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "matchResources", number: 3, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "policyName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "paramRef", number: 2, base: Base::Message(&PARAM_REF), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "matchResources", number: 3, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -124,10 +134,11 @@ pub static MUTATING_ADMISSION_POLICY_LIST: Type = Type {
     package: &PACKAGE, name: "MutatingAdmissionPolicyList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "MutatingAdmissionPolicyList", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&MUTATING_ADMISSION_POLICY), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -135,15 +146,16 @@ pub static MUTATING_ADMISSION_POLICY_SPEC: Type = Type {
     package: &PACKAGE, name: "MutatingAdmissionPolicySpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "paramKind", number: 1, base: Base::Message(&PARAM_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "matchConstraints", number: 2, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "variables", number: 3, base: Base::Message(&VARIABLE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "mutations", number: 4, base: Base::Message(&MUTATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "failurePolicy", number: 5, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
-        Field { name: "matchConditions", number: 6, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "reinvocationPolicy", number: 7, omit: Omit::Empty, alias: "admissionregistration/v1.ReinvocationPolicyType", ..FIELD },
+        Field { slot: 0, name: "paramKind", number: 1, base: Base::Message(&PARAM_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "matchConstraints", number: 2, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "variables", number: 3, base: Base::Message(&VARIABLE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "mutations", number: 4, base: Base::Message(&MUTATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "failurePolicy", number: 5, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
+        Field { slot: 5, name: "matchConditions", number: 6, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 6, name: "reinvocationPolicy", number: 7, omit: Omit::Empty, alias: "admissionregistration/v1.ReinvocationPolicyType", ..FIELD },
     ],
 };
 
@@ -151,20 +163,21 @@ pub static MUTATING_WEBHOOK: Type = Type {
     package: &PACKAGE, name: "MutatingWebhook",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 12,
     by_number: &[0, 1, 2, 3, 5, 7, 8, 9, 4, 10, 6, 11],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "clientConfig", number: 2, base: Base::Message(&WEBHOOK_CLIENT_CONFIG), required: true, ..FIELD },
-        Field { name: "rules", number: 3, base: Base::Message(&RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "failurePolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
-        Field { name: "matchPolicy", number: 9, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.MatchPolicyType", ..FIELD },
-        Field { name: "namespaceSelector", number: 5, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "objectSelector", number: 11, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "sideEffects", number: 6, pointer: true, required: true, alias: "admissionregistration/v1.SideEffectClass", ..FIELD },
-        Field { name: "timeoutSeconds", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "admissionReviewVersions", number: 8, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "reinvocationPolicy", number: 10, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.ReinvocationPolicyType", ..FIELD },
-        Field { name: "matchConditions", number: 12, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "clientConfig", number: 2, base: Base::Message(&WEBHOOK_CLIENT_CONFIG), required: true, ..FIELD },
+        Field { slot: 2, name: "rules", number: 3, base: Base::Message(&RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "failurePolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
+        Field { slot: 4, name: "matchPolicy", number: 9, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.MatchPolicyType", ..FIELD },
+        Field { slot: 5, name: "namespaceSelector", number: 5, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "objectSelector", number: 11, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "sideEffects", number: 6, pointer: true, required: true, alias: "admissionregistration/v1.SideEffectClass", ..FIELD },
+        Field { slot: 8, name: "timeoutSeconds", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "admissionReviewVersions", number: 8, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 10, name: "reinvocationPolicy", number: 10, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.ReinvocationPolicyType", ..FIELD },
+        Field { slot: 11, name: "matchConditions", number: 12, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
     ],
 };
 
@@ -172,10 +185,11 @@ pub static MUTATING_WEBHOOK_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "MutatingWebhookConfiguration",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "MutatingWebhookConfiguration", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "webhooks", number: 2, base: Base::Message(&MUTATING_WEBHOOK), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "webhooks", number: 2, base: Base::Message(&MUTATING_WEBHOOK), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
     ],
 };
 
@@ -183,10 +197,11 @@ pub static MUTATING_WEBHOOK_CONFIGURATION_LIST: Type = Type {
     package: &PACKAGE, name: "MutatingWebhookConfigurationList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "MutatingWebhookConfigurationList", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&MUTATING_WEBHOOK_CONFIGURATION), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&MUTATING_WEBHOOK_CONFIGURATION), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -194,11 +209,12 @@ pub static MUTATION: Type = Type {
     package: &PACKAGE, name: "Mutation",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "patchType", number: 2, required: true, alias: "admissionregistration/v1.PatchType", ..FIELD },
-        Field { name: "applyConfiguration", number: 3, base: Base::Message(&APPLY_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "jsonPatch", number: 4, base: Base::Message(&JSON_PATCH), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "patchType", number: 2, required: true, alias: "admissionregistration/v1.PatchType", ..FIELD },
+        Field { slot: 1, name: "applyConfiguration", number: 3, base: Base::Message(&APPLY_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "jsonPatch", number: 4, base: Base::Message(&JSON_PATCH), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -206,10 +222,11 @@ pub static NAMED_RULE_WITH_OPERATIONS: Type = Type {
     package: &PACKAGE, name: "NamedRuleWithOperations",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 6,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "resourceNames", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { number: 2, base: Base::Message(&RULE_WITH_OPERATIONS), ..FIELD },
+        Field { slot: 0, name: "resourceNames", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, number: 2, base: Base::Message(&RULE_WITH_OPERATIONS), ..FIELD },
     ],
 };
 
@@ -217,10 +234,11 @@ pub static PARAM_KIND: Type = Type {
     package: &PACKAGE, name: "ParamKind",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "apiVersion", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "kind", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "apiVersion", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "kind", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -228,12 +246,13 @@ pub static PARAM_REF: Type = Type {
     package: &PACKAGE, name: "ParamRef",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "namespace", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "selector", number: 3, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "parameterNotFoundAction", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.ParameterNotFoundActionType", ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "namespace", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "selector", number: 3, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "parameterNotFoundAction", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.ParameterNotFoundActionType", ..FIELD },
     ],
 };
 
@@ -241,12 +260,13 @@ pub static RULE: Type = Type {
     package: &PACKAGE, name: "Rule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "apiGroups", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "apiVersions", number: 2, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "resources", number: 3, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "scope", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.ScopeType", ..FIELD },
+        Field { slot: 0, name: "apiGroups", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "apiVersions", number: 2, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "resources", number: 3, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "scope", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.ScopeType", ..FIELD },
     ],
 };
 
@@ -254,10 +274,11 @@ pub static RULE_WITH_OPERATIONS: Type = Type {
     package: &PACKAGE, name: "RuleWithOperations",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "operations", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "admissionregistration/v1.OperationType", ..FIELD },
-        Field { number: 2, base: Base::Message(&RULE), ..FIELD },
+        Field { slot: 0, name: "operations", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "admissionregistration/v1.OperationType", ..FIELD },
+        Field { slot: 1, number: 2, base: Base::Message(&RULE), ..FIELD },
     ],
 };
 
@@ -265,12 +286,13 @@ pub static SERVICE_REFERENCE: Type = Type {
     package: &PACKAGE, name: "ServiceReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "namespace", number: 1, required: true, ..FIELD },
-        Field { name: "name", number: 2, required: true, ..FIELD },
-        Field { name: "path", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "port", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "namespace", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "name", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "path", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "port", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -278,9 +300,10 @@ pub static TYPE_CHECKING: Type = Type {
     package: &PACKAGE, name: "TypeChecking",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "expressionWarnings", number: 1, base: Base::Message(&EXPRESSION_WARNING), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "expressionWarnings", number: 1, base: Base::Message(&EXPRESSION_WARNING), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -288,11 +311,12 @@ pub static VALIDATING_ADMISSION_POLICY: Type = Type {
     package: &PACKAGE, name: "ValidatingAdmissionPolicy",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "ValidatingAdmissionPolicy", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&VALIDATING_ADMISSION_POLICY_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&VALIDATING_ADMISSION_POLICY_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -300,10 +324,11 @@ pub static VALIDATING_ADMISSION_POLICY_BINDING: Type = Type {
     package: &PACKAGE, name: "ValidatingAdmissionPolicyBinding",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "ValidatingAdmissionPolicyBinding", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY_BINDING_SPEC), omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY_BINDING_SPEC), omit: Omit::Empty, required: true, ..FIELD },
     ],
 };
 
@@ -311,10 +336,11 @@ pub static VALIDATING_ADMISSION_POLICY_BINDING_LIST: Type = Type {
     package: &PACKAGE, name: "ValidatingAdmissionPolicyBindingList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "ValidatingAdmissionPolicyBindingList", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY_BINDING), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY_BINDING), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -322,12 +348,13 @@ pub static VALIDATING_ADMISSION_POLICY_BINDING_SPEC: Type = Type {
     package: &PACKAGE, name: "ValidatingAdmissionPolicyBindingSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "policyName", number: 1, omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "paramRef", number: 2, base: Base::Message(&PARAM_REF), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "matchResources", number: 3, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "validationActions", number: 4, container: Container::List, omit: Omit::Empty, required: true, list_type: "set", alias: "admissionregistration/v1.ValidationAction", ..FIELD },
+        Field { slot: 0, name: "policyName", number: 1, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 1, name: "paramRef", number: 2, base: Base::Message(&PARAM_REF), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "matchResources", number: 3, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "validationActions", number: 4, container: Container::List, omit: Omit::Empty, required: true, list_type: "set", alias: "admissionregistration/v1.ValidationAction", ..FIELD },
     ],
 };
 
@@ -335,10 +362,11 @@ pub static VALIDATING_ADMISSION_POLICY_LIST: Type = Type {
     package: &PACKAGE, name: "ValidatingAdmissionPolicyList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "ValidatingAdmissionPolicyList", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&VALIDATING_ADMISSION_POLICY), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -346,15 +374,16 @@ pub static VALIDATING_ADMISSION_POLICY_SPEC: Type = Type {
     package: &PACKAGE, name: "ValidatingAdmissionPolicySpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "paramKind", number: 1, base: Base::Message(&PARAM_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "matchConstraints", number: 2, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "validations", number: 3, base: Base::Message(&VALIDATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "failurePolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
-        Field { name: "auditAnnotations", number: 5, base: Base::Message(&AUDIT_ANNOTATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "matchConditions", number: 6, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "variables", number: 7, base: Base::Message(&VARIABLE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 0, name: "paramKind", number: 1, base: Base::Message(&PARAM_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "matchConstraints", number: 2, base: Base::Message(&MATCH_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "validations", number: 3, base: Base::Message(&VALIDATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "failurePolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
+        Field { slot: 4, name: "auditAnnotations", number: 5, base: Base::Message(&AUDIT_ANNOTATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "matchConditions", number: 6, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 6, name: "variables", number: 7, base: Base::Message(&VARIABLE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
     ],
 };
 
@@ -362,11 +391,12 @@ pub static VALIDATING_ADMISSION_POLICY_STATUS: Type = Type {
     package: &PACKAGE, name: "ValidatingAdmissionPolicyStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "typeChecking", number: 2, base: Base::Message(&TYPE_CHECKING), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 3, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "typeChecking", number: 2, base: Base::Message(&TYPE_CHECKING), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "conditions", number: 3, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -374,19 +404,20 @@ pub static VALIDATING_WEBHOOK: Type = Type {
     package: &PACKAGE, name: "ValidatingWebhook",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 11,
     by_number: &[0, 1, 2, 3, 5, 7, 8, 9, 4, 6, 10],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "clientConfig", number: 2, base: Base::Message(&WEBHOOK_CLIENT_CONFIG), required: true, ..FIELD },
-        Field { name: "rules", number: 3, base: Base::Message(&RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "failurePolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
-        Field { name: "matchPolicy", number: 9, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.MatchPolicyType", ..FIELD },
-        Field { name: "namespaceSelector", number: 5, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "objectSelector", number: 10, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "sideEffects", number: 6, pointer: true, required: true, alias: "admissionregistration/v1.SideEffectClass", ..FIELD },
-        Field { name: "timeoutSeconds", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "admissionReviewVersions", number: 8, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "matchConditions", number: 11, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "clientConfig", number: 2, base: Base::Message(&WEBHOOK_CLIENT_CONFIG), required: true, ..FIELD },
+        Field { slot: 2, name: "rules", number: 3, base: Base::Message(&RULE_WITH_OPERATIONS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "failurePolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.FailurePolicyType", ..FIELD },
+        Field { slot: 4, name: "matchPolicy", number: 9, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.MatchPolicyType", ..FIELD },
+        Field { slot: 5, name: "namespaceSelector", number: 5, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "objectSelector", number: 10, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "sideEffects", number: 6, pointer: true, required: true, alias: "admissionregistration/v1.SideEffectClass", ..FIELD },
+        Field { slot: 8, name: "timeoutSeconds", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "admissionReviewVersions", number: 8, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 10, name: "matchConditions", number: 11, base: Base::Message(&MATCH_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
     ],
 };
 
@@ -394,10 +425,11 @@ pub static VALIDATING_WEBHOOK_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "ValidatingWebhookConfiguration",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "ValidatingWebhookConfiguration", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "webhooks", number: 2, base: Base::Message(&VALIDATING_WEBHOOK), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "webhooks", number: 2, base: Base::Message(&VALIDATING_WEBHOOK), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
     ],
 };
 
@@ -405,10 +437,11 @@ pub static VALIDATING_WEBHOOK_CONFIGURATION_LIST: Type = Type {
     package: &PACKAGE, name: "ValidatingWebhookConfigurationList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "admissionregistration.k8s.io", version: "v1", kind: "ValidatingWebhookConfigurationList", api_version: "admissionregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&VALIDATING_WEBHOOK_CONFIGURATION), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&VALIDATING_WEBHOOK_CONFIGURATION), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -416,12 +449,13 @@ pub static VALIDATION: Type = Type {
     package: &PACKAGE, name: "Validation",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "expression", number: 1, required: true, ..FIELD },
-        Field { name: "message", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 3, pointer: true, omit: Omit::Empty, alias: "meta/v1.StatusReason", ..FIELD },
-        Field { name: "messageExpression", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "expression", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "message", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "reason", number: 3, pointer: true, omit: Omit::Empty, alias: "meta/v1.StatusReason", ..FIELD },
+        Field { slot: 3, name: "messageExpression", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -429,10 +463,11 @@ pub static VARIABLE: Type = Type {
     package: &PACKAGE, name: "Variable",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "expression", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "expression", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -440,10 +475,11 @@ pub static WEBHOOK_CLIENT_CONFIG: Type = Type {
     package: &PACKAGE, name: "WebhookClientConfig",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[1, 2, 0],
     fields: &[
-        Field { name: "url", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "service", number: 1, base: Base::Message(&SERVICE_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "caBundle", number: 2, base: Base::Bytes, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "url", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "service", number: 1, base: Base::Message(&SERVICE_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "caBundle", number: 2, base: Base::Bytes, omit: Omit::Empty, ..FIELD },
     ],
 };

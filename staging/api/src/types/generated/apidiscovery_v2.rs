@@ -12,10 +12,11 @@ pub static API_GROUP_DISCOVERY_LIST: Type = Type {
     package: &PACKAGE, name: "APIGroupDiscoveryList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apidiscovery.k8s.io", version: "v2", kind: "APIGroupDiscoveryList", api_version: "apidiscovery.k8s.io/v2" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&API_GROUP_DISCOVERY), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&API_GROUP_DISCOVERY), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -23,10 +24,11 @@ pub static API_GROUP_DISCOVERY: Type = Type {
     package: &PACKAGE, name: "APIGroupDiscovery",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apidiscovery.k8s.io", version: "v2", kind: "APIGroupDiscovery", api_version: "apidiscovery.k8s.io/v2" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "versions", number: 2, base: Base::Message(&API_VERSION_DISCOVERY), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "versions", number: 2, base: Base::Message(&API_VERSION_DISCOVERY), container: Container::List, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -34,11 +36,12 @@ pub static API_VERSION_DISCOVERY: Type = Type {
     package: &PACKAGE, name: "APIVersionDiscovery",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "version", number: 1, required: true, ..FIELD },
-        Field { name: "resources", number: 2, base: Base::Message(&API_RESOURCE_DISCOVERY), container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "freshness", number: 3, omit: Omit::Empty, alias: "apidiscovery/v2.DiscoveryFreshness", ..FIELD },
+        Field { slot: 0, name: "version", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "resources", number: 2, base: Base::Message(&API_RESOURCE_DISCOVERY), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "freshness", number: 3, omit: Omit::Empty, alias: "apidiscovery/v2.DiscoveryFreshness", ..FIELD },
     ],
 };
 
@@ -46,16 +49,17 @@ pub static API_RESOURCE_DISCOVERY: Type = Type {
     package: &PACKAGE, name: "APIResourceDiscovery",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "resource", number: 1, required: true, ..FIELD },
-        Field { name: "responseKind", number: 2, base: Base::Message(&super::meta_v1::GROUP_VERSION_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "scope", number: 3, required: true, alias: "apidiscovery/v2.ResourceScope", ..FIELD },
-        Field { name: "singularResource", number: 4, required: true, ..FIELD },
-        Field { name: "verbs", number: 5, container: Container::List, required: true, ..FIELD },
-        Field { name: "shortNames", number: 6, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "categories", number: 7, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "subresources", number: 8, base: Base::Message(&API_SUBRESOURCE_DISCOVERY), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "resource", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "responseKind", number: 2, base: Base::Message(&super::meta_v1::GROUP_VERSION_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "scope", number: 3, required: true, alias: "apidiscovery/v2.ResourceScope", ..FIELD },
+        Field { slot: 3, name: "singularResource", number: 4, required: true, ..FIELD },
+        Field { slot: 4, name: "verbs", number: 5, container: Container::List, required: true, ..FIELD },
+        Field { slot: 5, name: "shortNames", number: 6, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "categories", number: 7, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "subresources", number: 8, base: Base::Message(&API_SUBRESOURCE_DISCOVERY), container: Container::List, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -63,11 +67,12 @@ pub static API_SUBRESOURCE_DISCOVERY: Type = Type {
     package: &PACKAGE, name: "APISubresourceDiscovery",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "subresource", number: 1, required: true, ..FIELD },
-        Field { name: "responseKind", number: 2, base: Base::Message(&super::meta_v1::GROUP_VERSION_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "acceptedTypes", number: 3, base: Base::Message(&super::meta_v1::GROUP_VERSION_KIND), container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "verbs", number: 4, container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "subresource", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "responseKind", number: 2, base: Base::Message(&super::meta_v1::GROUP_VERSION_KIND), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "acceptedTypes", number: 3, base: Base::Message(&super::meta_v1::GROUP_VERSION_KIND), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "verbs", number: 4, container: Container::List, required: true, ..FIELD },
     ],
 };

@@ -12,11 +12,12 @@ pub static CONVERSION_REQUEST: Type = Type {
     package: &PACKAGE, name: "ConversionRequest",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "uid", number: 1, ..FIELD },
-        Field { name: "desiredAPIVersion", number: 2, ..FIELD },
-        Field { name: "objects", number: 3, base: Base::RawExtension, container: Container::List, ..FIELD },
+        Field { slot: 0, name: "uid", number: 1, ..FIELD },
+        Field { slot: 1, name: "desiredAPIVersion", number: 2, ..FIELD },
+        Field { slot: 2, name: "objects", number: 3, base: Base::RawExtension, container: Container::List, ..FIELD },
     ],
 };
 
@@ -24,11 +25,12 @@ pub static CONVERSION_RESPONSE: Type = Type {
     package: &PACKAGE, name: "ConversionResponse",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "uid", number: 1, ..FIELD },
-        Field { name: "convertedObjects", number: 2, base: Base::RawExtension, container: Container::List, ..FIELD },
-        Field { name: "result", number: 3, base: Base::Message(&super::meta_v1::STATUS), ..FIELD },
+        Field { slot: 0, name: "uid", number: 1, ..FIELD },
+        Field { slot: 1, name: "convertedObjects", number: 2, base: Base::RawExtension, container: Container::List, ..FIELD },
+        Field { slot: 2, name: "result", number: 3, base: Base::Message(&super::meta_v1::STATUS), ..FIELD },
     ],
 };
 
@@ -36,10 +38,11 @@ pub static CONVERSION_REVIEW: Type = Type {
     package: &PACKAGE, name: "ConversionReview",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apiextensions.k8s.io", version: "v1", kind: "ConversionReview", api_version: "apiextensions.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "request", number: 1, base: Base::Message(&CONVERSION_REQUEST), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "response", number: 2, base: Base::Message(&CONVERSION_RESPONSE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "request", number: 1, base: Base::Message(&CONVERSION_REQUEST), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "response", number: 2, base: Base::Message(&CONVERSION_RESPONSE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -47,14 +50,15 @@ pub static CUSTOM_RESOURCE_COLUMN_DEFINITION: Type = Type {
     package: &PACKAGE, name: "CustomResourceColumnDefinition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "type", number: 2, required: true, ..FIELD },
-        Field { name: "format", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "description", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "priority", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "jsonPath", number: 6, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "type", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "format", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "description", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "priority", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "jsonPath", number: 6, required: true, ..FIELD },
     ],
 };
 
@@ -62,10 +66,11 @@ pub static CUSTOM_RESOURCE_CONVERSION: Type = Type {
     package: &PACKAGE, name: "CustomResourceConversion",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "strategy", number: 1, required: true, alias: "apiextensions/v1.ConversionStrategyType", ..FIELD },
-        Field { name: "webhook", number: 2, base: Base::Message(&WEBHOOK_CONVERSION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "strategy", number: 1, required: true, alias: "apiextensions/v1.ConversionStrategyType", ..FIELD },
+        Field { slot: 1, name: "webhook", number: 2, base: Base::Message(&WEBHOOK_CONVERSION), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -73,11 +78,12 @@ pub static CUSTOM_RESOURCE_DEFINITION: Type = Type {
     package: &PACKAGE, name: "CustomResourceDefinition",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinition", api_version: "apiextensions.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -85,14 +91,15 @@ pub static CUSTOM_RESOURCE_DEFINITION_CONDITION: Type = Type {
     package: &PACKAGE, name: "CustomResourceDefinitionCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "apiextensions/v1.CustomResourceDefinitionConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "apiextensions/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "observedGeneration", number: 6, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "apiextensions/v1.CustomResourceDefinitionConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "apiextensions/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "observedGeneration", number: 6, base: Base::Int64, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -100,10 +107,11 @@ pub static CUSTOM_RESOURCE_DEFINITION_LIST: Type = Type {
     package: &PACKAGE, name: "CustomResourceDefinitionList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinitionList", api_version: "apiextensions.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -111,14 +119,15 @@ pub static CUSTOM_RESOURCE_DEFINITION_NAMES: Type = Type {
     package: &PACKAGE, name: "CustomResourceDefinitionNames",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "plural", number: 1, required: true, ..FIELD },
-        Field { name: "singular", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "shortNames", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "kind", number: 4, required: true, ..FIELD },
-        Field { name: "listKind", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "categories", number: 6, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "plural", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "singular", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "shortNames", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "kind", number: 4, required: true, ..FIELD },
+        Field { slot: 4, name: "listKind", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "categories", number: 6, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -126,14 +135,15 @@ pub static CUSTOM_RESOURCE_DEFINITION_SPEC: Type = Type {
     package: &PACKAGE, name: "CustomResourceDefinitionSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "group", number: 1, required: true, ..FIELD },
-        Field { name: "names", number: 3, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_NAMES), required: true, ..FIELD },
-        Field { name: "scope", number: 4, required: true, alias: "apiextensions/v1.ResourceScope", ..FIELD },
-        Field { name: "versions", number: 7, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_VERSION), container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "conversion", number: 9, base: Base::Message(&CUSTOM_RESOURCE_CONVERSION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "preserveUnknownFields", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "group", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "names", number: 3, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_NAMES), required: true, ..FIELD },
+        Field { slot: 2, name: "scope", number: 4, required: true, alias: "apiextensions/v1.ResourceScope", ..FIELD },
+        Field { slot: 3, name: "versions", number: 7, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_VERSION), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "conversion", number: 9, base: Base::Message(&CUSTOM_RESOURCE_CONVERSION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "preserveUnknownFields", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -141,12 +151,13 @@ pub static CUSTOM_RESOURCE_DEFINITION_STATUS: Type = Type {
     package: &PACKAGE, name: "CustomResourceDefinitionStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "conditions", number: 1, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_CONDITION), container: Container::List, list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "acceptedNames", number: 2, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_NAMES), ..FIELD },
-        Field { name: "storedVersions", number: 3, container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "observedGeneration", number: 4, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "conditions", number: 1, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_CONDITION), container: Container::List, list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 1, name: "acceptedNames", number: 2, base: Base::Message(&CUSTOM_RESOURCE_DEFINITION_NAMES), ..FIELD },
+        Field { slot: 2, name: "storedVersions", number: 3, container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "observedGeneration", number: 4, base: Base::Int64, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -154,17 +165,18 @@ pub static CUSTOM_RESOURCE_DEFINITION_VERSION: Type = Type {
     package: &PACKAGE, name: "CustomResourceDefinitionVersion",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 9,
     by_number: &[0, 1, 2, 5, 6, 7, 3, 4, 8],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "served", number: 2, base: Base::Bool, required: true, ..FIELD },
-        Field { name: "storage", number: 3, base: Base::Bool, required: true, ..FIELD },
-        Field { name: "deprecated", number: 7, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "deprecationWarning", number: 8, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "schema", number: 4, base: Base::Message(&CUSTOM_RESOURCE_VALIDATION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "subresources", number: 5, base: Base::Message(&CUSTOM_RESOURCE_SUBRESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "additionalPrinterColumns", number: 6, base: Base::Message(&CUSTOM_RESOURCE_COLUMN_DEFINITION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "selectableFields", number: 9, base: Base::Message(&SELECTABLE_FIELD), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "served", number: 2, base: Base::Bool, required: true, ..FIELD },
+        Field { slot: 2, name: "storage", number: 3, base: Base::Bool, required: true, ..FIELD },
+        Field { slot: 3, name: "deprecated", number: 7, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "deprecationWarning", number: 8, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "schema", number: 4, base: Base::Message(&CUSTOM_RESOURCE_VALIDATION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "subresources", number: 5, base: Base::Message(&CUSTOM_RESOURCE_SUBRESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "additionalPrinterColumns", number: 6, base: Base::Message(&CUSTOM_RESOURCE_COLUMN_DEFINITION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 8, name: "selectableFields", number: 9, base: Base::Message(&SELECTABLE_FIELD), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -172,11 +184,12 @@ pub static CUSTOM_RESOURCE_SUBRESOURCE_SCALE: Type = Type {
     package: &PACKAGE, name: "CustomResourceSubresourceScale",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "specReplicasPath", number: 1, required: true, ..FIELD },
-        Field { name: "statusReplicasPath", number: 2, required: true, ..FIELD },
-        Field { name: "labelSelectorPath", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "specReplicasPath", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "statusReplicasPath", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "labelSelectorPath", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -184,6 +197,7 @@ pub static CUSTOM_RESOURCE_SUBRESOURCE_STATUS: Type = Type {
     package: &PACKAGE, name: "CustomResourceSubresourceStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 0,
     by_number: &[],
     fields: &[
     ],
@@ -193,10 +207,11 @@ pub static CUSTOM_RESOURCE_SUBRESOURCES: Type = Type {
     package: &PACKAGE, name: "CustomResourceSubresources",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "status", number: 1, base: Base::Message(&CUSTOM_RESOURCE_SUBRESOURCE_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "scale", number: 2, base: Base::Message(&CUSTOM_RESOURCE_SUBRESOURCE_SCALE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "status", number: 1, base: Base::Message(&CUSTOM_RESOURCE_SUBRESOURCE_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "scale", number: 2, base: Base::Message(&CUSTOM_RESOURCE_SUBRESOURCE_SCALE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -204,9 +219,10 @@ pub static CUSTOM_RESOURCE_VALIDATION: Type = Type {
     package: &PACKAGE, name: "CustomResourceValidation",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "openAPIV3Schema", number: 1, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "openAPIV3Schema", number: 1, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -214,10 +230,11 @@ pub static EXTERNAL_DOCUMENTATION: Type = Type {
     package: &PACKAGE, name: "ExternalDocumentation",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "description", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "url", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "description", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "url", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -225,52 +242,53 @@ pub static JSON_SCHEMA_PROPS: Type = Type {
     package: &PACKAGE, name: "JSONSchemaProps",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 44,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43],
     fields: &[
-        Field { name: "id", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "$schema", number: 2, omit: Omit::Empty, alias: "apiextensions/v1.JSONSchemaURL", ..FIELD },
-        Field { name: "$ref", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "description", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "type", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "format", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "title", number: 7, omit: Omit::Empty, ..FIELD },
-        Field { name: "default", number: 8, base: Base::Json, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maximum", number: 9, base: Base::Float64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "exclusiveMaximum", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "minimum", number: 11, base: Base::Float64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "exclusiveMinimum", number: 12, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxLength", number: 13, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "minLength", number: 14, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "pattern", number: 15, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxItems", number: 16, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "minItems", number: 17, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "uniqueItems", number: 18, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "multipleOf", number: 19, base: Base::Float64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "enum", number: 20, base: Base::Json, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "maxProperties", number: 21, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "minProperties", number: 22, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "required", number: 23, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "items", number: 24, base: Base::Message(&JSON_SCHEMA_PROPS_OR_ARRAY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allOf", number: 25, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "oneOf", number: 26, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "anyOf", number: 27, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "not", number: 28, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "properties", number: 29, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "additionalProperties", number: 30, base: Base::Message(&JSON_SCHEMA_PROPS_OR_BOOL), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "patternProperties", number: 31, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "dependencies", number: 32, base: Base::Message(&JSON_SCHEMA_PROPS_OR_STRING_ARRAY), container: Container::Map, omit: Omit::Empty, alias: "apiextensions/v1.JSONSchemaDependencies", ..FIELD },
-        Field { name: "additionalItems", number: 33, base: Base::Message(&JSON_SCHEMA_PROPS_OR_BOOL), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "definitions", number: 34, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::Map, omit: Omit::Empty, alias: "apiextensions/v1.JSONSchemaDefinitions", ..FIELD },
-        Field { name: "externalDocs", number: 35, base: Base::Message(&EXTERNAL_DOCUMENTATION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "example", number: 36, base: Base::Json, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nullable", number: 37, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "x-kubernetes-preserve-unknown-fields", number: 38, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "x-kubernetes-embedded-resource", number: 39, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "x-kubernetes-int-or-string", number: 40, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "x-kubernetes-list-map-keys", number: 41, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "x-kubernetes-list-type", number: 42, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "x-kubernetes-map-type", number: 43, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "x-kubernetes-validations", number: 44, base: Base::Message(&VALIDATION_RULE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "rule", list_type: "map", list_keys: &["rule"], alias: "apiextensions/v1.ValidationRules", ..FIELD },
+        Field { slot: 0, name: "id", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "$schema", number: 2, omit: Omit::Empty, alias: "apiextensions/v1.JSONSchemaURL", ..FIELD },
+        Field { slot: 2, name: "$ref", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "description", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "type", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "format", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "title", number: 7, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "default", number: 8, base: Base::Json, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "maximum", number: 9, base: Base::Float64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "exclusiveMaximum", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "minimum", number: 11, base: Base::Float64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "exclusiveMinimum", number: 12, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "maxLength", number: 13, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "minLength", number: 14, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 14, name: "pattern", number: 15, omit: Omit::Empty, ..FIELD },
+        Field { slot: 15, name: "maxItems", number: 16, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 16, name: "minItems", number: 17, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 17, name: "uniqueItems", number: 18, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "multipleOf", number: 19, base: Base::Float64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 19, name: "enum", number: 20, base: Base::Json, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 20, name: "maxProperties", number: 21, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 21, name: "minProperties", number: 22, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 22, name: "required", number: 23, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 23, name: "items", number: 24, base: Base::Message(&JSON_SCHEMA_PROPS_OR_ARRAY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 24, name: "allOf", number: 25, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 25, name: "oneOf", number: 26, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 26, name: "anyOf", number: 27, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 27, name: "not", number: 28, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 28, name: "properties", number: 29, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 29, name: "additionalProperties", number: 30, base: Base::Message(&JSON_SCHEMA_PROPS_OR_BOOL), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 30, name: "patternProperties", number: 31, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 31, name: "dependencies", number: 32, base: Base::Message(&JSON_SCHEMA_PROPS_OR_STRING_ARRAY), container: Container::Map, omit: Omit::Empty, alias: "apiextensions/v1.JSONSchemaDependencies", ..FIELD },
+        Field { slot: 32, name: "additionalItems", number: 33, base: Base::Message(&JSON_SCHEMA_PROPS_OR_BOOL), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 33, name: "definitions", number: 34, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::Map, omit: Omit::Empty, alias: "apiextensions/v1.JSONSchemaDefinitions", ..FIELD },
+        Field { slot: 34, name: "externalDocs", number: 35, base: Base::Message(&EXTERNAL_DOCUMENTATION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 35, name: "example", number: 36, base: Base::Json, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 36, name: "nullable", number: 37, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 37, name: "x-kubernetes-preserve-unknown-fields", number: 38, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 38, name: "x-kubernetes-embedded-resource", number: 39, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 39, name: "x-kubernetes-int-or-string", number: 40, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 40, name: "x-kubernetes-list-map-keys", number: 41, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 41, name: "x-kubernetes-list-type", number: 42, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 42, name: "x-kubernetes-map-type", number: 43, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 43, name: "x-kubernetes-validations", number: 44, base: Base::Message(&VALIDATION_RULE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "rule", list_type: "map", list_keys: &["rule"], alias: "apiextensions/v1.ValidationRules", ..FIELD },
     ],
 };
 
@@ -278,10 +296,11 @@ pub static JSON_SCHEMA_PROPS_OR_ARRAY: Type = Type {
     package: &PACKAGE, name: "JSONSchemaPropsOrArray",
     form: Form::OrArray, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "schema", number: 1, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "jSONSchemas", number: 2, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "schema", number: 1, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "jSONSchemas", number: 2, base: Base::Message(&JSON_SCHEMA_PROPS), container: Container::List, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -289,10 +308,11 @@ pub static JSON_SCHEMA_PROPS_OR_BOOL: Type = Type {
     package: &PACKAGE, name: "JSONSchemaPropsOrBool",
     form: Form::OrBool, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "allows", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "schema", number: 2, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "allows", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "schema", number: 2, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -300,10 +320,11 @@ pub static JSON_SCHEMA_PROPS_OR_STRING_ARRAY: Type = Type {
     package: &PACKAGE, name: "JSONSchemaPropsOrStringArray",
     form: Form::OrStringArray, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "schema", number: 1, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "property", number: 2, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "schema", number: 1, base: Base::Message(&JSON_SCHEMA_PROPS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "property", number: 2, container: Container::List, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -311,9 +332,10 @@ pub static SELECTABLE_FIELD: Type = Type {
     package: &PACKAGE, name: "SelectableField",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "jsonPath", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "jsonPath", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -321,12 +343,13 @@ pub static SERVICE_REFERENCE: Type = Type {
     package: &PACKAGE, name: "ServiceReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "namespace", number: 1, required: true, ..FIELD },
-        Field { name: "name", number: 2, required: true, ..FIELD },
-        Field { name: "path", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "port", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "namespace", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "name", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "path", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "port", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -334,14 +357,15 @@ pub static VALIDATION_RULE: Type = Type {
     package: &PACKAGE, name: "ValidationRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "rule", number: 1, required: true, ..FIELD },
-        Field { name: "message", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "messageExpression", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, pointer: true, omit: Omit::Empty, alias: "apiextensions/v1.FieldValueErrorReason", ..FIELD },
-        Field { name: "fieldPath", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "optionalOldSelf", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "rule", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "message", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "messageExpression", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, pointer: true, omit: Omit::Empty, alias: "apiextensions/v1.FieldValueErrorReason", ..FIELD },
+        Field { slot: 4, name: "fieldPath", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "optionalOldSelf", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -349,11 +373,12 @@ pub static WEBHOOK_CLIENT_CONFIG: Type = Type {
     package: &PACKAGE, name: "WebhookClientConfig",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[1, 2, 0],
     fields: &[
-        Field { name: "url", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "service", number: 1, base: Base::Message(&SERVICE_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "caBundle", number: 2, base: Base::Bytes, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "url", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "service", number: 1, base: Base::Message(&SERVICE_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "caBundle", number: 2, base: Base::Bytes, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -361,9 +386,10 @@ pub static WEBHOOK_CONVERSION: Type = Type {
     package: &PACKAGE, name: "WebhookConversion",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "clientConfig", number: 2, base: Base::Message(&WEBHOOK_CLIENT_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "conversionReviewVersions", number: 3, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "clientConfig", number: 2, base: Base::Message(&WEBHOOK_CLIENT_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "conversionReviewVersions", number: 3, container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };

@@ -12,11 +12,12 @@ pub static API_SERVICE: Type = Type {
     package: &PACKAGE, name: "APIService",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apiregistration.k8s.io", version: "v1", kind: "APIService", api_version: "apiregistration.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&API_SERVICE_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&API_SERVICE_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&API_SERVICE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&API_SERVICE_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -24,13 +25,14 @@ pub static API_SERVICE_CONDITION: Type = Type {
     package: &PACKAGE, name: "APIServiceCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "apiregistration/v1.APIServiceConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "apiregistration/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "apiregistration/v1.APIServiceConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "apiregistration/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -38,10 +40,11 @@ pub static API_SERVICE_LIST: Type = Type {
     package: &PACKAGE, name: "APIServiceList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apiregistration.k8s.io", version: "v1", kind: "APIServiceList", api_version: "apiregistration.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&API_SERVICE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&API_SERVICE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -49,15 +52,16 @@ pub static API_SERVICE_SPEC: Type = Type {
     package: &PACKAGE, name: "APIServiceSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "service", number: 1, base: Base::Message(&SERVICE_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "group", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "version", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "insecureSkipTLSVerify", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "caBundle", number: 5, base: Base::Bytes, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "groupPriorityMinimum", number: 7, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "versionPriority", number: 8, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 0, name: "service", number: 1, base: Base::Message(&SERVICE_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "group", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "version", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "insecureSkipTLSVerify", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "caBundle", number: 5, base: Base::Bytes, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "groupPriorityMinimum", number: 7, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 6, name: "versionPriority", number: 8, base: Base::Int32, required: true, ..FIELD },
     ],
 };
 
@@ -65,9 +69,10 @@ pub static API_SERVICE_STATUS: Type = Type {
     package: &PACKAGE, name: "APIServiceStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "conditions", number: 1, base: Base::Message(&API_SERVICE_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "conditions", number: 1, base: Base::Message(&API_SERVICE_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -75,10 +80,11 @@ pub static SERVICE_REFERENCE: Type = Type {
     package: &PACKAGE, name: "ServiceReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "namespace", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "name", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "port", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "namespace", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "name", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "port", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };

@@ -12,11 +12,12 @@ pub static CONTROLLER_REVISION: Type = Type {
     package: &PACKAGE, name: "ControllerRevision",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "ControllerRevision", api_version: "apps/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "data", number: 2, base: Base::RawExtension, omit: Omit::Empty, ..FIELD },
-        Field { name: "revision", number: 3, base: Base::Int64, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "data", number: 2, base: Base::RawExtension, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "revision", number: 3, base: Base::Int64, required: true, ..FIELD },
     ],
 };
 
@@ -24,10 +25,11 @@ pub static CONTROLLER_REVISION_LIST: Type = Type {
     package: &PACKAGE, name: "ControllerRevisionList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "ControllerRevisionList", api_version: "apps/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CONTROLLER_REVISION), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CONTROLLER_REVISION), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -35,11 +37,12 @@ pub static DAEMON_SET: Type = Type {
     package: &PACKAGE, name: "DaemonSet",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "DaemonSet", api_version: "apps/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&DAEMON_SET_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&DAEMON_SET_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&DAEMON_SET_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&DAEMON_SET_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -47,13 +50,14 @@ pub static DAEMON_SET_CONDITION: Type = Type {
     package: &PACKAGE, name: "DaemonSetCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "apps/v1.DaemonSetConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "apps/v1.DaemonSetConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -61,10 +65,11 @@ pub static DAEMON_SET_LIST: Type = Type {
     package: &PACKAGE, name: "DaemonSetList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "DaemonSetList", api_version: "apps/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&DAEMON_SET), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&DAEMON_SET), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -72,13 +77,14 @@ pub static DAEMON_SET_SPEC: Type = Type {
     package: &PACKAGE, name: "DaemonSetSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "selector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
-        Field { name: "template", number: 2, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
-        Field { name: "updateStrategy", number: 3, base: Base::Message(&DAEMON_SET_UPDATE_STRATEGY), omit: Omit::Empty, ..FIELD },
-        Field { name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "revisionHistoryLimit", number: 6, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "selector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
+        Field { slot: 1, name: "template", number: 2, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "updateStrategy", number: 3, base: Base::Message(&DAEMON_SET_UPDATE_STRATEGY), omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "revisionHistoryLimit", number: 6, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -86,18 +92,19 @@ pub static DAEMON_SET_STATUS: Type = Type {
     package: &PACKAGE, name: "DaemonSetStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "currentNumberScheduled", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "numberMisscheduled", number: 2, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "desiredNumberScheduled", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "numberReady", number: 4, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "observedGeneration", number: 5, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "updatedNumberScheduled", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "numberAvailable", number: 7, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "numberUnavailable", number: 8, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "collisionCount", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 10, base: Base::Message(&DAEMON_SET_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "currentNumberScheduled", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "numberMisscheduled", number: 2, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 2, name: "desiredNumberScheduled", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 3, name: "numberReady", number: 4, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 4, name: "observedGeneration", number: 5, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "updatedNumberScheduled", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "numberAvailable", number: 7, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "numberUnavailable", number: 8, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "collisionCount", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "conditions", number: 10, base: Base::Message(&DAEMON_SET_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -105,10 +112,11 @@ pub static DAEMON_SET_UPDATE_STRATEGY: Type = Type {
     package: &PACKAGE, name: "DaemonSetUpdateStrategy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, omit: Omit::Empty, alias: "apps/v1.DaemonSetUpdateStrategyType", ..FIELD },
-        Field { name: "rollingUpdate", number: 2, base: Base::Message(&ROLLING_UPDATE_DAEMON_SET), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, omit: Omit::Empty, alias: "apps/v1.DaemonSetUpdateStrategyType", ..FIELD },
+        Field { slot: 1, name: "rollingUpdate", number: 2, base: Base::Message(&ROLLING_UPDATE_DAEMON_SET), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -116,11 +124,12 @@ pub static DEPLOYMENT: Type = Type {
     package: &PACKAGE, name: "Deployment",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "Deployment", api_version: "apps/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&DEPLOYMENT_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&DEPLOYMENT_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&DEPLOYMENT_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&DEPLOYMENT_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -128,14 +137,15 @@ pub static DEPLOYMENT_CONDITION: Type = Type {
     package: &PACKAGE, name: "DeploymentCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 4, 5, 2, 3],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "apps/v1.DeploymentConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastUpdateTime", number: 6, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTransitionTime", number: 7, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "apps/v1.DeploymentConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastUpdateTime", number: 6, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "lastTransitionTime", number: 7, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -143,10 +153,11 @@ pub static DEPLOYMENT_LIST: Type = Type {
     package: &PACKAGE, name: "DeploymentList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "DeploymentList", api_version: "apps/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&DEPLOYMENT), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&DEPLOYMENT), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -154,16 +165,17 @@ pub static DEPLOYMENT_SPEC: Type = Type {
     package: &PACKAGE, name: "DeploymentSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
-        Field { name: "template", number: 3, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
-        Field { name: "strategy", number: 4, base: Base::Message(&DEPLOYMENT_STRATEGY), omit: Omit::Empty, patch: "retainKeys", ..FIELD },
-        Field { name: "minReadySeconds", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "revisionHistoryLimit", number: 6, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "paused", number: 7, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "progressDeadlineSeconds", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
+        Field { slot: 2, name: "template", number: 3, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
+        Field { slot: 3, name: "strategy", number: 4, base: Base::Message(&DEPLOYMENT_STRATEGY), omit: Omit::Empty, patch: "retainKeys", ..FIELD },
+        Field { slot: 4, name: "minReadySeconds", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "revisionHistoryLimit", number: 6, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "paused", number: 7, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "progressDeadlineSeconds", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -171,17 +183,18 @@ pub static DEPLOYMENT_STATUS: Type = Type {
     package: &PACKAGE, name: "DeploymentStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 9,
     by_number: &[0, 1, 2, 4, 5, 7, 3, 8, 6],
     fields: &[
-        Field { name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "replicas", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "updatedReplicas", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "readyReplicas", number: 7, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "availableReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "unavailableReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminatingReplicas", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 6, base: Base::Message(&DEPLOYMENT_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "collisionCount", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "replicas", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "updatedReplicas", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readyReplicas", number: 7, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "availableReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "unavailableReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "terminatingReplicas", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "conditions", number: 6, base: Base::Message(&DEPLOYMENT_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 8, name: "collisionCount", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -189,10 +202,11 @@ pub static DEPLOYMENT_STRATEGY: Type = Type {
     package: &PACKAGE, name: "DeploymentStrategy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, omit: Omit::Empty, alias: "apps/v1.DeploymentStrategyType", ..FIELD },
-        Field { name: "rollingUpdate", number: 2, base: Base::Message(&ROLLING_UPDATE_DEPLOYMENT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, omit: Omit::Empty, alias: "apps/v1.DeploymentStrategyType", ..FIELD },
+        Field { slot: 1, name: "rollingUpdate", number: 2, base: Base::Message(&ROLLING_UPDATE_DEPLOYMENT), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -200,11 +214,12 @@ pub static REPLICA_SET: Type = Type {
     package: &PACKAGE, name: "ReplicaSet",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "ReplicaSet", api_version: "apps/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&REPLICA_SET_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&REPLICA_SET_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&REPLICA_SET_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&REPLICA_SET_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -212,13 +227,14 @@ pub static REPLICA_SET_CONDITION: Type = Type {
     package: &PACKAGE, name: "ReplicaSetCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "apps/v1.ReplicaSetConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "apps/v1.ReplicaSetConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -226,10 +242,11 @@ pub static REPLICA_SET_LIST: Type = Type {
     package: &PACKAGE, name: "ReplicaSetList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "ReplicaSetList", api_version: "apps/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&REPLICA_SET), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&REPLICA_SET), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -237,12 +254,13 @@ pub static REPLICA_SET_SPEC: Type = Type {
     package: &PACKAGE, name: "ReplicaSetSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 2, 3, 1],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
-        Field { name: "template", number: 3, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
+        Field { slot: 3, name: "template", number: 3, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -250,15 +268,16 @@ pub static REPLICA_SET_STATUS: Type = Type {
     package: &PACKAGE, name: "ReplicaSetStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 5, 2, 3, 6, 4],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "fullyLabeledReplicas", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "readyReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "availableReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminatingReplicas", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "observedGeneration", number: 3, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 6, base: Base::Message(&REPLICA_SET_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "fullyLabeledReplicas", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "readyReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "availableReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "terminatingReplicas", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "observedGeneration", number: 3, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "conditions", number: 6, base: Base::Message(&REPLICA_SET_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -266,10 +285,11 @@ pub static ROLLING_UPDATE_DAEMON_SET: Type = Type {
     package: &PACKAGE, name: "RollingUpdateDaemonSet",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "maxUnavailable", number: 1, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxSurge", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "maxUnavailable", number: 1, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "maxSurge", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -277,10 +297,11 @@ pub static ROLLING_UPDATE_DEPLOYMENT: Type = Type {
     package: &PACKAGE, name: "RollingUpdateDeployment",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "maxUnavailable", number: 1, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxSurge", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "maxUnavailable", number: 1, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "maxSurge", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -288,10 +309,11 @@ pub static ROLLING_UPDATE_STATEFUL_SET_STRATEGY: Type = Type {
     package: &PACKAGE, name: "RollingUpdateStatefulSetStrategy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "partition", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxUnavailable", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "partition", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "maxUnavailable", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -299,11 +321,12 @@ pub static STATEFUL_SET: Type = Type {
     package: &PACKAGE, name: "StatefulSet",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "StatefulSet", api_version: "apps/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&STATEFUL_SET_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&STATEFUL_SET_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&STATEFUL_SET_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&STATEFUL_SET_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -311,13 +334,14 @@ pub static STATEFUL_SET_CONDITION: Type = Type {
     package: &PACKAGE, name: "StatefulSetCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "apps/v1.StatefulSetConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "apps/v1.StatefulSetConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -325,10 +349,11 @@ pub static STATEFUL_SET_LIST: Type = Type {
     package: &PACKAGE, name: "StatefulSetList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "apps", version: "v1", kind: "StatefulSetList", api_version: "apps/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&STATEFUL_SET), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&STATEFUL_SET), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -336,9 +361,10 @@ pub static STATEFUL_SET_ORDINALS: Type = Type {
     package: &PACKAGE, name: "StatefulSetOrdinals",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "start", number: 1, base: Base::Int32, ..FIELD },
+        Field { slot: 0, name: "start", number: 1, base: Base::Int32, ..FIELD },
     ],
 };
 
@@ -346,10 +372,11 @@ pub static STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY: Type = Type {
     package: &PACKAGE, name: "StatefulSetPersistentVolumeClaimRetentionPolicy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "whenDeleted", number: 1, omit: Omit::Empty, alias: "apps/v1.PersistentVolumeClaimRetentionPolicyType", ..FIELD },
-        Field { name: "whenScaled", number: 2, omit: Omit::Empty, alias: "apps/v1.PersistentVolumeClaimRetentionPolicyType", ..FIELD },
+        Field { slot: 0, name: "whenDeleted", number: 1, omit: Omit::Empty, alias: "apps/v1.PersistentVolumeClaimRetentionPolicyType", ..FIELD },
+        Field { slot: 1, name: "whenScaled", number: 2, omit: Omit::Empty, alias: "apps/v1.PersistentVolumeClaimRetentionPolicyType", ..FIELD },
     ],
 };
 
@@ -357,19 +384,20 @@ pub static STATEFUL_SET_SPEC: Type = Type {
     package: &PACKAGE, name: "StatefulSetSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 11,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
-        Field { name: "template", number: 3, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
-        Field { name: "volumeClaimTemplates", number: 4, base: Base::Message(&super::core_v1::PERSISTENT_VOLUME_CLAIM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "serviceName", number: 5, ..FIELD },
-        Field { name: "podManagementPolicy", number: 6, omit: Omit::Empty, alias: "apps/v1.PodManagementPolicyType", ..FIELD },
-        Field { name: "updateStrategy", number: 7, base: Base::Message(&STATEFUL_SET_UPDATE_STRATEGY), omit: Omit::Empty, ..FIELD },
-        Field { name: "revisionHistoryLimit", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "minReadySeconds", number: 9, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "persistentVolumeClaimRetentionPolicy", number: 10, base: Base::Message(&STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "ordinals", number: 11, base: Base::Message(&STATEFUL_SET_ORDINALS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, required: true, ..FIELD },
+        Field { slot: 2, name: "template", number: 3, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
+        Field { slot: 3, name: "volumeClaimTemplates", number: 4, base: Base::Message(&super::core_v1::PERSISTENT_VOLUME_CLAIM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "serviceName", number: 5, ..FIELD },
+        Field { slot: 5, name: "podManagementPolicy", number: 6, omit: Omit::Empty, alias: "apps/v1.PodManagementPolicyType", ..FIELD },
+        Field { slot: 6, name: "updateStrategy", number: 7, base: Base::Message(&STATEFUL_SET_UPDATE_STRATEGY), omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "revisionHistoryLimit", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "minReadySeconds", number: 9, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "persistentVolumeClaimRetentionPolicy", number: 10, base: Base::Message(&STATEFUL_SET_PERSISTENT_VOLUME_CLAIM_RETENTION_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "ordinals", number: 11, base: Base::Message(&STATEFUL_SET_ORDINALS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -377,18 +405,19 @@ pub static STATEFUL_SET_STATUS: Type = Type {
     package: &PACKAGE, name: "StatefulSetStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "replicas", number: 2, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "readyReplicas", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "currentReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "updatedReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "currentRevision", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "updateRevision", number: 7, omit: Omit::Empty, ..FIELD },
-        Field { name: "collisionCount", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 10, base: Base::Message(&STATEFUL_SET_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "availableReplicas", number: 11, base: Base::Int32, ..FIELD },
+        Field { slot: 0, name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "replicas", number: 2, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 2, name: "readyReplicas", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "currentReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "updatedReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "currentRevision", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "updateRevision", number: 7, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "collisionCount", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "conditions", number: 10, base: Base::Message(&STATEFUL_SET_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 9, name: "availableReplicas", number: 11, base: Base::Int32, ..FIELD },
     ],
 };
 
@@ -396,9 +425,10 @@ pub static STATEFUL_SET_UPDATE_STRATEGY: Type = Type {
     package: &PACKAGE, name: "StatefulSetUpdateStrategy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, omit: Omit::Empty, alias: "apps/v1.StatefulSetUpdateStrategyType", ..FIELD },
-        Field { name: "rollingUpdate", number: 2, base: Base::Message(&ROLLING_UPDATE_STATEFUL_SET_STRATEGY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, omit: Omit::Empty, alias: "apps/v1.StatefulSetUpdateStrategyType", ..FIELD },
+        Field { slot: 1, name: "rollingUpdate", number: 2, base: Base::Message(&ROLLING_UPDATE_STATEFUL_SET_STRATEGY), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };

@@ -12,12 +12,13 @@ pub static BOUND_OBJECT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "BoundObjectReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "kind", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "apiVersion", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "name", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "uid", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "kind", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "apiVersion", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "uid", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -25,10 +26,11 @@ pub static SELF_SUBJECT_REVIEW: Type = Type {
     package: &PACKAGE, name: "SelfSubjectReview",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "authentication.k8s.io", version: "v1", kind: "SelfSubjectReview", api_version: "authentication.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 2, base: Base::Message(&SELF_SUBJECT_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "status", number: 2, base: Base::Message(&SELF_SUBJECT_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -36,9 +38,10 @@ pub static SELF_SUBJECT_REVIEW_STATUS: Type = Type {
     package: &PACKAGE, name: "SelfSubjectReviewStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "userInfo", number: 1, base: Base::Message(&USER_INFO), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "userInfo", number: 1, base: Base::Message(&USER_INFO), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -46,11 +49,12 @@ pub static TOKEN_REQUEST: Type = Type {
     package: &PACKAGE, name: "TokenRequest",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", api_version: "authentication.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&TOKEN_REQUEST_SPEC), ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&TOKEN_REQUEST_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&TOKEN_REQUEST_SPEC), ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&TOKEN_REQUEST_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -58,11 +62,12 @@ pub static TOKEN_REQUEST_SPEC: Type = Type {
     package: &PACKAGE, name: "TokenRequestSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 2, 1],
     fields: &[
-        Field { name: "audiences", number: 1, container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "expirationSeconds", number: 4, base: Base::Int64, pointer: true, ..FIELD },
-        Field { name: "boundObjectRef", number: 3, base: Base::Message(&BOUND_OBJECT_REFERENCE), pointer: true, ..FIELD },
+        Field { slot: 0, name: "audiences", number: 1, container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "expirationSeconds", number: 4, base: Base::Int64, pointer: true, ..FIELD },
+        Field { slot: 2, name: "boundObjectRef", number: 3, base: Base::Message(&BOUND_OBJECT_REFERENCE), pointer: true, ..FIELD },
     ],
 };
 
@@ -70,10 +75,11 @@ pub static TOKEN_REQUEST_STATUS: Type = Type {
     package: &PACKAGE, name: "TokenRequestStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "token", number: 1, ..FIELD },
-        Field { name: "expirationTimestamp", number: 2, base: Base::Time, ..FIELD },
+        Field { slot: 0, name: "token", number: 1, ..FIELD },
+        Field { slot: 1, name: "expirationTimestamp", number: 2, base: Base::Time, ..FIELD },
     ],
 };
 
@@ -81,11 +87,12 @@ pub static TOKEN_REVIEW: Type = Type {
     package: &PACKAGE, name: "TokenReview",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "authentication.k8s.io", version: "v1", kind: "TokenReview", api_version: "authentication.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&TOKEN_REVIEW_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&TOKEN_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&TOKEN_REVIEW_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&TOKEN_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -93,10 +100,11 @@ pub static TOKEN_REVIEW_SPEC: Type = Type {
     package: &PACKAGE, name: "TokenReviewSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "token", number: 1, omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "audiences", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "token", number: 1, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 1, name: "audiences", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -104,12 +112,13 @@ pub static TOKEN_REVIEW_STATUS: Type = Type {
     package: &PACKAGE, name: "TokenReviewStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 3, 2],
     fields: &[
-        Field { name: "authenticated", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "user", number: 2, base: Base::Message(&USER_INFO), omit: Omit::Empty, ..FIELD },
-        Field { name: "audiences", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "error", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "authenticated", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "user", number: 2, base: Base::Message(&USER_INFO), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "audiences", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "error", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -117,11 +126,12 @@ pub static USER_INFO: Type = Type {
     package: &PACKAGE, name: "UserInfo",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "username", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "uid", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "groups", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "extra", number: 4, container: Container::MapOfLists, omit: Omit::Empty, alias: "authentication/v1.ExtraValue", ..FIELD },
+        Field { slot: 0, name: "username", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "uid", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "groups", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "extra", number: 4, container: Container::MapOfLists, omit: Omit::Empty, alias: "authentication/v1.ExtraValue", ..FIELD },
     ],
 };

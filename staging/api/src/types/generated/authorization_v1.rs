@@ -12,10 +12,11 @@ pub static FIELD_SELECTOR_ATTRIBUTES: Type = Type {
     package: &PACKAGE, name: "FieldSelectorAttributes",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "rawSelector", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "requirements", number: 2, base: Base::Message(&super::meta_v1::FIELD_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "rawSelector", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "requirements", number: 2, base: Base::Message(&super::meta_v1::FIELD_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -23,10 +24,11 @@ pub static LABEL_SELECTOR_ATTRIBUTES: Type = Type {
     package: &PACKAGE, name: "LabelSelectorAttributes",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "rawSelector", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "requirements", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "rawSelector", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "requirements", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -34,11 +36,12 @@ pub static LOCAL_SUBJECT_ACCESS_REVIEW: Type = Type {
     package: &PACKAGE, name: "LocalSubjectAccessReview",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "authorization.k8s.io", version: "v1", kind: "LocalSubjectAccessReview", api_version: "authorization.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&SUBJECT_ACCESS_REVIEW_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&SUBJECT_ACCESS_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&SUBJECT_ACCESS_REVIEW_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&SUBJECT_ACCESS_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -46,10 +49,11 @@ pub static NON_RESOURCE_ATTRIBUTES: Type = Type {
     package: &PACKAGE, name: "NonResourceAttributes",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "path", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "verb", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "path", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "verb", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -57,10 +61,11 @@ pub static NON_RESOURCE_RULE: Type = Type {
     package: &PACKAGE, name: "NonResourceRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "verbs", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "nonResourceURLs", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "verbs", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "nonResourceURLs", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -68,17 +73,18 @@ pub static RESOURCE_ATTRIBUTES: Type = Type {
     package: &PACKAGE, name: "ResourceAttributes",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 9,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8],
     fields: &[
-        Field { name: "namespace", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "verb", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "group", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "version", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "resource", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "subresource", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "name", number: 7, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldSelector", number: 8, base: Base::Message(&FIELD_SELECTOR_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "labelSelector", number: 9, base: Base::Message(&LABEL_SELECTOR_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "namespace", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "verb", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "group", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "version", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "resource", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "subresource", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "name", number: 7, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "fieldSelector", number: 8, base: Base::Message(&FIELD_SELECTOR_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "labelSelector", number: 9, base: Base::Message(&LABEL_SELECTOR_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -86,12 +92,13 @@ pub static RESOURCE_RULE: Type = Type {
     package: &PACKAGE, name: "ResourceRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "verbs", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "apiGroups", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "resources", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "resourceNames", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "verbs", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "apiGroups", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "resources", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "resourceNames", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -99,11 +106,12 @@ pub static SELF_SUBJECT_ACCESS_REVIEW: Type = Type {
     package: &PACKAGE, name: "SelfSubjectAccessReview",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "authorization.k8s.io", version: "v1", kind: "SelfSubjectAccessReview", api_version: "authorization.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&SELF_SUBJECT_ACCESS_REVIEW_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&SUBJECT_ACCESS_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&SELF_SUBJECT_ACCESS_REVIEW_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&SUBJECT_ACCESS_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -111,10 +119,11 @@ pub static SELF_SUBJECT_ACCESS_REVIEW_SPEC: Type = Type {
     package: &PACKAGE, name: "SelfSubjectAccessReviewSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "resourceAttributes", number: 1, base: Base::Message(&RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nonResourceAttributes", number: 2, base: Base::Message(&NON_RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "resourceAttributes", number: 1, base: Base::Message(&RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "nonResourceAttributes", number: 2, base: Base::Message(&NON_RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -122,11 +131,12 @@ pub static SELF_SUBJECT_RULES_REVIEW: Type = Type {
     package: &PACKAGE, name: "SelfSubjectRulesReview",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "authorization.k8s.io", version: "v1", kind: "SelfSubjectRulesReview", api_version: "authorization.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&SELF_SUBJECT_RULES_REVIEW_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&SUBJECT_RULES_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&SELF_SUBJECT_RULES_REVIEW_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&SUBJECT_RULES_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -134,9 +144,10 @@ pub static SELF_SUBJECT_RULES_REVIEW_SPEC: Type = Type {
     package: &PACKAGE, name: "SelfSubjectRulesReviewSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "namespace", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "namespace", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -144,11 +155,12 @@ pub static SUBJECT_ACCESS_REVIEW: Type = Type {
     package: &PACKAGE, name: "SubjectAccessReview",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "authorization.k8s.io", version: "v1", kind: "SubjectAccessReview", api_version: "authorization.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&SUBJECT_ACCESS_REVIEW_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&SUBJECT_ACCESS_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&SUBJECT_ACCESS_REVIEW_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&SUBJECT_ACCESS_REVIEW_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -156,14 +168,15 @@ pub static SUBJECT_ACCESS_REVIEW_SPEC: Type = Type {
     package: &PACKAGE, name: "SubjectAccessReviewSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "resourceAttributes", number: 1, base: Base::Message(&RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nonResourceAttributes", number: 2, base: Base::Message(&NON_RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "user", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "groups", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "extra", number: 5, container: Container::MapOfLists, omit: Omit::Empty, alias: "authorization/v1.ExtraValue", ..FIELD },
-        Field { name: "uid", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "resourceAttributes", number: 1, base: Base::Message(&RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "nonResourceAttributes", number: 2, base: Base::Message(&NON_RESOURCE_ATTRIBUTES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "user", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "groups", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "extra", number: 5, container: Container::MapOfLists, omit: Omit::Empty, alias: "authorization/v1.ExtraValue", ..FIELD },
+        Field { slot: 5, name: "uid", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -171,12 +184,13 @@ pub static SUBJECT_ACCESS_REVIEW_STATUS: Type = Type {
     package: &PACKAGE, name: "SubjectAccessReviewStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 2, 3, 1],
     fields: &[
-        Field { name: "allowed", number: 1, base: Base::Bool, required: true, ..FIELD },
-        Field { name: "denied", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "evaluationError", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "allowed", number: 1, base: Base::Bool, required: true, ..FIELD },
+        Field { slot: 1, name: "denied", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "reason", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "evaluationError", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -184,11 +198,12 @@ pub static SUBJECT_RULES_REVIEW_STATUS: Type = Type {
     package: &PACKAGE, name: "SubjectRulesReviewStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "resourceRules", number: 1, base: Base::Message(&RESOURCE_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "nonResourceRules", number: 2, base: Base::Message(&NON_RESOURCE_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "incomplete", number: 3, base: Base::Bool, required: true, ..FIELD },
-        Field { name: "evaluationError", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "resourceRules", number: 1, base: Base::Message(&RESOURCE_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "nonResourceRules", number: 2, base: Base::Message(&NON_RESOURCE_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "incomplete", number: 3, base: Base::Bool, required: true, ..FIELD },
+        Field { slot: 3, name: "evaluationError", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };

@@ -12,11 +12,12 @@ pub static CROSS_VERSION_OBJECT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "CrossVersionObjectReference",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "kind", number: 1, required: true, ..FIELD },
-        Field { name: "name", number: 2, required: true, ..FIELD },
-        Field { name: "apiVersion", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "kind", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "name", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "apiVersion", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -24,11 +25,12 @@ pub static HORIZONTAL_POD_AUTOSCALER: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscaler",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "autoscaling", version: "v1", kind: "HorizontalPodAutoscaler", api_version: "autoscaling/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_SPEC), omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_SPEC), omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -36,10 +38,11 @@ pub static HORIZONTAL_POD_AUTOSCALER_LIST: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "autoscaling", version: "v1", kind: "HorizontalPodAutoscalerList", api_version: "autoscaling/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -47,12 +50,13 @@ pub static HORIZONTAL_POD_AUTOSCALER_SPEC: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "scaleTargetRef", number: 1, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
-        Field { name: "minReplicas", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxReplicas", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "targetCPUUtilizationPercentage", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "scaleTargetRef", number: 1, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
+        Field { slot: 1, name: "minReplicas", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "maxReplicas", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 3, name: "targetCPUUtilizationPercentage", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -60,13 +64,14 @@ pub static HORIZONTAL_POD_AUTOSCALER_STATUS: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "observedGeneration", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastScaleTime", number: 2, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "currentReplicas", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "desiredReplicas", number: 4, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "currentCPUUtilizationPercentage", number: 5, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "observedGeneration", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "lastScaleTime", number: 2, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "currentReplicas", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 3, name: "desiredReplicas", number: 4, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 4, name: "currentCPUUtilizationPercentage", number: 5, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -74,11 +79,12 @@ pub static SCALE: Type = Type {
     package: &PACKAGE, name: "Scale",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "autoscaling", version: "v1", kind: "Scale", api_version: "autoscaling/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&SCALE_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&SCALE_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&SCALE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&SCALE_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -86,9 +92,10 @@ pub static SCALE_SPEC: Type = Type {
     package: &PACKAGE, name: "ScaleSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -96,9 +103,10 @@ pub static SCALE_STATUS: Type = Type {
     package: &PACKAGE, name: "ScaleStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "selector", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "selector", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };

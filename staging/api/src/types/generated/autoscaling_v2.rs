@@ -12,11 +12,12 @@ pub static CONTAINER_RESOURCE_METRIC_SOURCE: Type = Type {
     package: &PACKAGE, name: "ContainerResourceMetricSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
-        Field { name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
-        Field { name: "container", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
+        Field { slot: 1, name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
+        Field { slot: 2, name: "container", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -24,11 +25,12 @@ pub static CONTAINER_RESOURCE_METRIC_STATUS: Type = Type {
     package: &PACKAGE, name: "ContainerResourceMetricStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
-        Field { name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
-        Field { name: "container", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
+        Field { slot: 1, name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
+        Field { slot: 2, name: "container", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -36,11 +38,12 @@ pub static CROSS_VERSION_OBJECT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "CrossVersionObjectReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "kind", number: 1, required: true, ..FIELD },
-        Field { name: "name", number: 2, required: true, ..FIELD },
-        Field { name: "apiVersion", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "kind", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "name", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "apiVersion", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -48,10 +51,11 @@ pub static EXTERNAL_METRIC_SOURCE: Type = Type {
     package: &PACKAGE, name: "ExternalMetricSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
-        Field { name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
+        Field { slot: 0, name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
+        Field { slot: 1, name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
     ],
 };
 
@@ -59,10 +63,11 @@ pub static EXTERNAL_METRIC_STATUS: Type = Type {
     package: &PACKAGE, name: "ExternalMetricStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
-        Field { name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
+        Field { slot: 0, name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
+        Field { slot: 1, name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
     ],
 };
 
@@ -70,11 +75,12 @@ pub static HPA_SCALING_POLICY: Type = Type {
     package: &PACKAGE, name: "HPAScalingPolicy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "autoscaling/v2.HPAScalingPolicyType", ..FIELD },
-        Field { name: "value", number: 2, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "periodSeconds", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "autoscaling/v2.HPAScalingPolicyType", ..FIELD },
+        Field { slot: 1, name: "value", number: 2, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 2, name: "periodSeconds", number: 3, base: Base::Int32, required: true, ..FIELD },
     ],
 };
 
@@ -82,12 +88,13 @@ pub static HPA_SCALING_RULES: Type = Type {
     package: &PACKAGE, name: "HPAScalingRules",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[1, 2, 0, 3],
     fields: &[
-        Field { name: "stabilizationWindowSeconds", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "selectPolicy", number: 1, pointer: true, omit: Omit::Empty, alias: "autoscaling/v2.ScalingPolicySelect", ..FIELD },
-        Field { name: "policies", number: 2, base: Base::Message(&HPA_SCALING_POLICY), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "tolerance", number: 4, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "stabilizationWindowSeconds", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "selectPolicy", number: 1, pointer: true, omit: Omit::Empty, alias: "autoscaling/v2.ScalingPolicySelect", ..FIELD },
+        Field { slot: 2, name: "policies", number: 2, base: Base::Message(&HPA_SCALING_POLICY), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "tolerance", number: 4, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -95,11 +102,12 @@ pub static HORIZONTAL_POD_AUTOSCALER: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscaler",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler", api_version: "autoscaling/v2" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_SPEC), omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_SPEC), omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -107,10 +115,11 @@ pub static HORIZONTAL_POD_AUTOSCALER_BEHAVIOR: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerBehavior",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "scaleUp", number: 1, base: Base::Message(&HPA_SCALING_RULES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "scaleDown", number: 2, base: Base::Message(&HPA_SCALING_RULES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "scaleUp", number: 1, base: Base::Message(&HPA_SCALING_RULES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "scaleDown", number: 2, base: Base::Message(&HPA_SCALING_RULES), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -118,13 +127,14 @@ pub static HORIZONTAL_POD_AUTOSCALER_CONDITION: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "autoscaling/v2.HorizontalPodAutoscalerConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "autoscaling/v2.HorizontalPodAutoscalerConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -132,10 +142,11 @@ pub static HORIZONTAL_POD_AUTOSCALER_LIST: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscalerList", api_version: "autoscaling/v2" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -143,13 +154,14 @@ pub static HORIZONTAL_POD_AUTOSCALER_SPEC: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "scaleTargetRef", number: 1, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
-        Field { name: "minReplicas", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxReplicas", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "metrics", number: 4, base: Base::Message(&METRIC_SPEC), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "behavior", number: 5, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_BEHAVIOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "scaleTargetRef", number: 1, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
+        Field { slot: 1, name: "minReplicas", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "maxReplicas", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 3, name: "metrics", number: 4, base: Base::Message(&METRIC_SPEC), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "behavior", number: 5, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_BEHAVIOR), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -157,14 +169,15 @@ pub static HORIZONTAL_POD_AUTOSCALER_STATUS: Type = Type {
     package: &PACKAGE, name: "HorizontalPodAutoscalerStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "observedGeneration", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastScaleTime", number: 2, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "currentReplicas", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "desiredReplicas", number: 4, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "currentMetrics", number: 5, base: Base::Message(&METRIC_STATUS), container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "conditions", number: 6, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "observedGeneration", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "lastScaleTime", number: 2, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "currentReplicas", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "desiredReplicas", number: 4, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 4, name: "currentMetrics", number: 5, base: Base::Message(&METRIC_STATUS), container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "conditions", number: 6, base: Base::Message(&HORIZONTAL_POD_AUTOSCALER_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -172,10 +185,11 @@ pub static METRIC_IDENTIFIER: Type = Type {
     package: &PACKAGE, name: "MetricIdentifier",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -183,14 +197,15 @@ pub static METRIC_SPEC: Type = Type {
     package: &PACKAGE, name: "MetricSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 5, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "autoscaling/v2.MetricSourceType", ..FIELD },
-        Field { name: "object", number: 2, base: Base::Message(&OBJECT_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "pods", number: 3, base: Base::Message(&PODS_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resource", number: 4, base: Base::Message(&RESOURCE_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "containerResource", number: 7, base: Base::Message(&CONTAINER_RESOURCE_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "external", number: 5, base: Base::Message(&EXTERNAL_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "autoscaling/v2.MetricSourceType", ..FIELD },
+        Field { slot: 1, name: "object", number: 2, base: Base::Message(&OBJECT_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "pods", number: 3, base: Base::Message(&PODS_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "resource", number: 4, base: Base::Message(&RESOURCE_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "containerResource", number: 7, base: Base::Message(&CONTAINER_RESOURCE_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "external", number: 5, base: Base::Message(&EXTERNAL_METRIC_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -198,14 +213,15 @@ pub static METRIC_STATUS: Type = Type {
     package: &PACKAGE, name: "MetricStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 5, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "autoscaling/v2.MetricSourceType", ..FIELD },
-        Field { name: "object", number: 2, base: Base::Message(&OBJECT_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "pods", number: 3, base: Base::Message(&PODS_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resource", number: 4, base: Base::Message(&RESOURCE_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "containerResource", number: 7, base: Base::Message(&CONTAINER_RESOURCE_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "external", number: 5, base: Base::Message(&EXTERNAL_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "autoscaling/v2.MetricSourceType", ..FIELD },
+        Field { slot: 1, name: "object", number: 2, base: Base::Message(&OBJECT_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "pods", number: 3, base: Base::Message(&PODS_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "resource", number: 4, base: Base::Message(&RESOURCE_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "containerResource", number: 7, base: Base::Message(&CONTAINER_RESOURCE_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "external", number: 5, base: Base::Message(&EXTERNAL_METRIC_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -213,12 +229,13 @@ pub static METRIC_TARGET: Type = Type {
     package: &PACKAGE, name: "MetricTarget",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "autoscaling/v2.MetricTargetType", ..FIELD },
-        Field { name: "value", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "averageValue", number: 3, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "averageUtilization", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "autoscaling/v2.MetricTargetType", ..FIELD },
+        Field { slot: 1, name: "value", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "averageValue", number: 3, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "averageUtilization", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -226,11 +243,12 @@ pub static METRIC_VALUE_STATUS: Type = Type {
     package: &PACKAGE, name: "MetricValueStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "value", number: 1, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "averageValue", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "averageUtilization", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "value", number: 1, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "averageValue", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "averageUtilization", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -238,11 +256,12 @@ pub static OBJECT_METRIC_SOURCE: Type = Type {
     package: &PACKAGE, name: "ObjectMetricSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "describedObject", number: 1, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
-        Field { name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
-        Field { name: "metric", number: 3, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
+        Field { slot: 0, name: "describedObject", number: 1, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
+        Field { slot: 1, name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
+        Field { slot: 2, name: "metric", number: 3, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
     ],
 };
 
@@ -250,11 +269,12 @@ pub static OBJECT_METRIC_STATUS: Type = Type {
     package: &PACKAGE, name: "ObjectMetricStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
-        Field { name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
-        Field { name: "describedObject", number: 3, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
+        Field { slot: 0, name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
+        Field { slot: 1, name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
+        Field { slot: 2, name: "describedObject", number: 3, base: Base::Message(&CROSS_VERSION_OBJECT_REFERENCE), required: true, ..FIELD },
     ],
 };
 
@@ -262,10 +282,11 @@ pub static PODS_METRIC_SOURCE: Type = Type {
     package: &PACKAGE, name: "PodsMetricSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
-        Field { name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
+        Field { slot: 0, name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
+        Field { slot: 1, name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
     ],
 };
 
@@ -273,10 +294,11 @@ pub static PODS_METRIC_STATUS: Type = Type {
     package: &PACKAGE, name: "PodsMetricStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
-        Field { name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
+        Field { slot: 0, name: "metric", number: 1, base: Base::Message(&METRIC_IDENTIFIER), required: true, ..FIELD },
+        Field { slot: 1, name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
     ],
 };
 
@@ -284,10 +306,11 @@ pub static RESOURCE_METRIC_SOURCE: Type = Type {
     package: &PACKAGE, name: "ResourceMetricSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
-        Field { name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
+        Field { slot: 1, name: "target", number: 2, base: Base::Message(&METRIC_TARGET), required: true, ..FIELD },
     ],
 };
 
@@ -295,9 +318,10 @@ pub static RESOURCE_METRIC_STATUS: Type = Type {
     package: &PACKAGE, name: "ResourceMetricStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
-        Field { name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
+        Field { slot: 1, name: "current", number: 2, base: Base::Message(&METRIC_VALUE_STATUS), required: true, ..FIELD },
     ],
 };

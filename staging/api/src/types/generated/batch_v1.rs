@@ -12,11 +12,12 @@ pub static CRON_JOB: Type = Type {
     package: &PACKAGE, name: "CronJob",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "batch", version: "v1", kind: "CronJob", api_version: "batch/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&CRON_JOB_SPEC), omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&CRON_JOB_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&CRON_JOB_SPEC), omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&CRON_JOB_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -24,10 +25,11 @@ pub static CRON_JOB_LIST: Type = Type {
     package: &PACKAGE, name: "CronJobList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "batch", version: "v1", kind: "CronJobList", api_version: "batch/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CRON_JOB), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CRON_JOB), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -35,16 +37,17 @@ pub static CRON_JOB_SPEC: Type = Type {
     package: &PACKAGE, name: "CronJobSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 2, 3, 4, 5, 6, 7, 1],
     fields: &[
-        Field { name: "schedule", number: 1, required: true, ..FIELD },
-        Field { name: "timeZone", number: 8, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "startingDeadlineSeconds", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "concurrencyPolicy", number: 3, omit: Omit::Empty, alias: "batch/v1.ConcurrencyPolicy", ..FIELD },
-        Field { name: "suspend", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "jobTemplate", number: 5, base: Base::Message(&JOB_TEMPLATE_SPEC), required: true, ..FIELD },
-        Field { name: "successfulJobsHistoryLimit", number: 6, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "failedJobsHistoryLimit", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "schedule", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "timeZone", number: 8, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "startingDeadlineSeconds", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "concurrencyPolicy", number: 3, omit: Omit::Empty, alias: "batch/v1.ConcurrencyPolicy", ..FIELD },
+        Field { slot: 4, name: "suspend", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "jobTemplate", number: 5, base: Base::Message(&JOB_TEMPLATE_SPEC), required: true, ..FIELD },
+        Field { slot: 6, name: "successfulJobsHistoryLimit", number: 6, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "failedJobsHistoryLimit", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -52,11 +55,12 @@ pub static CRON_JOB_STATUS: Type = Type {
     package: &PACKAGE, name: "CronJobStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "active", number: 1, base: Base::Message(&super::core_v1::OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "lastScheduleTime", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastSuccessfulTime", number: 5, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "active", number: 1, base: Base::Message(&super::core_v1::OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "lastScheduleTime", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "lastSuccessfulTime", number: 5, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -64,11 +68,12 @@ pub static JOB: Type = Type {
     package: &PACKAGE, name: "Job",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "batch", version: "v1", kind: "Job", api_version: "batch/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&JOB_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&JOB_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&JOB_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&JOB_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -76,14 +81,15 @@ pub static JOB_CONDITION: Type = Type {
     package: &PACKAGE, name: "JobCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "batch/v1.JobConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastProbeTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "batch/v1.JobConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastProbeTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "message", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -91,10 +97,11 @@ pub static JOB_LIST: Type = Type {
     package: &PACKAGE, name: "JobList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "batch", version: "v1", kind: "JobList", api_version: "batch/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&JOB), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&JOB), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -102,24 +109,25 @@ pub static JOB_SPEC: Type = Type {
     package: &PACKAGE, name: "JobSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 16,
     by_number: &[0, 1, 2, 8, 9, 10, 5, 11, 12, 13, 3, 6, 7, 14, 15, 4],
     fields: &[
-        Field { name: "parallelism", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "completions", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "activeDeadlineSeconds", number: 3, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "podFailurePolicy", number: 11, base: Base::Message(&POD_FAILURE_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "successPolicy", number: 16, base: Base::Message(&SUCCESS_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "backoffLimit", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "backoffLimitPerIndex", number: 12, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maxFailedIndexes", number: 13, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "selector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "manualSelector", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "template", number: 6, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
-        Field { name: "ttlSecondsAfterFinished", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "completionMode", number: 9, pointer: true, omit: Omit::Empty, alias: "batch/v1.CompletionMode", ..FIELD },
-        Field { name: "suspend", number: 10, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "podReplacementPolicy", number: 14, pointer: true, omit: Omit::Empty, alias: "batch/v1.PodReplacementPolicy", ..FIELD },
-        Field { name: "managedBy", number: 15, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "parallelism", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "completions", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "activeDeadlineSeconds", number: 3, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "podFailurePolicy", number: 11, base: Base::Message(&POD_FAILURE_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "successPolicy", number: 16, base: Base::Message(&SUCCESS_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "backoffLimit", number: 7, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "backoffLimitPerIndex", number: 12, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "maxFailedIndexes", number: 13, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "selector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "manualSelector", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "template", number: 6, base: Base::Message(&super::core_v1::POD_TEMPLATE_SPEC), required: true, ..FIELD },
+        Field { slot: 11, name: "ttlSecondsAfterFinished", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "completionMode", number: 9, pointer: true, omit: Omit::Empty, alias: "batch/v1.CompletionMode", ..FIELD },
+        Field { slot: 13, name: "suspend", number: 10, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 14, name: "podReplacementPolicy", number: 14, pointer: true, omit: Omit::Empty, alias: "batch/v1.PodReplacementPolicy", ..FIELD },
+        Field { slot: 15, name: "managedBy", number: 15, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -127,19 +135,20 @@ pub static JOB_STATUS: Type = Type {
     package: &PACKAGE, name: "JobStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 11,
     by_number: &[0, 1, 2, 3, 4, 5, 7, 9, 10, 8, 6],
     fields: &[
-        Field { name: "conditions", number: 1, base: Base::Message(&JOB_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "atomic", ..FIELD },
-        Field { name: "startTime", number: 2, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "completionTime", number: 3, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "active", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "succeeded", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "failed", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminating", number: 11, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "completedIndexes", number: 7, omit: Omit::Empty, ..FIELD },
-        Field { name: "failedIndexes", number: 10, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "uncountedTerminatedPods", number: 8, base: Base::Message(&UNCOUNTED_TERMINATED_PODS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "ready", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "conditions", number: 1, base: Base::Message(&JOB_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "startTime", number: 2, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "completionTime", number: 3, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "active", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "succeeded", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "failed", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "terminating", number: 11, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "completedIndexes", number: 7, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "failedIndexes", number: 10, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "uncountedTerminatedPods", number: 8, base: Base::Message(&UNCOUNTED_TERMINATED_PODS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "ready", number: 9, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -147,10 +156,11 @@ pub static JOB_TEMPLATE_SPEC: Type = Type {
     package: &PACKAGE, name: "JobTemplateSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&JOB_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&JOB_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -158,9 +168,10 @@ pub static POD_FAILURE_POLICY: Type = Type {
     package: &PACKAGE, name: "PodFailurePolicy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "rules", number: 1, base: Base::Message(&POD_FAILURE_POLICY_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "rules", number: 1, base: Base::Message(&POD_FAILURE_POLICY_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -168,11 +179,12 @@ pub static POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT: Type = Type {
     package: &PACKAGE, name: "PodFailurePolicyOnExitCodesRequirement",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "containerName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "operator", number: 2, required: true, alias: "batch/v1.PodFailurePolicyOnExitCodesOperator", ..FIELD },
-        Field { name: "values", number: 3, base: Base::Int32, container: Container::List, required: true, list_type: "set", ..FIELD },
+        Field { slot: 0, name: "containerName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "operator", number: 2, required: true, alias: "batch/v1.PodFailurePolicyOnExitCodesOperator", ..FIELD },
+        Field { slot: 2, name: "values", number: 3, base: Base::Int32, container: Container::List, required: true, list_type: "set", ..FIELD },
     ],
 };
 
@@ -180,10 +192,11 @@ pub static POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN: Type = Type {
     package: &PACKAGE, name: "PodFailurePolicyOnPodConditionsPattern",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.PodConditionType", ..FIELD },
-        Field { name: "status", number: 2, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.PodConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, alias: "core/v1.ConditionStatus", ..FIELD },
     ],
 };
 
@@ -191,11 +204,12 @@ pub static POD_FAILURE_POLICY_RULE: Type = Type {
     package: &PACKAGE, name: "PodFailurePolicyRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "action", number: 1, required: true, alias: "batch/v1.PodFailurePolicyAction", ..FIELD },
-        Field { name: "onExitCodes", number: 2, base: Base::Message(&POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "onPodConditions", number: 3, base: Base::Message(&POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "action", number: 1, required: true, alias: "batch/v1.PodFailurePolicyAction", ..FIELD },
+        Field { slot: 1, name: "onExitCodes", number: 2, base: Base::Message(&POD_FAILURE_POLICY_ON_EXIT_CODES_REQUIREMENT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "onPodConditions", number: 3, base: Base::Message(&POD_FAILURE_POLICY_ON_POD_CONDITIONS_PATTERN), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -203,9 +217,10 @@ pub static SUCCESS_POLICY: Type = Type {
     package: &PACKAGE, name: "SuccessPolicy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "rules", number: 1, base: Base::Message(&SUCCESS_POLICY_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "rules", number: 1, base: Base::Message(&SUCCESS_POLICY_RULE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -213,10 +228,11 @@ pub static SUCCESS_POLICY_RULE: Type = Type {
     package: &PACKAGE, name: "SuccessPolicyRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "succeededIndexes", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "succeededCount", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "succeededIndexes", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "succeededCount", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -224,9 +240,10 @@ pub static UNCOUNTED_TERMINATED_PODS: Type = Type {
     package: &PACKAGE, name: "UncountedTerminatedPods",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "succeeded", number: 1, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
-        Field { name: "failed", number: 2, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
+        Field { slot: 0, name: "succeeded", number: 1, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
+        Field { slot: 1, name: "failed", number: 2, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
     ],
 };

@@ -12,11 +12,12 @@ pub static CERTIFICATE_SIGNING_REQUEST: Type = Type {
     package: &PACKAGE, name: "CertificateSigningRequest",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "certificates.k8s.io", version: "v1", kind: "CertificateSigningRequest", api_version: "certificates.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -24,14 +25,15 @@ pub static CERTIFICATE_SIGNING_REQUEST_CONDITION: Type = Type {
     package: &PACKAGE, name: "CertificateSigningRequestCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 2, 3, 4, 5, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "certificates/v1.RequestConditionType", ..FIELD },
-        Field { name: "status", number: 6, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "reason", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastUpdateTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTransitionTime", number: 5, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "certificates/v1.RequestConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 6, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "reason", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "message", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "lastUpdateTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "lastTransitionTime", number: 5, base: Base::Time, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -39,10 +41,11 @@ pub static CERTIFICATE_SIGNING_REQUEST_LIST: Type = Type {
     package: &PACKAGE, name: "CertificateSigningRequestList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "certificates.k8s.io", version: "v1", kind: "CertificateSigningRequestList", api_version: "certificates.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -50,16 +53,17 @@ pub static CERTIFICATE_SIGNING_REQUEST_SPEC: Type = Type {
     package: &PACKAGE, name: "CertificateSigningRequestSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 4, 5, 6, 3, 7, 1, 2],
     fields: &[
-        Field { name: "request", number: 1, base: Base::Bytes, required: true, ..FIELD },
-        Field { name: "signerName", number: 7, required: true, ..FIELD },
-        Field { name: "expirationSeconds", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "usages", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "certificates/v1.KeyUsage", ..FIELD },
-        Field { name: "username", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "uid", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "groups", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "extra", number: 6, container: Container::MapOfLists, omit: Omit::Empty, alias: "certificates/v1.ExtraValue", ..FIELD },
+        Field { slot: 0, name: "request", number: 1, base: Base::Bytes, required: true, ..FIELD },
+        Field { slot: 1, name: "signerName", number: 7, required: true, ..FIELD },
+        Field { slot: 2, name: "expirationSeconds", number: 8, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "usages", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "certificates/v1.KeyUsage", ..FIELD },
+        Field { slot: 4, name: "username", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "uid", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "groups", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 7, name: "extra", number: 6, container: Container::MapOfLists, omit: Omit::Empty, alias: "certificates/v1.ExtraValue", ..FIELD },
     ],
 };
 
@@ -67,9 +71,10 @@ pub static CERTIFICATE_SIGNING_REQUEST_STATUS: Type = Type {
     package: &PACKAGE, name: "CertificateSigningRequestStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "conditions", number: 1, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST_CONDITION), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "certificate", number: 2, base: Base::Bytes, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "conditions", number: 1, base: Base::Message(&CERTIFICATE_SIGNING_REQUEST_CONDITION), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 1, name: "certificate", number: 2, base: Base::Bytes, omit: Omit::Empty, ..FIELD },
     ],
 };

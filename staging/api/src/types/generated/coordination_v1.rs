@@ -12,10 +12,11 @@ pub static LEASE: Type = Type {
     package: &PACKAGE, name: "Lease",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "coordination.k8s.io", version: "v1", kind: "Lease", api_version: "coordination.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&LEASE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&LEASE_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -23,10 +24,11 @@ pub static LEASE_LIST: Type = Type {
     package: &PACKAGE, name: "LeaseList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "coordination.k8s.io", version: "v1", kind: "LeaseList", api_version: "coordination.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&LEASE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&LEASE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -34,14 +36,15 @@ pub static LEASE_SPEC: Type = Type {
     package: &PACKAGE, name: "LeaseSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "holderIdentity", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "leaseDurationSeconds", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "acquireTime", number: 3, base: Base::MicroTime, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "renewTime", number: 4, base: Base::MicroTime, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "leaseTransitions", number: 5, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "strategy", number: 6, pointer: true, omit: Omit::Empty, alias: "coordination/v1.CoordinatedLeaseStrategy", ..FIELD },
-        Field { name: "preferredHolder", number: 7, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "holderIdentity", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "leaseDurationSeconds", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "acquireTime", number: 3, base: Base::MicroTime, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "renewTime", number: 4, base: Base::MicroTime, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "leaseTransitions", number: 5, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "strategy", number: 6, pointer: true, omit: Omit::Empty, alias: "coordination/v1.CoordinatedLeaseStrategy", ..FIELD },
+        Field { slot: 6, name: "preferredHolder", number: 7, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };

@@ -12,12 +12,13 @@ pub static AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "AWSElasticBlockStoreVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "volumeID", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "partition", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeID", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "partition", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -25,11 +26,12 @@ pub static AFFINITY: Type = Type {
     package: &PACKAGE, name: "Affinity",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "nodeAffinity", number: 1, base: Base::Message(&NODE_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "podAffinity", number: 2, base: Base::Message(&POD_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "podAntiAffinity", number: 3, base: Base::Message(&POD_ANTI_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "nodeAffinity", number: 1, base: Base::Message(&NODE_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "podAffinity", number: 2, base: Base::Message(&POD_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "podAntiAffinity", number: 3, base: Base::Message(&POD_ANTI_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -37,10 +39,11 @@ pub static APP_ARMOR_PROFILE: Type = Type {
     package: &PACKAGE, name: "AppArmorProfile",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.AppArmorProfileType", ..FIELD },
-        Field { name: "localhostProfile", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.AppArmorProfileType", ..FIELD },
+        Field { slot: 1, name: "localhostProfile", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -48,10 +51,11 @@ pub static ATTACHED_VOLUME: Type = Type {
     package: &PACKAGE, name: "AttachedVolume",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, alias: "core/v1.UniqueVolumeName", ..FIELD },
-        Field { name: "devicePath", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, alias: "core/v1.UniqueVolumeName", ..FIELD },
+        Field { slot: 1, name: "devicePath", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -59,14 +63,15 @@ pub static AZURE_DISK_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "AzureDiskVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "diskName", number: 1, required: true, ..FIELD },
-        Field { name: "diskURI", number: 2, required: true, ..FIELD },
-        Field { name: "cachingMode", number: 3, pointer: true, omit: Omit::Empty, default: Some("\"ReadWrite\""), alias: "core/v1.AzureDataDiskCachingMode", ..FIELD },
-        Field { name: "fsType", number: 4, pointer: true, omit: Omit::Empty, default: Some("\"ext4\""), ..FIELD },
-        Field { name: "readOnly", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "kind", number: 6, pointer: true, omit: Omit::Empty, default: Some("\"Shared\""), alias: "core/v1.AzureDataDiskKind", ..FIELD },
+        Field { slot: 0, name: "diskName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "diskURI", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "cachingMode", number: 3, pointer: true, omit: Omit::Empty, default: Some("\"ReadWrite\""), alias: "core/v1.AzureDataDiskCachingMode", ..FIELD },
+        Field { slot: 3, name: "fsType", number: 4, pointer: true, omit: Omit::Empty, default: Some("\"ext4\""), ..FIELD },
+        Field { slot: 4, name: "readOnly", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "kind", number: 6, pointer: true, omit: Omit::Empty, default: Some("\"Shared\""), alias: "core/v1.AzureDataDiskKind", ..FIELD },
     ],
 };
 
@@ -74,12 +79,13 @@ pub static AZURE_FILE_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "AzureFilePersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "secretName", number: 1, required: true, ..FIELD },
-        Field { name: "shareName", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretNamespace", number: 4, pointer: true, ..FIELD },
+        Field { slot: 0, name: "secretName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "shareName", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "secretNamespace", number: 4, pointer: true, ..FIELD },
     ],
 };
 
@@ -87,11 +93,12 @@ pub static AZURE_FILE_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "AzureFileVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "secretName", number: 1, required: true, ..FIELD },
-        Field { name: "shareName", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "secretName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "shareName", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -99,10 +106,11 @@ pub static BINDING: Type = Type {
     package: &PACKAGE, name: "Binding",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Binding", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "target", number: 2, base: Base::Message(&OBJECT_REFERENCE), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "target", number: 2, base: Base::Message(&OBJECT_REFERENCE), required: true, ..FIELD },
     ],
 };
 
@@ -110,18 +118,19 @@ pub static CSI_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "CSIPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "driver", number: 1, required: true, ..FIELD },
-        Field { name: "volumeHandle", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsType", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeAttributes", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "controllerPublishSecretRef", number: 6, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeStageSecretRef", number: 7, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodePublishSecretRef", number: 8, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "controllerExpandSecretRef", number: 9, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeExpandSecretRef", number: 10, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "driver", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "volumeHandle", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "fsType", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "volumeAttributes", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "controllerPublishSecretRef", number: 6, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "nodeStageSecretRef", number: 7, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "nodePublishSecretRef", number: 8, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "controllerExpandSecretRef", number: 9, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "nodeExpandSecretRef", number: 10, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -129,13 +138,14 @@ pub static CSI_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "CSIVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "driver", number: 1, required: true, ..FIELD },
-        Field { name: "readOnly", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsType", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeAttributes", number: 4, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodePublishSecretRef", number: 5, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "driver", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "readOnly", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "fsType", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "volumeAttributes", number: 4, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "nodePublishSecretRef", number: 5, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -143,10 +153,11 @@ pub static CAPABILITIES: Type = Type {
     package: &PACKAGE, name: "Capabilities",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "add", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.Capability", ..FIELD },
-        Field { name: "drop", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.Capability", ..FIELD },
+        Field { slot: 0, name: "add", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.Capability", ..FIELD },
+        Field { slot: 1, name: "drop", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.Capability", ..FIELD },
     ],
 };
 
@@ -154,14 +165,15 @@ pub static CEPH_FS_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "CephFSPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "path", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "user", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretFile", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 5, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "path", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "user", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "secretFile", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "secretRef", number: 5, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -169,14 +181,15 @@ pub static CEPH_FS_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "CephFSVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "path", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "user", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretFile", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 5, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "path", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "user", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "secretFile", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "secretRef", number: 5, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -184,12 +197,13 @@ pub static CINDER_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "CinderPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "volumeID", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 4, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeID", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "secretRef", number: 4, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -197,12 +211,13 @@ pub static CINDER_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "CinderVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "volumeID", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 4, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeID", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "secretRef", number: 4, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -210,9 +225,10 @@ pub static CLIENT_IP_CONFIG: Type = Type {
     package: &PACKAGE, name: "ClientIPConfig",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "timeoutSeconds", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "timeoutSeconds", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -220,13 +236,14 @@ pub static CLUSTER_TRUST_BUNDLE_PROJECTION: Type = Type {
     package: &PACKAGE, name: "ClusterTrustBundleProjection",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 4, 3],
     fields: &[
-        Field { name: "name", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "signerName", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "labelSelector", number: 3, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "optional", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "path", number: 4, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "signerName", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "labelSelector", number: 3, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "optional", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "path", number: 4, required: true, ..FIELD },
     ],
 };
 
@@ -234,12 +251,13 @@ pub static COMPONENT_CONDITION: Type = Type {
     package: &PACKAGE, name: "ComponentCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.ComponentConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "message", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "error", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.ComponentConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "message", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "error", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -247,10 +265,11 @@ pub static COMPONENT_STATUS: Type = Type {
     package: &PACKAGE, name: "ComponentStatus",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ComponentStatus", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 2, base: Base::Message(&COMPONENT_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "conditions", number: 2, base: Base::Message(&COMPONENT_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -258,10 +277,11 @@ pub static COMPONENT_STATUS_LIST: Type = Type {
     package: &PACKAGE, name: "ComponentStatusList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ComponentStatusList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&COMPONENT_STATUS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&COMPONENT_STATUS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -269,12 +289,13 @@ pub static CONFIG_MAP: Type = Type {
     package: &PACKAGE, name: "ConfigMap",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ConfigMap", api_version: "v1" }),
+    members: 4,
     by_number: &[0, 2, 3, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "immutable", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "data", number: 2, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "binaryData", number: 3, base: Base::Bytes, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "immutable", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "data", number: 2, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "binaryData", number: 3, base: Base::Bytes, container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -282,10 +303,11 @@ pub static CONFIG_MAP_ENV_SOURCE: Type = Type {
     package: &PACKAGE, name: "ConfigMapEnvSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
-        Field { name: "optional", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
+        Field { slot: 1, name: "optional", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -293,11 +315,12 @@ pub static CONFIG_MAP_KEY_SELECTOR: Type = Type {
     package: &PACKAGE, name: "ConfigMapKeySelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
-        Field { name: "key", number: 2, required: true, ..FIELD },
-        Field { name: "optional", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
+        Field { slot: 1, name: "key", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "optional", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -305,10 +328,11 @@ pub static CONFIG_MAP_LIST: Type = Type {
     package: &PACKAGE, name: "ConfigMapList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ConfigMapList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CONFIG_MAP), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CONFIG_MAP), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -316,13 +340,14 @@ pub static CONFIG_MAP_NODE_CONFIG_SOURCE: Type = Type {
     package: &PACKAGE, name: "ConfigMapNodeConfigSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "namespace", number: 1, required: true, ..FIELD },
-        Field { name: "name", number: 2, required: true, ..FIELD },
-        Field { name: "uid", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceVersion", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "kubeletConfigKey", number: 5, required: true, ..FIELD },
+        Field { slot: 0, name: "namespace", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "name", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "uid", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "resourceVersion", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "kubeletConfigKey", number: 5, required: true, ..FIELD },
     ],
 };
 
@@ -330,11 +355,12 @@ pub static CONFIG_MAP_PROJECTION: Type = Type {
     package: &PACKAGE, name: "ConfigMapProjection",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -342,12 +368,13 @@ pub static CONFIG_MAP_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "ConfigMapVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "defaultMode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "defaultMode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -355,33 +382,34 @@ pub static CONTAINER: Type = Type {
     package: &PACKAGE, name: "Container",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 25,
     by_number: &[0, 1, 2, 3, 4, 5, 7, 8, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 6, 19, 13, 16, 9, 10, 11],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "image", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "command", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "args", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "workingDir", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "ports", number: 6, base: Base::Message(&CONTAINER_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "containerPort", list_type: "map", list_keys: &["containerPort", "protocol"], ..FIELD },
-        Field { name: "envFrom", number: 19, base: Base::Message(&ENV_FROM_SOURCE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "env", number: 7, base: Base::Message(&ENV_VAR), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "resources", number: 8, base: Base::Message(&RESOURCE_REQUIREMENTS), omit: Omit::Empty, ..FIELD },
-        Field { name: "resizePolicy", number: 23, base: Base::Message(&CONTAINER_RESIZE_POLICY), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "restartPolicy", number: 24, pointer: true, omit: Omit::Empty, alias: "core/v1.ContainerRestartPolicy", ..FIELD },
-        Field { name: "restartPolicyRules", number: 25, base: Base::Message(&CONTAINER_RESTART_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "volumeMounts", number: 9, base: Base::Message(&VOLUME_MOUNT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", list_type: "map", list_keys: &["mountPath"], ..FIELD },
-        Field { name: "volumeDevices", number: 21, base: Base::Message(&VOLUME_DEVICE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "devicePath", list_type: "map", list_keys: &["devicePath"], ..FIELD },
-        Field { name: "livenessProbe", number: 10, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readinessProbe", number: 11, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "startupProbe", number: 22, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "lifecycle", number: 12, base: Base::Message(&LIFECYCLE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminationMessagePath", number: 13, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminationMessagePolicy", number: 20, omit: Omit::Empty, alias: "core/v1.TerminationMessagePolicy", ..FIELD },
-        Field { name: "imagePullPolicy", number: 14, omit: Omit::Empty, alias: "core/v1.PullPolicy", ..FIELD },
-        Field { name: "securityContext", number: 15, base: Base::Message(&SECURITY_CONTEXT), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "stdin", number: 16, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "stdinOnce", number: 17, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "tty", number: 18, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "image", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "command", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "args", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "workingDir", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "ports", number: 6, base: Base::Message(&CONTAINER_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "containerPort", list_type: "map", list_keys: &["containerPort", "protocol"], ..FIELD },
+        Field { slot: 6, name: "envFrom", number: 19, base: Base::Message(&ENV_FROM_SOURCE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 7, name: "env", number: 7, base: Base::Message(&ENV_VAR), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 8, name: "resources", number: 8, base: Base::Message(&RESOURCE_REQUIREMENTS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "resizePolicy", number: 23, base: Base::Message(&CONTAINER_RESIZE_POLICY), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 10, name: "restartPolicy", number: 24, pointer: true, omit: Omit::Empty, alias: "core/v1.ContainerRestartPolicy", ..FIELD },
+        Field { slot: 11, name: "restartPolicyRules", number: 25, base: Base::Message(&CONTAINER_RESTART_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 12, name: "volumeMounts", number: 9, base: Base::Message(&VOLUME_MOUNT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", list_type: "map", list_keys: &["mountPath"], ..FIELD },
+        Field { slot: 13, name: "volumeDevices", number: 21, base: Base::Message(&VOLUME_DEVICE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "devicePath", list_type: "map", list_keys: &["devicePath"], ..FIELD },
+        Field { slot: 14, name: "livenessProbe", number: 10, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 15, name: "readinessProbe", number: 11, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 16, name: "startupProbe", number: 22, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 17, name: "lifecycle", number: 12, base: Base::Message(&LIFECYCLE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "terminationMessagePath", number: 13, omit: Omit::Empty, ..FIELD },
+        Field { slot: 19, name: "terminationMessagePolicy", number: 20, omit: Omit::Empty, alias: "core/v1.TerminationMessagePolicy", ..FIELD },
+        Field { slot: 20, name: "imagePullPolicy", number: 14, omit: Omit::Empty, alias: "core/v1.PullPolicy", ..FIELD },
+        Field { slot: 21, name: "securityContext", number: 15, base: Base::Message(&SECURITY_CONTEXT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 22, name: "stdin", number: 16, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 23, name: "stdinOnce", number: 17, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 24, name: "tty", number: 18, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -389,11 +417,12 @@ pub static CONTAINER_EXTENDED_RESOURCE_REQUEST: Type = Type {
     package: &PACKAGE, name: "ContainerExtendedResourceRequest",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "containerName", number: 1, required: true, ..FIELD },
-        Field { name: "resourceName", number: 2, required: true, ..FIELD },
-        Field { name: "requestName", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "containerName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "resourceName", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "requestName", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -401,10 +430,11 @@ pub static CONTAINER_IMAGE: Type = Type {
     package: &PACKAGE, name: "ContainerImage",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "names", number: 1, container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "sizeBytes", number: 2, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "names", number: 1, container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "sizeBytes", number: 2, base: Base::Int64, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -412,13 +442,14 @@ pub static CONTAINER_PORT: Type = Type {
     package: &PACKAGE, name: "ContainerPort",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostPort", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "containerPort", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "protocol", number: 4, omit: Omit::Empty, default: Some("\"TCP\""), alias: "core/v1.Protocol", ..FIELD },
-        Field { name: "hostIP", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "hostPort", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "containerPort", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 3, name: "protocol", number: 4, omit: Omit::Empty, default: Some("\"TCP\""), alias: "core/v1.Protocol", ..FIELD },
+        Field { slot: 4, name: "hostIP", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -426,10 +457,11 @@ pub static CONTAINER_RESIZE_POLICY: Type = Type {
     package: &PACKAGE, name: "ContainerResizePolicy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "resourceName", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
-        Field { name: "restartPolicy", number: 2, required: true, alias: "core/v1.ResourceResizeRestartPolicy", ..FIELD },
+        Field { slot: 0, name: "resourceName", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
+        Field { slot: 1, name: "restartPolicy", number: 2, required: true, alias: "core/v1.ResourceResizeRestartPolicy", ..FIELD },
     ],
 };
 
@@ -437,10 +469,11 @@ pub static CONTAINER_RESTART_RULE: Type = Type {
     package: &PACKAGE, name: "ContainerRestartRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "action", number: 1, omit: Omit::Empty, required: true, alias: "core/v1.ContainerRestartRuleAction", ..FIELD },
-        Field { name: "exitCodes", number: 2, base: Base::Message(&CONTAINER_RESTART_RULE_ON_EXIT_CODES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "action", number: 1, omit: Omit::Empty, required: true, alias: "core/v1.ContainerRestartRuleAction", ..FIELD },
+        Field { slot: 1, name: "exitCodes", number: 2, base: Base::Message(&CONTAINER_RESTART_RULE_ON_EXIT_CODES), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -448,10 +481,11 @@ pub static CONTAINER_RESTART_RULE_ON_EXIT_CODES: Type = Type {
     package: &PACKAGE, name: "ContainerRestartRuleOnExitCodes",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "operator", number: 1, omit: Omit::Empty, required: true, alias: "core/v1.ContainerRestartRuleOnExitCodesOperator", ..FIELD },
-        Field { name: "values", number: 2, base: Base::Int32, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
+        Field { slot: 0, name: "operator", number: 1, omit: Omit::Empty, required: true, alias: "core/v1.ContainerRestartRuleOnExitCodesOperator", ..FIELD },
+        Field { slot: 1, name: "values", number: 2, base: Base::Int32, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
     ],
 };
 
@@ -459,11 +493,12 @@ pub static CONTAINER_STATE: Type = Type {
     package: &PACKAGE, name: "ContainerState",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "waiting", number: 1, base: Base::Message(&CONTAINER_STATE_WAITING), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "running", number: 2, base: Base::Message(&CONTAINER_STATE_RUNNING), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminated", number: 3, base: Base::Message(&CONTAINER_STATE_TERMINATED), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "waiting", number: 1, base: Base::Message(&CONTAINER_STATE_WAITING), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "running", number: 2, base: Base::Message(&CONTAINER_STATE_RUNNING), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "terminated", number: 3, base: Base::Message(&CONTAINER_STATE_TERMINATED), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -471,9 +506,10 @@ pub static CONTAINER_STATE_RUNNING: Type = Type {
     package: &PACKAGE, name: "ContainerStateRunning",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "startedAt", number: 1, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "startedAt", number: 1, base: Base::Time, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -481,15 +517,16 @@ pub static CONTAINER_STATE_TERMINATED: Type = Type {
     package: &PACKAGE, name: "ContainerStateTerminated",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "exitCode", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "signal", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "startedAt", number: 5, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "finishedAt", number: 6, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "containerID", number: 7, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "exitCode", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "signal", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "reason", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "message", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "startedAt", number: 5, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "finishedAt", number: 6, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "containerID", number: 7, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -497,10 +534,11 @@ pub static CONTAINER_STATE_WAITING: Type = Type {
     package: &PACKAGE, name: "ContainerStateWaiting",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "reason", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "reason", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "message", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -508,23 +546,24 @@ pub static CONTAINER_STATUS: Type = Type {
     package: &PACKAGE, name: "ContainerStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 15,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "state", number: 2, base: Base::Message(&CONTAINER_STATE), omit: Omit::Empty, ..FIELD },
-        Field { name: "lastState", number: 3, base: Base::Message(&CONTAINER_STATE), omit: Omit::Empty, ..FIELD },
-        Field { name: "ready", number: 4, base: Base::Bool, required: true, ..FIELD },
-        Field { name: "restartCount", number: 5, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "image", number: 6, required: true, ..FIELD },
-        Field { name: "imageID", number: 7, required: true, ..FIELD },
-        Field { name: "containerID", number: 8, omit: Omit::Empty, ..FIELD },
-        Field { name: "started", number: 9, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allocatedResources", number: 10, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "resources", number: 11, base: Base::Message(&RESOURCE_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeMounts", number: 12, base: Base::Message(&VOLUME_MOUNT_STATUS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", list_type: "map", list_keys: &["mountPath"], ..FIELD },
-        Field { name: "user", number: 13, base: Base::Message(&CONTAINER_USER), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allocatedResourcesStatus", number: 14, base: Base::Message(&RESOURCE_STATUS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "stopSignal", number: 15, pointer: true, omit: Omit::Empty, alias: "core/v1.Signal", ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "state", number: 2, base: Base::Message(&CONTAINER_STATE), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "lastState", number: 3, base: Base::Message(&CONTAINER_STATE), omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "ready", number: 4, base: Base::Bool, required: true, ..FIELD },
+        Field { slot: 4, name: "restartCount", number: 5, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 5, name: "image", number: 6, required: true, ..FIELD },
+        Field { slot: 6, name: "imageID", number: 7, required: true, ..FIELD },
+        Field { slot: 7, name: "containerID", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "started", number: 9, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "allocatedResources", number: 10, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 10, name: "resources", number: 11, base: Base::Message(&RESOURCE_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "volumeMounts", number: 12, base: Base::Message(&VOLUME_MOUNT_STATUS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", list_type: "map", list_keys: &["mountPath"], ..FIELD },
+        Field { slot: 12, name: "user", number: 13, base: Base::Message(&CONTAINER_USER), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "allocatedResourcesStatus", number: 14, base: Base::Message(&RESOURCE_STATUS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 14, name: "stopSignal", number: 15, pointer: true, omit: Omit::Empty, alias: "core/v1.Signal", ..FIELD },
     ],
 };
 
@@ -532,9 +571,10 @@ pub static CONTAINER_USER: Type = Type {
     package: &PACKAGE, name: "ContainerUser",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "linux", number: 1, base: Base::Message(&LINUX_CONTAINER_USER), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "linux", number: 1, base: Base::Message(&LINUX_CONTAINER_USER), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -542,9 +582,10 @@ pub static DAEMON_ENDPOINT: Type = Type {
     package: &PACKAGE, name: "DaemonEndpoint",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "Port", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 0, name: "Port", number: 1, base: Base::Int32, required: true, ..FIELD },
     ],
 };
 
@@ -552,9 +593,10 @@ pub static DOWNWARD_API_PROJECTION: Type = Type {
     package: &PACKAGE, name: "DownwardAPIProjection",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "items", number: 1, base: Base::Message(&DOWNWARD_API_VOLUME_FILE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "items", number: 1, base: Base::Message(&DOWNWARD_API_VOLUME_FILE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -562,12 +604,13 @@ pub static DOWNWARD_API_VOLUME_FILE: Type = Type {
     package: &PACKAGE, name: "DownwardAPIVolumeFile",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "path", number: 1, required: true, ..FIELD },
-        Field { name: "fieldRef", number: 2, base: Base::Message(&OBJECT_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceFieldRef", number: 3, base: Base::Message(&RESOURCE_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "mode", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "path", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fieldRef", number: 2, base: Base::Message(&OBJECT_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "resourceFieldRef", number: 3, base: Base::Message(&RESOURCE_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "mode", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -575,10 +618,11 @@ pub static DOWNWARD_API_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "DownwardAPIVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "items", number: 1, base: Base::Message(&DOWNWARD_API_VOLUME_FILE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "defaultMode", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "items", number: 1, base: Base::Message(&DOWNWARD_API_VOLUME_FILE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "defaultMode", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -586,10 +630,11 @@ pub static EMPTY_DIR_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "EmptyDirVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "medium", number: 1, omit: Omit::Empty, alias: "core/v1.StorageMedium", ..FIELD },
-        Field { name: "sizeLimit", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "medium", number: 1, omit: Omit::Empty, alias: "core/v1.StorageMedium", ..FIELD },
+        Field { slot: 1, name: "sizeLimit", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -597,12 +642,13 @@ pub static ENDPOINT_ADDRESS: Type = Type {
     package: &PACKAGE, name: "EndpointAddress",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 4,
     by_number: &[0, 3, 1, 2],
     fields: &[
-        Field { name: "ip", number: 1, required: true, ..FIELD },
-        Field { name: "hostname", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "targetRef", number: 2, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "ip", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "hostname", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "nodeName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "targetRef", number: 2, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -610,12 +656,13 @@ pub static ENDPOINT_PORT: Type = Type {
     package: &PACKAGE, name: "EndpointPort",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "port", number: 2, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "protocol", number: 3, omit: Omit::Empty, alias: "core/v1.Protocol", ..FIELD },
-        Field { name: "appProtocol", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "port", number: 2, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 2, name: "protocol", number: 3, omit: Omit::Empty, alias: "core/v1.Protocol", ..FIELD },
+        Field { slot: 3, name: "appProtocol", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -623,11 +670,12 @@ pub static ENDPOINT_SUBSET: Type = Type {
     package: &PACKAGE, name: "EndpointSubset",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "addresses", number: 1, base: Base::Message(&ENDPOINT_ADDRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "notReadyAddresses", number: 2, base: Base::Message(&ENDPOINT_ADDRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "ports", number: 3, base: Base::Message(&ENDPOINT_PORT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "addresses", number: 1, base: Base::Message(&ENDPOINT_ADDRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "notReadyAddresses", number: 2, base: Base::Message(&ENDPOINT_ADDRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "ports", number: 3, base: Base::Message(&ENDPOINT_PORT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -635,10 +683,11 @@ pub static ENDPOINTS: Type = Type {
     package: &PACKAGE, name: "Endpoints",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Endpoints", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "subsets", number: 2, base: Base::Message(&ENDPOINT_SUBSET), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "subsets", number: 2, base: Base::Message(&ENDPOINT_SUBSET), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -646,10 +695,11 @@ pub static ENDPOINTS_LIST: Type = Type {
     package: &PACKAGE, name: "EndpointsList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "EndpointsList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&ENDPOINTS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&ENDPOINTS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -657,11 +707,12 @@ pub static ENV_FROM_SOURCE: Type = Type {
     package: &PACKAGE, name: "EnvFromSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "prefix", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "configMapRef", number: 2, base: Base::Message(&CONFIG_MAP_ENV_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 3, base: Base::Message(&SECRET_ENV_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "prefix", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "configMapRef", number: 2, base: Base::Message(&CONFIG_MAP_ENV_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "secretRef", number: 3, base: Base::Message(&SECRET_ENV_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -669,11 +720,12 @@ pub static ENV_VAR: Type = Type {
     package: &PACKAGE, name: "EnvVar",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "value", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "valueFrom", number: 3, base: Base::Message(&ENV_VAR_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "value", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "valueFrom", number: 3, base: Base::Message(&ENV_VAR_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -681,13 +733,14 @@ pub static ENV_VAR_SOURCE: Type = Type {
     package: &PACKAGE, name: "EnvVarSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "fieldRef", number: 1, base: Base::Message(&OBJECT_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceFieldRef", number: 2, base: Base::Message(&RESOURCE_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "configMapKeyRef", number: 3, base: Base::Message(&CONFIG_MAP_KEY_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretKeyRef", number: 4, base: Base::Message(&SECRET_KEY_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fileKeyRef", number: 5, base: Base::Message(&FILE_KEY_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "fieldRef", number: 1, base: Base::Message(&OBJECT_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "resourceFieldRef", number: 2, base: Base::Message(&RESOURCE_FIELD_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "configMapKeyRef", number: 3, base: Base::Message(&CONFIG_MAP_KEY_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "secretKeyRef", number: 4, base: Base::Message(&SECRET_KEY_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "fileKeyRef", number: 5, base: Base::Message(&FILE_KEY_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -695,10 +748,11 @@ pub static EPHEMERAL_CONTAINER: Type = Type {
     package: &PACKAGE, name: "EphemeralContainer",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 26,
     by_number: &[0, 1],
     fields: &[
-        Field { number: 1, base: Base::Message(&EPHEMERAL_CONTAINER_COMMON), ..FIELD },
-        Field { name: "targetContainerName", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&EPHEMERAL_CONTAINER_COMMON), ..FIELD },
+        Field { slot: 25, name: "targetContainerName", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -706,33 +760,34 @@ pub static EPHEMERAL_CONTAINER_COMMON: Type = Type {
     package: &PACKAGE, name: "EphemeralContainerCommon",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 25,
     by_number: &[0, 1, 2, 3, 4, 5, 7, 8, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 6, 19, 13, 16, 9, 10, 11],
     fields: &[
-        Field { name: "name", number: 1, ..FIELD },
-        Field { name: "image", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "command", number: 3, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "args", number: 4, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "workingDir", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "ports", number: 6, base: Base::Message(&CONTAINER_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "containerPort", ..FIELD },
-        Field { name: "envFrom", number: 19, base: Base::Message(&ENV_FROM_SOURCE), container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "env", number: 7, base: Base::Message(&ENV_VAR), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", ..FIELD },
-        Field { name: "resources", number: 8, base: Base::Message(&RESOURCE_REQUIREMENTS), omit: Omit::Empty, ..FIELD },
-        Field { name: "resizePolicy", number: 23, base: Base::Message(&CONTAINER_RESIZE_POLICY), container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "restartPolicy", number: 24, pointer: true, omit: Omit::Empty, alias: "core/v1.ContainerRestartPolicy", ..FIELD },
-        Field { name: "restartPolicyRules", number: 25, base: Base::Message(&CONTAINER_RESTART_RULE), container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeMounts", number: 9, base: Base::Message(&VOLUME_MOUNT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", ..FIELD },
-        Field { name: "volumeDevices", number: 21, base: Base::Message(&VOLUME_DEVICE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "devicePath", ..FIELD },
-        Field { name: "livenessProbe", number: 10, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readinessProbe", number: 11, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "startupProbe", number: 22, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "lifecycle", number: 12, base: Base::Message(&LIFECYCLE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminationMessagePath", number: 13, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminationMessagePolicy", number: 20, omit: Omit::Empty, alias: "core/v1.TerminationMessagePolicy", ..FIELD },
-        Field { name: "imagePullPolicy", number: 14, omit: Omit::Empty, alias: "core/v1.PullPolicy", ..FIELD },
-        Field { name: "securityContext", number: 15, base: Base::Message(&SECURITY_CONTEXT), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "stdin", number: 16, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "stdinOnce", number: 17, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "tty", number: 18, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, ..FIELD },
+        Field { slot: 1, name: "image", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "command", number: 3, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "args", number: 4, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "workingDir", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "ports", number: 6, base: Base::Message(&CONTAINER_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "containerPort", ..FIELD },
+        Field { slot: 6, name: "envFrom", number: 19, base: Base::Message(&ENV_FROM_SOURCE), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "env", number: 7, base: Base::Message(&ENV_VAR), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", ..FIELD },
+        Field { slot: 8, name: "resources", number: 8, base: Base::Message(&RESOURCE_REQUIREMENTS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "resizePolicy", number: 23, base: Base::Message(&CONTAINER_RESIZE_POLICY), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "restartPolicy", number: 24, pointer: true, omit: Omit::Empty, alias: "core/v1.ContainerRestartPolicy", ..FIELD },
+        Field { slot: 11, name: "restartPolicyRules", number: 25, base: Base::Message(&CONTAINER_RESTART_RULE), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "volumeMounts", number: 9, base: Base::Message(&VOLUME_MOUNT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", ..FIELD },
+        Field { slot: 13, name: "volumeDevices", number: 21, base: Base::Message(&VOLUME_DEVICE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "devicePath", ..FIELD },
+        Field { slot: 14, name: "livenessProbe", number: 10, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 15, name: "readinessProbe", number: 11, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 16, name: "startupProbe", number: 22, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 17, name: "lifecycle", number: 12, base: Base::Message(&LIFECYCLE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "terminationMessagePath", number: 13, omit: Omit::Empty, ..FIELD },
+        Field { slot: 19, name: "terminationMessagePolicy", number: 20, omit: Omit::Empty, alias: "core/v1.TerminationMessagePolicy", ..FIELD },
+        Field { slot: 20, name: "imagePullPolicy", number: 14, omit: Omit::Empty, alias: "core/v1.PullPolicy", ..FIELD },
+        Field { slot: 21, name: "securityContext", number: 15, base: Base::Message(&SECURITY_CONTEXT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 22, name: "stdin", number: 16, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 23, name: "stdinOnce", number: 17, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 24, name: "tty", number: 18, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -740,9 +795,10 @@ pub static EPHEMERAL_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "EphemeralVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "volumeClaimTemplate", number: 1, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_TEMPLATE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeClaimTemplate", number: 1, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_TEMPLATE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -750,23 +806,24 @@ pub static EVENT: Type = Type {
     package: &PACKAGE, name: "Event",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Event", api_version: "v1" }),
+    members: 15,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), required: true, ..FIELD },
-        Field { name: "involvedObject", number: 2, base: Base::Message(&OBJECT_REFERENCE), required: true, ..FIELD },
-        Field { name: "reason", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "source", number: 5, base: Base::Message(&EVENT_SOURCE), omit: Omit::Empty, ..FIELD },
-        Field { name: "firstTimestamp", number: 6, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTimestamp", number: 7, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "count", number: 8, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "type", number: 9, omit: Omit::Empty, ..FIELD },
-        Field { name: "eventTime", number: 10, base: Base::MicroTime, omit: Omit::Empty, ..FIELD },
-        Field { name: "series", number: 11, base: Base::Message(&EVENT_SERIES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "action", number: 12, omit: Omit::Empty, ..FIELD },
-        Field { name: "related", number: 13, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "reportingComponent", number: 14, ..FIELD },
-        Field { name: "reportingInstance", number: 15, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), required: true, ..FIELD },
+        Field { slot: 1, name: "involvedObject", number: 2, base: Base::Message(&OBJECT_REFERENCE), required: true, ..FIELD },
+        Field { slot: 2, name: "reason", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "message", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "source", number: 5, base: Base::Message(&EVENT_SOURCE), omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "firstTimestamp", number: 6, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "lastTimestamp", number: 7, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "count", number: 8, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "type", number: 9, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "eventTime", number: 10, base: Base::MicroTime, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "series", number: 11, base: Base::Message(&EVENT_SERIES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "action", number: 12, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "related", number: 13, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "reportingComponent", number: 14, ..FIELD },
+        Field { slot: 14, name: "reportingInstance", number: 15, ..FIELD },
     ],
 };
 
@@ -774,10 +831,11 @@ pub static EVENT_LIST: Type = Type {
     package: &PACKAGE, name: "EventList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "EventList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&EVENT), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&EVENT), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -785,10 +843,11 @@ pub static EVENT_SERIES: Type = Type {
     package: &PACKAGE, name: "EventSeries",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "count", number: 1, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastObservedTime", number: 2, base: Base::MicroTime, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "count", number: 1, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "lastObservedTime", number: 2, base: Base::MicroTime, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -796,10 +855,11 @@ pub static EVENT_SOURCE: Type = Type {
     package: &PACKAGE, name: "EventSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "component", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "host", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "component", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "host", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -807,9 +867,10 @@ pub static EXEC_ACTION: Type = Type {
     package: &PACKAGE, name: "ExecAction",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "command", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "command", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -817,13 +878,14 @@ pub static FC_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "FCVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "targetWWNs", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "lun", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "wwids", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "targetWWNs", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "lun", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "wwids", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -831,12 +893,13 @@ pub static FILE_KEY_SELECTOR: Type = Type {
     package: &PACKAGE, name: "FileKeySelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "volumeName", number: 1, required: true, ..FIELD },
-        Field { name: "path", number: 2, required: true, ..FIELD },
-        Field { name: "key", number: 3, required: true, ..FIELD },
-        Field { name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "path", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "key", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -844,13 +907,14 @@ pub static FLEX_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "FlexPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "driver", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 3, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "options", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "driver", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "secretRef", number: 3, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "options", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -858,13 +922,14 @@ pub static FLEX_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "FlexVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "driver", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 3, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "options", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "driver", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "secretRef", number: 3, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "options", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -872,10 +937,11 @@ pub static FLOCKER_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "FlockerVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "datasetName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "datasetUUID", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "datasetName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "datasetUUID", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -883,12 +949,13 @@ pub static GCE_PERSISTENT_DISK_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "GCEPersistentDiskVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "pdName", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "partition", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "pdName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "partition", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -896,10 +963,11 @@ pub static GRPC_ACTION: Type = Type {
     package: &PACKAGE, name: "GRPCAction",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "port", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "service", number: 2, pointer: true, ..FIELD },
+        Field { slot: 0, name: "port", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "service", number: 2, pointer: true, ..FIELD },
     ],
 };
 
@@ -907,11 +975,12 @@ pub static GIT_REPO_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "GitRepoVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "repository", number: 1, required: true, ..FIELD },
-        Field { name: "revision", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "directory", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "repository", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "revision", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "directory", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -919,12 +988,13 @@ pub static GLUSTERFS_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "GlusterfsPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "endpoints", number: 1, required: true, ..FIELD },
-        Field { name: "path", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "endpointsNamespace", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "endpoints", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "path", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "endpointsNamespace", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -932,11 +1002,12 @@ pub static GLUSTERFS_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "GlusterfsVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "endpoints", number: 1, required: true, ..FIELD },
-        Field { name: "path", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "endpoints", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "path", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -944,13 +1015,14 @@ pub static HTTP_GET_ACTION: Type = Type {
     package: &PACKAGE, name: "HTTPGetAction",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "path", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "port", number: 2, base: Base::IntOrString, required: true, ..FIELD },
-        Field { name: "host", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "scheme", number: 4, omit: Omit::Empty, alias: "core/v1.URIScheme", ..FIELD },
-        Field { name: "httpHeaders", number: 5, base: Base::Message(&HTTP_HEADER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "path", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "port", number: 2, base: Base::IntOrString, required: true, ..FIELD },
+        Field { slot: 2, name: "host", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "scheme", number: 4, omit: Omit::Empty, alias: "core/v1.URIScheme", ..FIELD },
+        Field { slot: 4, name: "httpHeaders", number: 5, base: Base::Message(&HTTP_HEADER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -958,10 +1030,11 @@ pub static HTTP_HEADER: Type = Type {
     package: &PACKAGE, name: "HTTPHeader",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "value", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "value", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -969,10 +1042,11 @@ pub static HOST_ALIAS: Type = Type {
     package: &PACKAGE, name: "HostAlias",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "ip", number: 1, required: true, ..FIELD },
-        Field { name: "hostnames", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ip", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "hostnames", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -980,9 +1054,10 @@ pub static HOST_IP: Type = Type {
     package: &PACKAGE, name: "HostIP",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "ip", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "ip", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -990,10 +1065,11 @@ pub static HOST_PATH_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "HostPathVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "path", number: 1, required: true, ..FIELD },
-        Field { name: "type", number: 2, pointer: true, omit: Omit::Empty, alias: "core/v1.HostPathType", ..FIELD },
+        Field { slot: 0, name: "path", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "type", number: 2, pointer: true, omit: Omit::Empty, alias: "core/v1.HostPathType", ..FIELD },
     ],
 };
 
@@ -1001,19 +1077,20 @@ pub static ISCSI_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "ISCSIPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 11,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 9, 8, 10],
     fields: &[
-        Field { name: "targetPortal", number: 1, required: true, ..FIELD },
-        Field { name: "iqn", number: 2, required: true, ..FIELD },
-        Field { name: "lun", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "iscsiInterface", number: 4, omit: Omit::Empty, default: Some("\"default\""), ..FIELD },
-        Field { name: "fsType", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "portals", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "chapAuthDiscovery", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "chapAuthSession", number: 11, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 10, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "initiatorName", number: 12, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "targetPortal", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "iqn", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "lun", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 3, name: "iscsiInterface", number: 4, omit: Omit::Empty, default: Some("\"default\""), ..FIELD },
+        Field { slot: 4, name: "fsType", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "portals", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 7, name: "chapAuthDiscovery", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "chapAuthSession", number: 11, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "secretRef", number: 10, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "initiatorName", number: 12, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1021,19 +1098,20 @@ pub static ISCSI_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "ISCSIVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 11,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 9, 8, 10],
     fields: &[
-        Field { name: "targetPortal", number: 1, required: true, ..FIELD },
-        Field { name: "iqn", number: 2, required: true, ..FIELD },
-        Field { name: "lun", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "iscsiInterface", number: 4, omit: Omit::Empty, default: Some("\"default\""), ..FIELD },
-        Field { name: "fsType", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "portals", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "chapAuthDiscovery", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "chapAuthSession", number: 11, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 10, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "initiatorName", number: 12, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "targetPortal", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "iqn", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "lun", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 3, name: "iscsiInterface", number: 4, omit: Omit::Empty, default: Some("\"default\""), ..FIELD },
+        Field { slot: 4, name: "fsType", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "readOnly", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "portals", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 7, name: "chapAuthDiscovery", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "chapAuthSession", number: 11, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "secretRef", number: 10, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "initiatorName", number: 12, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1041,10 +1119,11 @@ pub static IMAGE_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "ImageVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "reference", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "pullPolicy", number: 2, omit: Omit::Empty, alias: "core/v1.PullPolicy", ..FIELD },
+        Field { slot: 0, name: "reference", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "pullPolicy", number: 2, omit: Omit::Empty, alias: "core/v1.PullPolicy", ..FIELD },
     ],
 };
 
@@ -1052,9 +1131,10 @@ pub static IMAGE_VOLUME_STATUS: Type = Type {
     package: &PACKAGE, name: "ImageVolumeStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "imageRef", number: 1, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 0, name: "imageRef", number: 1, omit: Omit::Empty, required: true, ..FIELD },
     ],
 };
 
@@ -1062,11 +1142,12 @@ pub static KEY_TO_PATH: Type = Type {
     package: &PACKAGE, name: "KeyToPath",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "path", number: 2, required: true, ..FIELD },
-        Field { name: "mode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "path", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "mode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1074,11 +1155,12 @@ pub static LIFECYCLE: Type = Type {
     package: &PACKAGE, name: "Lifecycle",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "postStart", number: 1, base: Base::Message(&LIFECYCLE_HANDLER), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "preStop", number: 2, base: Base::Message(&LIFECYCLE_HANDLER), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "stopSignal", number: 3, pointer: true, omit: Omit::Empty, alias: "core/v1.Signal", ..FIELD },
+        Field { slot: 0, name: "postStart", number: 1, base: Base::Message(&LIFECYCLE_HANDLER), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "preStop", number: 2, base: Base::Message(&LIFECYCLE_HANDLER), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "stopSignal", number: 3, pointer: true, omit: Omit::Empty, alias: "core/v1.Signal", ..FIELD },
     ],
 };
 
@@ -1086,12 +1168,13 @@ pub static LIFECYCLE_HANDLER: Type = Type {
     package: &PACKAGE, name: "LifecycleHandler",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "exec", number: 1, base: Base::Message(&EXEC_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "httpGet", number: 2, base: Base::Message(&HTTP_GET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "tcpSocket", number: 3, base: Base::Message(&TCP_SOCKET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "sleep", number: 4, base: Base::Message(&SLEEP_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "exec", number: 1, base: Base::Message(&EXEC_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "httpGet", number: 2, base: Base::Message(&HTTP_GET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "tcpSocket", number: 3, base: Base::Message(&TCP_SOCKET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "sleep", number: 4, base: Base::Message(&SLEEP_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1099,10 +1182,11 @@ pub static LIMIT_RANGE: Type = Type {
     package: &PACKAGE, name: "LimitRange",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "LimitRange", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&LIMIT_RANGE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&LIMIT_RANGE_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1110,14 +1194,15 @@ pub static LIMIT_RANGE_ITEM: Type = Type {
     package: &PACKAGE, name: "LimitRangeItem",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.LimitType", ..FIELD },
-        Field { name: "max", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "min", number: 3, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "default", number: 4, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "defaultRequest", number: 5, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "maxLimitRequestRatio", number: 6, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.LimitType", ..FIELD },
+        Field { slot: 1, name: "max", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 2, name: "min", number: 3, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 3, name: "default", number: 4, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 4, name: "defaultRequest", number: 5, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 5, name: "maxLimitRequestRatio", number: 6, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
     ],
 };
 
@@ -1125,10 +1210,11 @@ pub static LIMIT_RANGE_LIST: Type = Type {
     package: &PACKAGE, name: "LimitRangeList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "LimitRangeList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&LIMIT_RANGE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&LIMIT_RANGE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -1136,9 +1222,10 @@ pub static LIMIT_RANGE_SPEC: Type = Type {
     package: &PACKAGE, name: "LimitRangeSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "limits", number: 1, base: Base::Message(&LIMIT_RANGE_ITEM), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "limits", number: 1, base: Base::Message(&LIMIT_RANGE_ITEM), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1146,11 +1233,12 @@ pub static LINUX_CONTAINER_USER: Type = Type {
     package: &PACKAGE, name: "LinuxContainerUser",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "uid", number: 1, base: Base::Int64, required: true, ..FIELD },
-        Field { name: "gid", number: 2, base: Base::Int64, required: true, ..FIELD },
-        Field { name: "supplementalGroups", number: 3, base: Base::Int64, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "uid", number: 1, base: Base::Int64, required: true, ..FIELD },
+        Field { slot: 1, name: "gid", number: 2, base: Base::Int64, required: true, ..FIELD },
+        Field { slot: 2, name: "supplementalGroups", number: 3, base: Base::Int64, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1158,10 +1246,11 @@ pub static LIST: Type = Type {
     package: &PACKAGE, name: "List",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "List", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::RawExtension, container: Container::List, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::RawExtension, container: Container::List, ..FIELD },
     ],
 };
 
@@ -1169,12 +1258,13 @@ pub static LOAD_BALANCER_INGRESS: Type = Type {
     package: &PACKAGE, name: "LoadBalancerIngress",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "ip", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostname", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "ipMode", number: 3, pointer: true, omit: Omit::Empty, alias: "core/v1.LoadBalancerIPMode", ..FIELD },
-        Field { name: "ports", number: 4, base: Base::Message(&PORT_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ip", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "hostname", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "ipMode", number: 3, pointer: true, omit: Omit::Empty, alias: "core/v1.LoadBalancerIPMode", ..FIELD },
+        Field { slot: 3, name: "ports", number: 4, base: Base::Message(&PORT_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1182,9 +1272,10 @@ pub static LOAD_BALANCER_STATUS: Type = Type {
     package: &PACKAGE, name: "LoadBalancerStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "ingress", number: 1, base: Base::Message(&LOAD_BALANCER_INGRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ingress", number: 1, base: Base::Message(&LOAD_BALANCER_INGRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1192,9 +1283,10 @@ pub static LOCAL_OBJECT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "LocalObjectReference",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1202,10 +1294,11 @@ pub static LOCAL_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "LocalVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "path", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "path", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1213,10 +1306,11 @@ pub static MODIFY_VOLUME_STATUS: Type = Type {
     package: &PACKAGE, name: "ModifyVolumeStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "targetVolumeAttributesClassName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.PersistentVolumeClaimModifyVolumeStatus", ..FIELD },
+        Field { slot: 0, name: "targetVolumeAttributesClassName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.PersistentVolumeClaimModifyVolumeStatus", ..FIELD },
     ],
 };
 
@@ -1224,11 +1318,12 @@ pub static NFS_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "NFSVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "server", number: 1, required: true, ..FIELD },
-        Field { name: "path", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "server", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "path", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1236,11 +1331,12 @@ pub static NAMESPACE: Type = Type {
     package: &PACKAGE, name: "Namespace",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Namespace", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&NAMESPACE_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&NAMESPACE_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&NAMESPACE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&NAMESPACE_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1248,13 +1344,14 @@ pub static NAMESPACE_CONDITION: Type = Type {
     package: &PACKAGE, name: "NamespaceCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.NamespaceConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.NamespaceConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1262,10 +1359,11 @@ pub static NAMESPACE_LIST: Type = Type {
     package: &PACKAGE, name: "NamespaceList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "NamespaceList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&NAMESPACE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&NAMESPACE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -1273,9 +1371,10 @@ pub static NAMESPACE_SPEC: Type = Type {
     package: &PACKAGE, name: "NamespaceSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "finalizers", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.FinalizerName", ..FIELD },
+        Field { slot: 0, name: "finalizers", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.FinalizerName", ..FIELD },
     ],
 };
 
@@ -1283,10 +1382,11 @@ pub static NAMESPACE_STATUS: Type = Type {
     package: &PACKAGE, name: "NamespaceStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.NamespacePhase", ..FIELD },
-        Field { name: "conditions", number: 2, base: Base::Message(&NAMESPACE_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.NamespacePhase", ..FIELD },
+        Field { slot: 1, name: "conditions", number: 2, base: Base::Message(&NAMESPACE_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -1294,11 +1394,12 @@ pub static NODE: Type = Type {
     package: &PACKAGE, name: "Node",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Node", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&NODE_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&NODE_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&NODE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&NODE_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1306,10 +1407,11 @@ pub static NODE_ADDRESS: Type = Type {
     package: &PACKAGE, name: "NodeAddress",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.NodeAddressType", ..FIELD },
-        Field { name: "address", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.NodeAddressType", ..FIELD },
+        Field { slot: 1, name: "address", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -1317,10 +1419,11 @@ pub static NODE_AFFINITY: Type = Type {
     package: &PACKAGE, name: "NodeAffinity",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "requiredDuringSchedulingIgnoredDuringExecution", number: 1, base: Base::Message(&NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "preferredDuringSchedulingIgnoredDuringExecution", number: 2, base: Base::Message(&PREFERRED_SCHEDULING_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "requiredDuringSchedulingIgnoredDuringExecution", number: 1, base: Base::Message(&NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "preferredDuringSchedulingIgnoredDuringExecution", number: 2, base: Base::Message(&PREFERRED_SCHEDULING_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1328,11 +1431,12 @@ pub static NODE_ALLOCATABLE_RESOURCE_CLAIM_STATUS: Type = Type {
     package: &PACKAGE, name: "NodeAllocatableResourceClaimStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "resourceClaimName", number: 1, required: true, ..FIELD },
-        Field { name: "containers", number: 2, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
-        Field { name: "resources", number: 3, base: Base::Quantity, container: Container::Map, required: true, ..FIELD },
+        Field { slot: 0, name: "resourceClaimName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "containers", number: 2, container: Container::List, omit: Omit::Empty, list_type: "set", ..FIELD },
+        Field { slot: 2, name: "resources", number: 3, base: Base::Quantity, container: Container::Map, required: true, ..FIELD },
     ],
 };
 
@@ -1340,14 +1444,15 @@ pub static NODE_CONDITION: Type = Type {
     package: &PACKAGE, name: "NodeCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.NodeConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastHeartbeatTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.NodeConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastHeartbeatTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "message", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1355,9 +1460,10 @@ pub static NODE_CONFIG_SOURCE: Type = Type {
     package: &PACKAGE, name: "NodeConfigSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "configMap", number: 2, base: Base::Message(&CONFIG_MAP_NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "configMap", number: 2, base: Base::Message(&CONFIG_MAP_NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1365,12 +1471,13 @@ pub static NODE_CONFIG_STATUS: Type = Type {
     package: &PACKAGE, name: "NodeConfigStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "assigned", number: 1, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "active", number: 2, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastKnownGood", number: 3, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "error", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "assigned", number: 1, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "active", number: 2, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "lastKnownGood", number: 3, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "error", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1378,9 +1485,10 @@ pub static NODE_DAEMON_ENDPOINTS: Type = Type {
     package: &PACKAGE, name: "NodeDaemonEndpoints",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "kubeletEndpoint", number: 1, base: Base::Message(&DAEMON_ENDPOINT), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "kubeletEndpoint", number: 1, base: Base::Message(&DAEMON_ENDPOINT), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1388,9 +1496,10 @@ pub static NODE_FEATURES: Type = Type {
     package: &PACKAGE, name: "NodeFeatures",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "supplementalGroupsPolicy", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "supplementalGroupsPolicy", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1398,10 +1507,11 @@ pub static NODE_LIST: Type = Type {
     package: &PACKAGE, name: "NodeList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "NodeList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&NODE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&NODE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -1409,9 +1519,10 @@ pub static NODE_PROXY_OPTIONS: Type = Type {
     package: &PACKAGE, name: "NodeProxyOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "NodeProxyOptions", api_version: "v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "path", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "path", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1419,10 +1530,11 @@ pub static NODE_RUNTIME_HANDLER: Type = Type {
     package: &PACKAGE, name: "NodeRuntimeHandler",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, ..FIELD },
-        Field { name: "features", number: 2, base: Base::Message(&NODE_RUNTIME_HANDLER_FEATURES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, ..FIELD },
+        Field { slot: 1, name: "features", number: 2, base: Base::Message(&NODE_RUNTIME_HANDLER_FEATURES), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1430,10 +1542,11 @@ pub static NODE_RUNTIME_HANDLER_FEATURES: Type = Type {
     package: &PACKAGE, name: "NodeRuntimeHandlerFeatures",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "recursiveReadOnlyMounts", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "userNamespaces", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "recursiveReadOnlyMounts", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "userNamespaces", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1441,9 +1554,10 @@ pub static NODE_SELECTOR: Type = Type {
     package: &PACKAGE, name: "NodeSelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "nodeSelectorTerms", number: 1, base: Base::Message(&NODE_SELECTOR_TERM), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "nodeSelectorTerms", number: 1, base: Base::Message(&NODE_SELECTOR_TERM), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1451,11 +1565,12 @@ pub static NODE_SELECTOR_REQUIREMENT: Type = Type {
     package: &PACKAGE, name: "NodeSelectorRequirement",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "operator", number: 2, required: true, alias: "core/v1.NodeSelectorOperator", ..FIELD },
-        Field { name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "operator", number: 2, required: true, alias: "core/v1.NodeSelectorOperator", ..FIELD },
+        Field { slot: 2, name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1463,10 +1578,11 @@ pub static NODE_SELECTOR_TERM: Type = Type {
     package: &PACKAGE, name: "NodeSelectorTerm",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "matchExpressions", number: 1, base: Base::Message(&NODE_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "matchFields", number: 2, base: Base::Message(&NODE_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "matchExpressions", number: 1, base: Base::Message(&NODE_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "matchFields", number: 2, base: Base::Message(&NODE_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1474,15 +1590,16 @@ pub static NODE_SPEC: Type = Type {
     package: &PACKAGE, name: "NodeSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 6, 2, 3, 4, 5, 1],
     fields: &[
-        Field { name: "podCIDR", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "podCIDRs", number: 7, container: Container::List, omit: Omit::Empty, patch: "merge", list_type: "set", ..FIELD },
-        Field { name: "providerID", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "unschedulable", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "taints", number: 5, base: Base::Message(&TAINT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "configSource", number: 6, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "externalID", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "podCIDR", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "podCIDRs", number: 7, container: Container::List, omit: Omit::Empty, patch: "merge", list_type: "set", ..FIELD },
+        Field { slot: 2, name: "providerID", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "unschedulable", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "taints", number: 5, base: Base::Message(&TAINT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "configSource", number: 6, base: Base::Message(&NODE_CONFIG_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "externalID", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1490,22 +1607,23 @@ pub static NODE_STATUS: Type = Type {
     package: &PACKAGE, name: "NodeStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 14,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13],
     fields: &[
-        Field { name: "capacity", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "allocatable", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "phase", number: 3, omit: Omit::Empty, alias: "core/v1.NodePhase", ..FIELD },
-        Field { name: "conditions", number: 4, base: Base::Message(&NODE_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "addresses", number: 5, base: Base::Message(&NODE_ADDRESS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "daemonEndpoints", number: 6, base: Base::Message(&NODE_DAEMON_ENDPOINTS), omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeInfo", number: 7, base: Base::Message(&NODE_SYSTEM_INFO), omit: Omit::Empty, ..FIELD },
-        Field { name: "images", number: 8, base: Base::Message(&CONTAINER_IMAGE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "volumesInUse", number: 9, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.UniqueVolumeName", ..FIELD },
-        Field { name: "volumesAttached", number: 10, base: Base::Message(&ATTACHED_VOLUME), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "config", number: 11, base: Base::Message(&NODE_CONFIG_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runtimeHandlers", number: 12, base: Base::Message(&NODE_RUNTIME_HANDLER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "features", number: 13, base: Base::Message(&NODE_FEATURES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "declaredFeatures", number: 14, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "capacity", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 1, name: "allocatable", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 2, name: "phase", number: 3, omit: Omit::Empty, alias: "core/v1.NodePhase", ..FIELD },
+        Field { slot: 3, name: "conditions", number: 4, base: Base::Message(&NODE_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 4, name: "addresses", number: 5, base: Base::Message(&NODE_ADDRESS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 5, name: "daemonEndpoints", number: 6, base: Base::Message(&NODE_DAEMON_ENDPOINTS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "nodeInfo", number: 7, base: Base::Message(&NODE_SYSTEM_INFO), omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "images", number: 8, base: Base::Message(&CONTAINER_IMAGE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 8, name: "volumesInUse", number: 9, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.UniqueVolumeName", ..FIELD },
+        Field { slot: 9, name: "volumesAttached", number: 10, base: Base::Message(&ATTACHED_VOLUME), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 10, name: "config", number: 11, base: Base::Message(&NODE_CONFIG_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "runtimeHandlers", number: 12, base: Base::Message(&NODE_RUNTIME_HANDLER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 12, name: "features", number: 13, base: Base::Message(&NODE_FEATURES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "declaredFeatures", number: 14, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1513,9 +1631,10 @@ pub static NODE_SWAP_STATUS: Type = Type {
     package: &PACKAGE, name: "NodeSwapStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "capacity", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "capacity", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1523,19 +1642,20 @@ pub static NODE_SYSTEM_INFO: Type = Type {
     package: &PACKAGE, name: "NodeSystemInfo",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 11,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     fields: &[
-        Field { name: "machineID", number: 1, required: true, ..FIELD },
-        Field { name: "systemUUID", number: 2, required: true, ..FIELD },
-        Field { name: "bootID", number: 3, required: true, ..FIELD },
-        Field { name: "kernelVersion", number: 4, required: true, ..FIELD },
-        Field { name: "osImage", number: 5, required: true, ..FIELD },
-        Field { name: "containerRuntimeVersion", number: 6, required: true, ..FIELD },
-        Field { name: "kubeletVersion", number: 7, required: true, ..FIELD },
-        Field { name: "kubeProxyVersion", number: 8, required: true, ..FIELD },
-        Field { name: "operatingSystem", number: 9, required: true, ..FIELD },
-        Field { name: "architecture", number: 10, required: true, ..FIELD },
-        Field { name: "swap", number: 11, base: Base::Message(&NODE_SWAP_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "machineID", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "systemUUID", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "bootID", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "kernelVersion", number: 4, required: true, ..FIELD },
+        Field { slot: 4, name: "osImage", number: 5, required: true, ..FIELD },
+        Field { slot: 5, name: "containerRuntimeVersion", number: 6, required: true, ..FIELD },
+        Field { slot: 6, name: "kubeletVersion", number: 7, required: true, ..FIELD },
+        Field { slot: 7, name: "kubeProxyVersion", number: 8, required: true, ..FIELD },
+        Field { slot: 8, name: "operatingSystem", number: 9, required: true, ..FIELD },
+        Field { slot: 9, name: "architecture", number: 10, required: true, ..FIELD },
+        Field { slot: 10, name: "swap", number: 11, base: Base::Message(&NODE_SWAP_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1543,10 +1663,11 @@ pub static OBJECT_FIELD_SELECTOR: Type = Type {
     package: &PACKAGE, name: "ObjectFieldSelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "apiVersion", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldPath", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "apiVersion", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "fieldPath", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -1554,15 +1675,16 @@ pub static OBJECT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "ObjectReference",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "kind", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "namespace", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "name", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "uid", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "apiVersion", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceVersion", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldPath", number: 7, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "kind", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "namespace", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "uid", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "apiVersion", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "resourceVersion", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "fieldPath", number: 7, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1570,11 +1692,12 @@ pub static PERSISTENT_VOLUME: Type = Type {
     package: &PACKAGE, name: "PersistentVolume",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PersistentVolume", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&PERSISTENT_VOLUME_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&PERSISTENT_VOLUME_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&PERSISTENT_VOLUME_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&PERSISTENT_VOLUME_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1582,11 +1705,12 @@ pub static PERSISTENT_VOLUME_CLAIM: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeClaim",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PersistentVolumeClaim", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1594,14 +1718,15 @@ pub static PERSISTENT_VOLUME_CLAIM_CONDITION: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeClaimCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.PersistentVolumeClaimConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastProbeTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.PersistentVolumeClaimConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastProbeTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "message", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1609,10 +1734,11 @@ pub static PERSISTENT_VOLUME_CLAIM_LIST: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeClaimList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PersistentVolumeClaimList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&PERSISTENT_VOLUME_CLAIM), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&PERSISTENT_VOLUME_CLAIM), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -1620,17 +1746,18 @@ pub static PERSISTENT_VOLUME_CLAIM_SPEC: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeClaimSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 9,
     by_number: &[0, 2, 3, 1, 4, 5, 6, 7, 8],
     fields: &[
-        Field { name: "accessModes", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.PersistentVolumeAccessMode", ..FIELD },
-        Field { name: "selector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resources", number: 2, base: Base::Message(&VOLUME_RESOURCE_REQUIREMENTS), omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeName", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "storageClassName", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeMode", number: 6, pointer: true, omit: Omit::Empty, alias: "core/v1.PersistentVolumeMode", ..FIELD },
-        Field { name: "dataSource", number: 7, base: Base::Message(&TYPED_LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "dataSourceRef", number: 8, base: Base::Message(&TYPED_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeAttributesClassName", number: 9, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "accessModes", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.PersistentVolumeAccessMode", ..FIELD },
+        Field { slot: 1, name: "selector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "resources", number: 2, base: Base::Message(&VOLUME_RESOURCE_REQUIREMENTS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "volumeName", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "storageClassName", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "volumeMode", number: 6, pointer: true, omit: Omit::Empty, alias: "core/v1.PersistentVolumeMode", ..FIELD },
+        Field { slot: 6, name: "dataSource", number: 7, base: Base::Message(&TYPED_LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "dataSourceRef", number: 8, base: Base::Message(&TYPED_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "volumeAttributesClassName", number: 9, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1638,16 +1765,17 @@ pub static PERSISTENT_VOLUME_CLAIM_STATUS: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeClaimStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.PersistentVolumeClaimPhase", ..FIELD },
-        Field { name: "accessModes", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.PersistentVolumeAccessMode", ..FIELD },
-        Field { name: "capacity", number: 3, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "conditions", number: 4, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "allocatedResources", number: 5, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "allocatedResourceStatuses", number: 7, container: Container::Map, omit: Omit::Empty, map_type: "granular", alias: "core/v1.ClaimResourceStatus", ..FIELD },
-        Field { name: "currentVolumeAttributesClassName", number: 8, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "modifyVolumeStatus", number: 9, base: Base::Message(&MODIFY_VOLUME_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.PersistentVolumeClaimPhase", ..FIELD },
+        Field { slot: 1, name: "accessModes", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.PersistentVolumeAccessMode", ..FIELD },
+        Field { slot: 2, name: "capacity", number: 3, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 3, name: "conditions", number: 4, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 4, name: "allocatedResources", number: 5, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 5, name: "allocatedResourceStatuses", number: 7, container: Container::Map, omit: Omit::Empty, map_type: "granular", alias: "core/v1.ClaimResourceStatus", ..FIELD },
+        Field { slot: 6, name: "currentVolumeAttributesClassName", number: 8, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "modifyVolumeStatus", number: 9, base: Base::Message(&MODIFY_VOLUME_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1655,10 +1783,11 @@ pub static PERSISTENT_VOLUME_CLAIM_TEMPLATE: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeClaimTemplate",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_SPEC), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_SPEC), required: true, ..FIELD },
     ],
 };
 
@@ -1666,10 +1795,11 @@ pub static PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeClaimVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "claimName", number: 1, required: true, ..FIELD },
-        Field { name: "readOnly", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "claimName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "readOnly", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1677,10 +1807,11 @@ pub static PERSISTENT_VOLUME_LIST: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PersistentVolumeList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&PERSISTENT_VOLUME), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&PERSISTENT_VOLUME), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -1688,30 +1819,31 @@ pub static PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 22,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21],
     fields: &[
-        Field { name: "gcePersistentDisk", number: 1, base: Base::Message(&GCE_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "awsElasticBlockStore", number: 2, base: Base::Message(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostPath", number: 3, base: Base::Message(&HOST_PATH_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "glusterfs", number: 4, base: Base::Message(&GLUSTERFS_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nfs", number: 5, base: Base::Message(&NFS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "rbd", number: 6, base: Base::Message(&RBD_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "iscsi", number: 7, base: Base::Message(&ISCSI_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "cinder", number: 8, base: Base::Message(&CINDER_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "cephfs", number: 9, base: Base::Message(&CEPH_FS_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fc", number: 10, base: Base::Message(&FC_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "flocker", number: 11, base: Base::Message(&FLOCKER_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "flexVolume", number: 12, base: Base::Message(&FLEX_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "azureFile", number: 13, base: Base::Message(&AZURE_FILE_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "vsphereVolume", number: 14, base: Base::Message(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "quobyte", number: 15, base: Base::Message(&QUOBYTE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "azureDisk", number: 16, base: Base::Message(&AZURE_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "photonPersistentDisk", number: 17, base: Base::Message(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "portworxVolume", number: 18, base: Base::Message(&PORTWORX_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "scaleIO", number: 19, base: Base::Message(&SCALE_IO_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "local", number: 20, base: Base::Message(&LOCAL_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "storageos", number: 21, base: Base::Message(&STORAGE_OS_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "csi", number: 22, base: Base::Message(&CSI_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "gcePersistentDisk", number: 1, base: Base::Message(&GCE_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "awsElasticBlockStore", number: 2, base: Base::Message(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "hostPath", number: 3, base: Base::Message(&HOST_PATH_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "glusterfs", number: 4, base: Base::Message(&GLUSTERFS_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "nfs", number: 5, base: Base::Message(&NFS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "rbd", number: 6, base: Base::Message(&RBD_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "iscsi", number: 7, base: Base::Message(&ISCSI_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "cinder", number: 8, base: Base::Message(&CINDER_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "cephfs", number: 9, base: Base::Message(&CEPH_FS_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "fc", number: 10, base: Base::Message(&FC_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "flocker", number: 11, base: Base::Message(&FLOCKER_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "flexVolume", number: 12, base: Base::Message(&FLEX_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "azureFile", number: 13, base: Base::Message(&AZURE_FILE_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "vsphereVolume", number: 14, base: Base::Message(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 14, name: "quobyte", number: 15, base: Base::Message(&QUOBYTE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 15, name: "azureDisk", number: 16, base: Base::Message(&AZURE_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 16, name: "photonPersistentDisk", number: 17, base: Base::Message(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 17, name: "portworxVolume", number: 18, base: Base::Message(&PORTWORX_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "scaleIO", number: 19, base: Base::Message(&SCALE_IO_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 19, name: "local", number: 20, base: Base::Message(&LOCAL_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 20, name: "storageos", number: 21, base: Base::Message(&STORAGE_OS_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 21, name: "csi", number: 22, base: Base::Message(&CSI_PERSISTENT_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1719,18 +1851,19 @@ pub static PERSISTENT_VOLUME_SPEC: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 31,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "capacity", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { number: 2, base: Base::Message(&PERSISTENT_VOLUME_SOURCE), ..FIELD },
-        Field { name: "accessModes", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.PersistentVolumeAccessMode", ..FIELD },
-        Field { name: "claimRef", number: 4, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, map_type: "granular", ..FIELD },
-        Field { name: "persistentVolumeReclaimPolicy", number: 5, omit: Omit::Empty, alias: "core/v1.PersistentVolumeReclaimPolicy", ..FIELD },
-        Field { name: "storageClassName", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "mountOptions", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "volumeMode", number: 8, pointer: true, omit: Omit::Empty, alias: "core/v1.PersistentVolumeMode", ..FIELD },
-        Field { name: "nodeAffinity", number: 9, base: Base::Message(&VOLUME_NODE_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeAttributesClassName", number: 10, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "capacity", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 1, number: 2, base: Base::Message(&PERSISTENT_VOLUME_SOURCE), ..FIELD },
+        Field { slot: 23, name: "accessModes", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.PersistentVolumeAccessMode", ..FIELD },
+        Field { slot: 24, name: "claimRef", number: 4, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, map_type: "granular", ..FIELD },
+        Field { slot: 25, name: "persistentVolumeReclaimPolicy", number: 5, omit: Omit::Empty, alias: "core/v1.PersistentVolumeReclaimPolicy", ..FIELD },
+        Field { slot: 26, name: "storageClassName", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 27, name: "mountOptions", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 28, name: "volumeMode", number: 8, pointer: true, omit: Omit::Empty, alias: "core/v1.PersistentVolumeMode", ..FIELD },
+        Field { slot: 29, name: "nodeAffinity", number: 9, base: Base::Message(&VOLUME_NODE_AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 30, name: "volumeAttributesClassName", number: 10, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1738,12 +1871,13 @@ pub static PERSISTENT_VOLUME_STATUS: Type = Type {
     package: &PACKAGE, name: "PersistentVolumeStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.PersistentVolumePhase", ..FIELD },
-        Field { name: "message", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastPhaseTransitionTime", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.PersistentVolumePhase", ..FIELD },
+        Field { slot: 1, name: "message", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "reason", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "lastPhaseTransitionTime", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1751,10 +1885,11 @@ pub static PHOTON_PERSISTENT_DISK_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "PhotonPersistentDiskVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "pdID", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "pdID", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1762,11 +1897,12 @@ pub static POD: Type = Type {
     package: &PACKAGE, name: "Pod",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Pod", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&POD_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&POD_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&POD_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&POD_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1774,10 +1910,11 @@ pub static POD_AFFINITY: Type = Type {
     package: &PACKAGE, name: "PodAffinity",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "requiredDuringSchedulingIgnoredDuringExecution", number: 1, base: Base::Message(&POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "preferredDuringSchedulingIgnoredDuringExecution", number: 2, base: Base::Message(&WEIGHTED_POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "requiredDuringSchedulingIgnoredDuringExecution", number: 1, base: Base::Message(&POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "preferredDuringSchedulingIgnoredDuringExecution", number: 2, base: Base::Message(&WEIGHTED_POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1785,14 +1922,15 @@ pub static POD_AFFINITY_TERM: Type = Type {
     package: &PACKAGE, name: "PodAffinityTerm",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "labelSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "namespaces", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "topologyKey", number: 3, required: true, ..FIELD },
-        Field { name: "namespaceSelector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "matchLabelKeys", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "mismatchLabelKeys", number: 6, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "labelSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "namespaces", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "topologyKey", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "namespaceSelector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "matchLabelKeys", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "mismatchLabelKeys", number: 6, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1800,10 +1938,11 @@ pub static POD_ANTI_AFFINITY: Type = Type {
     package: &PACKAGE, name: "PodAntiAffinity",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "requiredDuringSchedulingIgnoredDuringExecution", number: 1, base: Base::Message(&POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "preferredDuringSchedulingIgnoredDuringExecution", number: 2, base: Base::Message(&WEIGHTED_POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "requiredDuringSchedulingIgnoredDuringExecution", number: 1, base: Base::Message(&POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "preferredDuringSchedulingIgnoredDuringExecution", number: 2, base: Base::Message(&WEIGHTED_POD_AFFINITY_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1811,13 +1950,14 @@ pub static POD_ATTACH_OPTIONS: Type = Type {
     package: &PACKAGE, name: "PodAttachOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodAttachOptions", api_version: "v1" }),
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "stdin", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "stdout", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "stderr", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "tty", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "container", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "stdin", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "stdout", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "stderr", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "tty", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "container", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1825,15 +1965,16 @@ pub static POD_CERTIFICATE_PROJECTION: Type = Type {
     package: &PACKAGE, name: "PodCertificateProjection",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "signerName", number: 1, omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "keyType", number: 2, omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "maxExpirationSeconds", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "credentialBundlePath", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "keyPath", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "certificateChainPath", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "userAnnotations", number: 7, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "signerName", number: 1, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 1, name: "keyType", number: 2, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 2, name: "maxExpirationSeconds", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "credentialBundlePath", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "keyPath", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "certificateChainPath", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "userAnnotations", number: 7, container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1841,15 +1982,16 @@ pub static POD_CONDITION: Type = Type {
     package: &PACKAGE, name: "PodCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 2, 3, 4, 5, 6, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.PodConditionType", ..FIELD },
-        Field { name: "observedGeneration", number: 7, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastProbeTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.PodConditionType", ..FIELD },
+        Field { slot: 1, name: "observedGeneration", number: 7, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 3, name: "lastProbeTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "lastTransitionTime", number: 4, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "reason", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "message", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1857,11 +1999,12 @@ pub static POD_DNS_CONFIG: Type = Type {
     package: &PACKAGE, name: "PodDNSConfig",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "nameservers", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "searches", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "options", number: 3, base: Base::Message(&POD_DNS_CONFIG_OPTION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "nameservers", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "searches", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "options", number: 3, base: Base::Message(&POD_DNS_CONFIG_OPTION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -1869,10 +2012,11 @@ pub static POD_DNS_CONFIG_OPTION: Type = Type {
     package: &PACKAGE, name: "PodDNSConfigOption",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "value", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "value", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1880,14 +2024,15 @@ pub static POD_EXEC_OPTIONS: Type = Type {
     package: &PACKAGE, name: "PodExecOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodExecOptions", api_version: "v1" }),
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "stdin", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "stdout", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "stderr", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "tty", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "container", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "command", number: 6, container: Container::List, ..FIELD },
+        Field { slot: 0, name: "stdin", number: 1, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "stdout", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "stderr", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "tty", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "container", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "command", number: 6, container: Container::List, ..FIELD },
     ],
 };
 
@@ -1895,10 +2040,11 @@ pub static POD_EXTENDED_RESOURCE_CLAIM_STATUS: Type = Type {
     package: &PACKAGE, name: "PodExtendedResourceClaimStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "requestMappings", number: 1, base: Base::Message(&CONTAINER_EXTENDED_RESOURCE_REQUEST), container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "resourceClaimName", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "requestMappings", number: 1, base: Base::Message(&CONTAINER_EXTENDED_RESOURCE_REQUEST), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "resourceClaimName", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -1906,9 +2052,10 @@ pub static POD_IP: Type = Type {
     package: &PACKAGE, name: "PodIP",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "ip", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "ip", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -1916,10 +2063,11 @@ pub static POD_LIST: Type = Type {
     package: &PACKAGE, name: "PodList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&POD), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&POD), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -1927,18 +2075,19 @@ pub static POD_LOG_OPTIONS: Type = Type {
     package: &PACKAGE, name: "PodLogOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodLogOptions", api_version: "v1" }),
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "container", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "follow", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "previous", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "sinceSeconds", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "sinceTime", number: 5, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "timestamps", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "tailLines", number: 7, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "limitBytes", number: 8, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "insecureSkipTLSVerifyBackend", number: 9, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "stream", number: 10, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "container", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "follow", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "previous", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "sinceSeconds", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "sinceTime", number: 5, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "timestamps", number: 6, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "tailLines", number: 7, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "limitBytes", number: 8, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "insecureSkipTLSVerifyBackend", number: 9, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "stream", number: 10, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1946,9 +2095,10 @@ pub static POD_OS: Type = Type {
     package: &PACKAGE, name: "PodOS",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, required: true, alias: "core/v1.OSName", ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, alias: "core/v1.OSName", ..FIELD },
     ],
 };
 
@@ -1956,9 +2106,10 @@ pub static POD_PORT_FORWARD_OPTIONS: Type = Type {
     package: &PACKAGE, name: "PodPortForwardOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodPortForwardOptions", api_version: "v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "ports", number: 1, base: Base::Int32, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "ports", number: 1, base: Base::Int32, container: Container::List, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1966,9 +2117,10 @@ pub static POD_PROXY_OPTIONS: Type = Type {
     package: &PACKAGE, name: "PodProxyOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodProxyOptions", api_version: "v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "path", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "path", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1976,9 +2128,10 @@ pub static POD_READINESS_GATE: Type = Type {
     package: &PACKAGE, name: "PodReadinessGate",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "conditionType", number: 1, required: true, alias: "core/v1.PodConditionType", ..FIELD },
+        Field { slot: 0, name: "conditionType", number: 1, required: true, alias: "core/v1.PodConditionType", ..FIELD },
     ],
 };
 
@@ -1986,11 +2139,12 @@ pub static POD_RESOURCE_CLAIM: Type = Type {
     package: &PACKAGE, name: "PodResourceClaim",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "resourceClaimName", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceClaimTemplateName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "resourceClaimName", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "resourceClaimTemplateName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -1998,10 +2152,11 @@ pub static POD_RESOURCE_CLAIM_STATUS: Type = Type {
     package: &PACKAGE, name: "PodResourceClaimStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "resourceClaimName", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "resourceClaimName", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2009,9 +2164,10 @@ pub static POD_SCHEDULING_GATE: Type = Type {
     package: &PACKAGE, name: "PodSchedulingGate",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -2019,9 +2175,10 @@ pub static POD_SCHEDULING_GROUP: Type = Type {
     package: &PACKAGE, name: "PodSchedulingGroup",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "podGroupName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "podGroupName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2029,21 +2186,22 @@ pub static POD_SECURITY_CONTEXT: Type = Type {
     package: &PACKAGE, name: "PodSecurityContext",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 13,
     by_number: &[0, 2, 4, 5, 7, 3, 8, 1, 9, 10, 11, 6, 12],
     fields: &[
-        Field { name: "seLinuxOptions", number: 1, base: Base::Message(&SE_LINUX_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "windowsOptions", number: 8, base: Base::Message(&WINDOWS_SECURITY_CONTEXT_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runAsUser", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runAsGroup", number: 6, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runAsNonRoot", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "supplementalGroups", number: 4, base: Base::Int64, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "supplementalGroupsPolicy", number: 12, pointer: true, omit: Omit::Empty, alias: "core/v1.SupplementalGroupsPolicy", ..FIELD },
-        Field { name: "fsGroup", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "sysctls", number: 7, base: Base::Message(&SYSCTL), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "fsGroupChangePolicy", number: 9, pointer: true, omit: Omit::Empty, alias: "core/v1.PodFSGroupChangePolicy", ..FIELD },
-        Field { name: "seccompProfile", number: 10, base: Base::Message(&SECCOMP_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "appArmorProfile", number: 11, base: Base::Message(&APP_ARMOR_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "seLinuxChangePolicy", number: 13, pointer: true, omit: Omit::Empty, alias: "core/v1.PodSELinuxChangePolicy", ..FIELD },
+        Field { slot: 0, name: "seLinuxOptions", number: 1, base: Base::Message(&SE_LINUX_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "windowsOptions", number: 8, base: Base::Message(&WINDOWS_SECURITY_CONTEXT_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "runAsUser", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "runAsGroup", number: 6, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "runAsNonRoot", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "supplementalGroups", number: 4, base: Base::Int64, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "supplementalGroupsPolicy", number: 12, pointer: true, omit: Omit::Empty, alias: "core/v1.SupplementalGroupsPolicy", ..FIELD },
+        Field { slot: 7, name: "fsGroup", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "sysctls", number: 7, base: Base::Message(&SYSCTL), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 9, name: "fsGroupChangePolicy", number: 9, pointer: true, omit: Omit::Empty, alias: "core/v1.PodFSGroupChangePolicy", ..FIELD },
+        Field { slot: 10, name: "seccompProfile", number: 10, base: Base::Message(&SECCOMP_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "appArmorProfile", number: 11, base: Base::Message(&APP_ARMOR_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "seLinuxChangePolicy", number: 13, pointer: true, omit: Omit::Empty, alias: "core/v1.PodSELinuxChangePolicy", ..FIELD },
     ],
 };
 
@@ -2051,50 +2209,51 @@ pub static POD_SPEC: Type = Type {
     package: &PACKAGE, name: "PodSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 42,
     by_number: &[0, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 17, 18, 19, 20, 21, 22, 1, 11, 23, 24, 25, 26, 27, 16, 28, 29, 30, 31, 32, 33, 3, 34, 35, 36, 37, 38, 39, 40, 41],
     fields: &[
-        Field { name: "volumes", number: 1, base: Base::Message(&VOLUME), container: Container::List, omit: Omit::Empty, patch: "merge,retainKeys", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "initContainers", number: 20, base: Base::Message(&CONTAINER), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "containers", number: 2, base: Base::Message(&CONTAINER), container: Container::List, required: true, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "ephemeralContainers", number: 34, base: Base::Message(&EPHEMERAL_CONTAINER), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "restartPolicy", number: 3, omit: Omit::Empty, alias: "core/v1.RestartPolicy", ..FIELD },
-        Field { name: "terminationGracePeriodSeconds", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "activeDeadlineSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "dnsPolicy", number: 6, omit: Omit::Empty, alias: "core/v1.DNSPolicy", ..FIELD },
-        Field { name: "nodeSelector", number: 7, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
-        Field { name: "serviceAccountName", number: 8, omit: Omit::Empty, ..FIELD },
-        Field { name: "serviceAccount", number: 9, omit: Omit::Empty, ..FIELD },
-        Field { name: "automountServiceAccountToken", number: 21, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeName", number: 10, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostNetwork", number: 11, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostPID", number: 12, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostIPC", number: 13, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "shareProcessNamespace", number: 27, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "securityContext", number: 14, base: Base::Message(&POD_SECURITY_CONTEXT), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "imagePullSecrets", number: 15, base: Base::Message(&LOCAL_OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "hostname", number: 16, omit: Omit::Empty, ..FIELD },
-        Field { name: "subdomain", number: 17, omit: Omit::Empty, ..FIELD },
-        Field { name: "affinity", number: 18, base: Base::Message(&AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "schedulerName", number: 19, omit: Omit::Empty, ..FIELD },
-        Field { name: "tolerations", number: 22, base: Base::Message(&TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "hostAliases", number: 23, base: Base::Message(&HOST_ALIAS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "ip", list_type: "map", list_keys: &["ip"], ..FIELD },
-        Field { name: "priorityClassName", number: 24, omit: Omit::Empty, ..FIELD },
-        Field { name: "priority", number: 25, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "dnsConfig", number: 26, base: Base::Message(&POD_DNS_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readinessGates", number: 28, base: Base::Message(&POD_READINESS_GATE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "runtimeClassName", number: 29, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "enableServiceLinks", number: 30, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "preemptionPolicy", number: 31, pointer: true, omit: Omit::Empty, alias: "core/v1.PreemptionPolicy", ..FIELD },
-        Field { name: "overhead", number: 32, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "topologySpreadConstraints", number: 33, base: Base::Message(&TOPOLOGY_SPREAD_CONSTRAINT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "topologyKey", list_type: "map", list_keys: &["topologyKey", "whenUnsatisfiable"], ..FIELD },
-        Field { name: "setHostnameAsFQDN", number: 35, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "os", number: 36, base: Base::Message(&POD_OS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostUsers", number: 37, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "schedulingGates", number: 38, base: Base::Message(&POD_SCHEDULING_GATE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "resourceClaims", number: 39, base: Base::Message(&POD_RESOURCE_CLAIM), container: Container::List, omit: Omit::Empty, patch: "merge,retainKeys", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "resources", number: 40, base: Base::Message(&RESOURCE_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostnameOverride", number: 41, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "schedulingGroup", number: 43, base: Base::Message(&POD_SCHEDULING_GROUP), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumes", number: 1, base: Base::Message(&VOLUME), container: Container::List, omit: Omit::Empty, patch: "merge,retainKeys", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 1, name: "initContainers", number: 20, base: Base::Message(&CONTAINER), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 2, name: "containers", number: 2, base: Base::Message(&CONTAINER), container: Container::List, required: true, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 3, name: "ephemeralContainers", number: 34, base: Base::Message(&EPHEMERAL_CONTAINER), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 4, name: "restartPolicy", number: 3, omit: Omit::Empty, alias: "core/v1.RestartPolicy", ..FIELD },
+        Field { slot: 5, name: "terminationGracePeriodSeconds", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "activeDeadlineSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "dnsPolicy", number: 6, omit: Omit::Empty, alias: "core/v1.DNSPolicy", ..FIELD },
+        Field { slot: 8, name: "nodeSelector", number: 7, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
+        Field { slot: 9, name: "serviceAccountName", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "serviceAccount", number: 9, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "automountServiceAccountToken", number: 21, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "nodeName", number: 10, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "hostNetwork", number: 11, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 14, name: "hostPID", number: 12, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 15, name: "hostIPC", number: 13, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 16, name: "shareProcessNamespace", number: 27, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 17, name: "securityContext", number: 14, base: Base::Message(&POD_SECURITY_CONTEXT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "imagePullSecrets", number: 15, base: Base::Message(&LOCAL_OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 19, name: "hostname", number: 16, omit: Omit::Empty, ..FIELD },
+        Field { slot: 20, name: "subdomain", number: 17, omit: Omit::Empty, ..FIELD },
+        Field { slot: 21, name: "affinity", number: 18, base: Base::Message(&AFFINITY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 22, name: "schedulerName", number: 19, omit: Omit::Empty, ..FIELD },
+        Field { slot: 23, name: "tolerations", number: 22, base: Base::Message(&TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 24, name: "hostAliases", number: 23, base: Base::Message(&HOST_ALIAS), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "ip", list_type: "map", list_keys: &["ip"], ..FIELD },
+        Field { slot: 25, name: "priorityClassName", number: 24, omit: Omit::Empty, ..FIELD },
+        Field { slot: 26, name: "priority", number: 25, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 27, name: "dnsConfig", number: 26, base: Base::Message(&POD_DNS_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 28, name: "readinessGates", number: 28, base: Base::Message(&POD_READINESS_GATE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 29, name: "runtimeClassName", number: 29, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 30, name: "enableServiceLinks", number: 30, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 31, name: "preemptionPolicy", number: 31, pointer: true, omit: Omit::Empty, alias: "core/v1.PreemptionPolicy", ..FIELD },
+        Field { slot: 32, name: "overhead", number: 32, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 33, name: "topologySpreadConstraints", number: 33, base: Base::Message(&TOPOLOGY_SPREAD_CONSTRAINT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "topologyKey", list_type: "map", list_keys: &["topologyKey", "whenUnsatisfiable"], ..FIELD },
+        Field { slot: 34, name: "setHostnameAsFQDN", number: 35, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 35, name: "os", number: 36, base: Base::Message(&POD_OS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 36, name: "hostUsers", number: 37, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 37, name: "schedulingGates", number: 38, base: Base::Message(&POD_SCHEDULING_GATE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 38, name: "resourceClaims", number: 39, base: Base::Message(&POD_RESOURCE_CLAIM), container: Container::List, omit: Omit::Empty, patch: "merge,retainKeys", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 39, name: "resources", number: 40, base: Base::Message(&RESOURCE_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 40, name: "hostnameOverride", number: 41, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 41, name: "schedulingGroup", number: 43, base: Base::Message(&POD_SCHEDULING_GROUP), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2102,29 +2261,30 @@ pub static POD_STATUS: Type = Type {
     package: &PACKAGE, name: "PodStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 21,
     by_number: &[1, 2, 3, 4, 6, 8, 10, 12, 13, 11, 5, 9, 14, 15, 16, 7, 0, 17, 18, 19, 20],
     fields: &[
-        Field { name: "observedGeneration", number: 17, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.PodPhase", ..FIELD },
-        Field { name: "conditions", number: 2, base: Base::Message(&POD_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "message", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "nominatedNodeName", number: 11, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostIP", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostIPs", number: 16, base: Base::Message(&HOST_IP), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "ip", list_type: "atomic", ..FIELD },
-        Field { name: "podIP", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "podIPs", number: 12, base: Base::Message(&POD_IP), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "ip", list_type: "map", list_keys: &["ip"], ..FIELD },
-        Field { name: "startTime", number: 7, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "initContainerStatuses", number: 10, base: Base::Message(&CONTAINER_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "containerStatuses", number: 8, base: Base::Message(&CONTAINER_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "qosClass", number: 9, omit: Omit::Empty, alias: "core/v1.PodQOSClass", ..FIELD },
-        Field { name: "ephemeralContainerStatuses", number: 13, base: Base::Message(&CONTAINER_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "resize", number: 14, omit: Omit::Empty, alias: "core/v1.PodResizeStatus", ..FIELD },
-        Field { name: "resourceClaimStatuses", number: 15, base: Base::Message(&POD_RESOURCE_CLAIM_STATUS), container: Container::List, omit: Omit::Empty, patch: "merge,retainKeys", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "extendedResourceClaimStatus", number: 18, base: Base::Message(&POD_EXTENDED_RESOURCE_CLAIM_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allocatedResources", number: 19, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "resources", number: 20, base: Base::Message(&RESOURCE_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeAllocatableResourceClaimStatuses", number: 21, base: Base::Message(&NODE_ALLOCATABLE_RESOURCE_CLAIM_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "observedGeneration", number: 17, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "phase", number: 1, omit: Omit::Empty, alias: "core/v1.PodPhase", ..FIELD },
+        Field { slot: 2, name: "conditions", number: 2, base: Base::Message(&POD_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 3, name: "message", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "nominatedNodeName", number: 11, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "hostIP", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "hostIPs", number: 16, base: Base::Message(&HOST_IP), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "ip", list_type: "atomic", ..FIELD },
+        Field { slot: 8, name: "podIP", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "podIPs", number: 12, base: Base::Message(&POD_IP), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "ip", list_type: "map", list_keys: &["ip"], ..FIELD },
+        Field { slot: 10, name: "startTime", number: 7, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "initContainerStatuses", number: 10, base: Base::Message(&CONTAINER_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 12, name: "containerStatuses", number: 8, base: Base::Message(&CONTAINER_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 13, name: "qosClass", number: 9, omit: Omit::Empty, alias: "core/v1.PodQOSClass", ..FIELD },
+        Field { slot: 14, name: "ephemeralContainerStatuses", number: 13, base: Base::Message(&CONTAINER_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 15, name: "resize", number: 14, omit: Omit::Empty, alias: "core/v1.PodResizeStatus", ..FIELD },
+        Field { slot: 16, name: "resourceClaimStatuses", number: 15, base: Base::Message(&POD_RESOURCE_CLAIM_STATUS), container: Container::List, omit: Omit::Empty, patch: "merge,retainKeys", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 17, name: "extendedResourceClaimStatus", number: 18, base: Base::Message(&POD_EXTENDED_RESOURCE_CLAIM_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "allocatedResources", number: 19, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 19, name: "resources", number: 20, base: Base::Message(&RESOURCE_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 20, name: "nodeAllocatableResourceClaimStatuses", number: 21, base: Base::Message(&NODE_ALLOCATABLE_RESOURCE_CLAIM_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -2132,10 +2292,11 @@ pub static POD_STATUS_RESULT: Type = Type {
     package: &PACKAGE, name: "PodStatusResult",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodStatusResult", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 2, base: Base::Message(&POD_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "status", number: 2, base: Base::Message(&POD_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2143,10 +2304,11 @@ pub static POD_TEMPLATE: Type = Type {
     package: &PACKAGE, name: "PodTemplate",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodTemplate", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "template", number: 2, base: Base::Message(&POD_TEMPLATE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "template", number: 2, base: Base::Message(&POD_TEMPLATE_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2154,10 +2316,11 @@ pub static POD_TEMPLATE_LIST: Type = Type {
     package: &PACKAGE, name: "PodTemplateList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PodTemplateList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&POD_TEMPLATE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&POD_TEMPLATE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -2165,10 +2328,11 @@ pub static POD_TEMPLATE_SPEC: Type = Type {
     package: &PACKAGE, name: "PodTemplateSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&POD_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&POD_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2176,11 +2340,12 @@ pub static PORT_STATUS: Type = Type {
     package: &PACKAGE, name: "PortStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "port", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "protocol", number: 2, required: true, alias: "core/v1.Protocol", ..FIELD },
-        Field { name: "error", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "port", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "protocol", number: 2, required: true, alias: "core/v1.Protocol", ..FIELD },
+        Field { slot: 2, name: "error", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2188,11 +2353,12 @@ pub static PORTWORX_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "PortworxVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "volumeID", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeID", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2200,10 +2366,11 @@ pub static PREFERRED_SCHEDULING_TERM: Type = Type {
     package: &PACKAGE, name: "PreferredSchedulingTerm",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "weight", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "preference", number: 2, base: Base::Message(&NODE_SELECTOR_TERM), required: true, ..FIELD },
+        Field { slot: 0, name: "weight", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "preference", number: 2, base: Base::Message(&NODE_SELECTOR_TERM), required: true, ..FIELD },
     ],
 };
 
@@ -2211,15 +2378,16 @@ pub static PROBE: Type = Type {
     package: &PACKAGE, name: "Probe",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { number: 1, base: Base::Message(&PROBE_HANDLER), ..FIELD },
-        Field { name: "initialDelaySeconds", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "timeoutSeconds", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "periodSeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "successThreshold", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "failureThreshold", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminationGracePeriodSeconds", number: 7, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&PROBE_HANDLER), ..FIELD },
+        Field { slot: 4, name: "initialDelaySeconds", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "timeoutSeconds", number: 3, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "periodSeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "successThreshold", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "failureThreshold", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "terminationGracePeriodSeconds", number: 7, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2227,12 +2395,13 @@ pub static PROBE_HANDLER: Type = Type {
     package: &PACKAGE, name: "ProbeHandler",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "exec", number: 1, base: Base::Message(&EXEC_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "httpGet", number: 2, base: Base::Message(&HTTP_GET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "tcpSocket", number: 3, base: Base::Message(&TCP_SOCKET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "grpc", number: 4, base: Base::Message(&GRPC_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "exec", number: 1, base: Base::Message(&EXEC_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "httpGet", number: 2, base: Base::Message(&HTTP_GET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "tcpSocket", number: 3, base: Base::Message(&TCP_SOCKET_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "grpc", number: 4, base: Base::Message(&GRPC_ACTION), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2240,10 +2409,11 @@ pub static PROJECTED_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "ProjectedVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "sources", number: 1, base: Base::Message(&VOLUME_PROJECTION), container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "defaultMode", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "sources", number: 1, base: Base::Message(&VOLUME_PROJECTION), container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "defaultMode", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2251,14 +2421,15 @@ pub static QUOBYTE_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "QuobyteVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "registry", number: 1, required: true, ..FIELD },
-        Field { name: "volume", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "user", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "group", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "tenant", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "registry", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "volume", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "user", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "group", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "tenant", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2266,16 +2437,17 @@ pub static RBD_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "RBDPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "image", number: 2, required: true, ..FIELD },
-        Field { name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "pool", number: 4, omit: Omit::Empty, default: Some("\"rbd\""), ..FIELD },
-        Field { name: "user", number: 5, omit: Omit::Empty, default: Some("\"admin\""), ..FIELD },
-        Field { name: "keyring", number: 6, omit: Omit::Empty, default: Some("\"/etc/ceph/keyring\""), ..FIELD },
-        Field { name: "secretRef", number: 7, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "image", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "pool", number: 4, omit: Omit::Empty, default: Some("\"rbd\""), ..FIELD },
+        Field { slot: 4, name: "user", number: 5, omit: Omit::Empty, default: Some("\"admin\""), ..FIELD },
+        Field { slot: 5, name: "keyring", number: 6, omit: Omit::Empty, default: Some("\"/etc/ceph/keyring\""), ..FIELD },
+        Field { slot: 6, name: "secretRef", number: 7, base: Base::Message(&SECRET_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "readOnly", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2283,16 +2455,17 @@ pub static RBD_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "RBDVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "image", number: 2, required: true, ..FIELD },
-        Field { name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "pool", number: 4, omit: Omit::Empty, default: Some("\"rbd\""), ..FIELD },
-        Field { name: "user", number: 5, omit: Omit::Empty, default: Some("\"admin\""), ..FIELD },
-        Field { name: "keyring", number: 6, omit: Omit::Empty, default: Some("\"/etc/ceph/keyring\""), ..FIELD },
-        Field { name: "secretRef", number: 7, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "monitors", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "image", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "pool", number: 4, omit: Omit::Empty, default: Some("\"rbd\""), ..FIELD },
+        Field { slot: 4, name: "user", number: 5, omit: Omit::Empty, default: Some("\"admin\""), ..FIELD },
+        Field { slot: 5, name: "keyring", number: 6, omit: Omit::Empty, default: Some("\"/etc/ceph/keyring\""), ..FIELD },
+        Field { slot: 6, name: "secretRef", number: 7, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "readOnly", number: 8, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2300,11 +2473,12 @@ pub static RANGE_ALLOCATION: Type = Type {
     package: &PACKAGE, name: "RangeAllocation",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "RangeAllocation", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "range", number: 2, ..FIELD },
-        Field { name: "data", number: 3, base: Base::Bytes, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "range", number: 2, ..FIELD },
+        Field { slot: 2, name: "data", number: 3, base: Base::Bytes, ..FIELD },
     ],
 };
 
@@ -2312,11 +2486,12 @@ pub static REPLICATION_CONTROLLER: Type = Type {
     package: &PACKAGE, name: "ReplicationController",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ReplicationController", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&REPLICATION_CONTROLLER_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&REPLICATION_CONTROLLER_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&REPLICATION_CONTROLLER_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&REPLICATION_CONTROLLER_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2324,13 +2499,14 @@ pub static REPLICATION_CONTROLLER_CONDITION: Type = Type {
     package: &PACKAGE, name: "ReplicationControllerCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.ReplicationControllerConditionType", ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.ReplicationControllerConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "core/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2338,10 +2514,11 @@ pub static REPLICATION_CONTROLLER_LIST: Type = Type {
     package: &PACKAGE, name: "ReplicationControllerList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ReplicationControllerList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&REPLICATION_CONTROLLER), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&REPLICATION_CONTROLLER), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -2349,12 +2526,13 @@ pub static REPLICATION_CONTROLLER_SPEC: Type = Type {
     package: &PACKAGE, name: "ReplicationControllerSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 2, 3, 1],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, default: Some("1"), ..FIELD },
-        Field { name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "selector", number: 2, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
-        Field { name: "template", number: 3, base: Base::Message(&POD_TEMPLATE_SPEC), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, default: Some("1"), ..FIELD },
+        Field { slot: 1, name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "selector", number: 2, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "template", number: 3, base: Base::Message(&POD_TEMPLATE_SPEC), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2362,14 +2540,15 @@ pub static REPLICATION_CONTROLLER_STATUS: Type = Type {
     package: &PACKAGE, name: "ReplicationControllerStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 4, 2, 3, 5],
     fields: &[
-        Field { name: "replicas", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "fullyLabeledReplicas", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "readyReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "availableReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "observedGeneration", number: 3, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 6, base: Base::Message(&REPLICATION_CONTROLLER_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "fullyLabeledReplicas", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "readyReplicas", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "availableReplicas", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "observedGeneration", number: 3, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "conditions", number: 6, base: Base::Message(&REPLICATION_CONTROLLER_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -2377,10 +2556,11 @@ pub static RESOURCE_CLAIM: Type = Type {
     package: &PACKAGE, name: "ResourceClaim",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "request", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "request", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2388,11 +2568,12 @@ pub static RESOURCE_FIELD_SELECTOR: Type = Type {
     package: &PACKAGE, name: "ResourceFieldSelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "containerName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "resource", number: 2, required: true, ..FIELD },
-        Field { name: "divisor", number: 3, base: Base::Quantity, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "containerName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "resource", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "divisor", number: 3, base: Base::Quantity, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2400,11 +2581,12 @@ pub static RESOURCE_HEALTH: Type = Type {
     package: &PACKAGE, name: "ResourceHealth",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "resourceID", number: 1, required: true, alias: "core/v1.ResourceID", ..FIELD },
-        Field { name: "health", number: 2, omit: Omit::Empty, alias: "core/v1.ResourceHealthStatus", ..FIELD },
-        Field { name: "message", number: 6, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "resourceID", number: 1, required: true, alias: "core/v1.ResourceID", ..FIELD },
+        Field { slot: 1, name: "health", number: 2, omit: Omit::Empty, alias: "core/v1.ResourceHealthStatus", ..FIELD },
+        Field { slot: 2, name: "message", number: 6, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2412,11 +2594,12 @@ pub static RESOURCE_QUOTA: Type = Type {
     package: &PACKAGE, name: "ResourceQuota",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ResourceQuota", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&RESOURCE_QUOTA_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&RESOURCE_QUOTA_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&RESOURCE_QUOTA_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&RESOURCE_QUOTA_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2424,10 +2607,11 @@ pub static RESOURCE_QUOTA_LIST: Type = Type {
     package: &PACKAGE, name: "ResourceQuotaList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ResourceQuotaList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&RESOURCE_QUOTA), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&RESOURCE_QUOTA), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -2435,11 +2619,12 @@ pub static RESOURCE_QUOTA_SPEC: Type = Type {
     package: &PACKAGE, name: "ResourceQuotaSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "hard", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "scopes", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.ResourceQuotaScope", ..FIELD },
-        Field { name: "scopeSelector", number: 3, base: Base::Message(&SCOPE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "hard", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 1, name: "scopes", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.ResourceQuotaScope", ..FIELD },
+        Field { slot: 2, name: "scopeSelector", number: 3, base: Base::Message(&SCOPE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2447,10 +2632,11 @@ pub static RESOURCE_QUOTA_STATUS: Type = Type {
     package: &PACKAGE, name: "ResourceQuotaStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "hard", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "used", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 0, name: "hard", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 1, name: "used", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
     ],
 };
 
@@ -2458,11 +2644,12 @@ pub static RESOURCE_REQUIREMENTS: Type = Type {
     package: &PACKAGE, name: "ResourceRequirements",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "limits", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "requests", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "claims", number: 3, base: Base::Message(&RESOURCE_CLAIM), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 0, name: "limits", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 1, name: "requests", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 2, name: "claims", number: 3, base: Base::Message(&RESOURCE_CLAIM), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["name"], ..FIELD },
     ],
 };
 
@@ -2470,10 +2657,11 @@ pub static RESOURCE_STATUS: Type = Type {
     package: &PACKAGE, name: "ResourceStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
-        Field { name: "resources", number: 2, base: Base::Message(&RESOURCE_HEALTH), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["resourceID"], ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, alias: "core/v1.ResourceName", ..FIELD },
+        Field { slot: 1, name: "resources", number: 2, base: Base::Message(&RESOURCE_HEALTH), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["resourceID"], ..FIELD },
     ],
 };
 
@@ -2481,12 +2669,13 @@ pub static SE_LINUX_OPTIONS: Type = Type {
     package: &PACKAGE, name: "SELinuxOptions",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "user", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "role", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "type", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "level", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "user", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "role", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "type", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "level", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2494,18 +2683,19 @@ pub static SCALE_IO_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "ScaleIOPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "gateway", number: 1, required: true, ..FIELD },
-        Field { name: "system", number: 2, required: true, ..FIELD },
-        Field { name: "secretRef", number: 3, base: Base::Message(&SECRET_REFERENCE), pointer: true, required: true, ..FIELD },
-        Field { name: "sslEnabled", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "protectionDomain", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "storagePool", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "storageMode", number: 7, omit: Omit::Empty, default: Some("\"ThinProvisioned\""), ..FIELD },
-        Field { name: "volumeName", number: 8, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsType", number: 9, omit: Omit::Empty, default: Some("\"xfs\""), ..FIELD },
-        Field { name: "readOnly", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "gateway", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "system", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "secretRef", number: 3, base: Base::Message(&SECRET_REFERENCE), pointer: true, required: true, ..FIELD },
+        Field { slot: 3, name: "sslEnabled", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "protectionDomain", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "storagePool", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "storageMode", number: 7, omit: Omit::Empty, default: Some("\"ThinProvisioned\""), ..FIELD },
+        Field { slot: 7, name: "volumeName", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "fsType", number: 9, omit: Omit::Empty, default: Some("\"xfs\""), ..FIELD },
+        Field { slot: 9, name: "readOnly", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2513,18 +2703,19 @@ pub static SCALE_IO_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "ScaleIOVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "gateway", number: 1, required: true, ..FIELD },
-        Field { name: "system", number: 2, required: true, ..FIELD },
-        Field { name: "secretRef", number: 3, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, required: true, ..FIELD },
-        Field { name: "sslEnabled", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "protectionDomain", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "storagePool", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "storageMode", number: 7, omit: Omit::Empty, default: Some("\"ThinProvisioned\""), ..FIELD },
-        Field { name: "volumeName", number: 8, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsType", number: 9, omit: Omit::Empty, default: Some("\"xfs\""), ..FIELD },
-        Field { name: "readOnly", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "gateway", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "system", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "secretRef", number: 3, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, required: true, ..FIELD },
+        Field { slot: 3, name: "sslEnabled", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "protectionDomain", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "storagePool", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "storageMode", number: 7, omit: Omit::Empty, default: Some("\"ThinProvisioned\""), ..FIELD },
+        Field { slot: 7, name: "volumeName", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "fsType", number: 9, omit: Omit::Empty, default: Some("\"xfs\""), ..FIELD },
+        Field { slot: 9, name: "readOnly", number: 10, base: Base::Bool, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2532,9 +2723,10 @@ pub static SCOPE_SELECTOR: Type = Type {
     package: &PACKAGE, name: "ScopeSelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "matchExpressions", number: 1, base: Base::Message(&SCOPED_RESOURCE_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "matchExpressions", number: 1, base: Base::Message(&SCOPED_RESOURCE_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -2542,11 +2734,12 @@ pub static SCOPED_RESOURCE_SELECTOR_REQUIREMENT: Type = Type {
     package: &PACKAGE, name: "ScopedResourceSelectorRequirement",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "scopeName", number: 1, required: true, alias: "core/v1.ResourceQuotaScope", ..FIELD },
-        Field { name: "operator", number: 2, required: true, alias: "core/v1.ScopeSelectorOperator", ..FIELD },
-        Field { name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "scopeName", number: 1, required: true, alias: "core/v1.ResourceQuotaScope", ..FIELD },
+        Field { slot: 1, name: "operator", number: 2, required: true, alias: "core/v1.ScopeSelectorOperator", ..FIELD },
+        Field { slot: 2, name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -2554,10 +2747,11 @@ pub static SECCOMP_PROFILE: Type = Type {
     package: &PACKAGE, name: "SeccompProfile",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "core/v1.SeccompProfileType", ..FIELD },
-        Field { name: "localhostProfile", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "core/v1.SeccompProfileType", ..FIELD },
+        Field { slot: 1, name: "localhostProfile", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2565,13 +2759,14 @@ pub static SECRET: Type = Type {
     package: &PACKAGE, name: "Secret",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Secret", api_version: "v1" }),
+    members: 5,
     by_number: &[0, 2, 4, 3, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "immutable", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "data", number: 2, base: Base::Bytes, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "stringData", number: 4, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "type", number: 3, omit: Omit::Empty, alias: "core/v1.SecretType", ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "immutable", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "data", number: 2, base: Base::Bytes, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "stringData", number: 4, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "type", number: 3, omit: Omit::Empty, alias: "core/v1.SecretType", ..FIELD },
     ],
 };
 
@@ -2579,10 +2774,11 @@ pub static SECRET_ENV_SOURCE: Type = Type {
     package: &PACKAGE, name: "SecretEnvSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
-        Field { name: "optional", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
+        Field { slot: 1, name: "optional", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2590,11 +2786,12 @@ pub static SECRET_KEY_SELECTOR: Type = Type {
     package: &PACKAGE, name: "SecretKeySelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
-        Field { name: "key", number: 2, required: true, ..FIELD },
-        Field { name: "optional", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
+        Field { slot: 1, name: "key", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "optional", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2602,10 +2799,11 @@ pub static SECRET_LIST: Type = Type {
     package: &PACKAGE, name: "SecretList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "SecretList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&SECRET), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&SECRET), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -2613,11 +2811,12 @@ pub static SECRET_PROJECTION: Type = Type {
     package: &PACKAGE, name: "SecretProjection",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&LOCAL_OBJECT_REFERENCE), ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2625,10 +2824,11 @@ pub static SECRET_REFERENCE: Type = Type {
     package: &PACKAGE, name: "SecretReference",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "namespace", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "namespace", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2636,12 +2836,13 @@ pub static SECRET_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "SecretVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "secretName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "defaultMode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "secretName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&KEY_TO_PATH), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "defaultMode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2649,20 +2850,21 @@ pub static SECURITY_CONTEXT: Type = Type {
     package: &PACKAGE, name: "SecurityContext",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 12,
     by_number: &[0, 1, 2, 4, 6, 7, 8, 5, 9, 3, 10, 11],
     fields: &[
-        Field { name: "capabilities", number: 1, base: Base::Message(&CAPABILITIES), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "privileged", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "seLinuxOptions", number: 3, base: Base::Message(&SE_LINUX_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "windowsOptions", number: 10, base: Base::Message(&WINDOWS_SECURITY_CONTEXT_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runAsUser", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runAsGroup", number: 8, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runAsNonRoot", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnlyRootFilesystem", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allowPrivilegeEscalation", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "procMount", number: 9, pointer: true, omit: Omit::Empty, alias: "core/v1.ProcMountType", ..FIELD },
-        Field { name: "seccompProfile", number: 11, base: Base::Message(&SECCOMP_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "appArmorProfile", number: 12, base: Base::Message(&APP_ARMOR_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "capabilities", number: 1, base: Base::Message(&CAPABILITIES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "privileged", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "seLinuxOptions", number: 3, base: Base::Message(&SE_LINUX_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "windowsOptions", number: 10, base: Base::Message(&WINDOWS_SECURITY_CONTEXT_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "runAsUser", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "runAsGroup", number: 8, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "runAsNonRoot", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "readOnlyRootFilesystem", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "allowPrivilegeEscalation", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "procMount", number: 9, pointer: true, omit: Omit::Empty, alias: "core/v1.ProcMountType", ..FIELD },
+        Field { slot: 10, name: "seccompProfile", number: 11, base: Base::Message(&SECCOMP_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "appArmorProfile", number: 12, base: Base::Message(&APP_ARMOR_PROFILE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2670,9 +2872,10 @@ pub static SERIALIZED_REFERENCE: Type = Type {
     package: &PACKAGE, name: "SerializedReference",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "SerializedReference", api_version: "v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "reference", number: 1, base: Base::Message(&OBJECT_REFERENCE), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "reference", number: 1, base: Base::Message(&OBJECT_REFERENCE), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2680,11 +2883,12 @@ pub static SERVICE: Type = Type {
     package: &PACKAGE, name: "Service",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Service", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&SERVICE_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&SERVICE_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&SERVICE_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&SERVICE_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2692,12 +2896,13 @@ pub static SERVICE_ACCOUNT: Type = Type {
     package: &PACKAGE, name: "ServiceAccount",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ServiceAccount", api_version: "v1" }),
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "secrets", number: 2, base: Base::Message(&OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
-        Field { name: "imagePullSecrets", number: 3, base: Base::Message(&LOCAL_OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "automountServiceAccountToken", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "secrets", number: 2, base: Base::Message(&OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 2, name: "imagePullSecrets", number: 3, base: Base::Message(&LOCAL_OBJECT_REFERENCE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "automountServiceAccountToken", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2705,10 +2910,11 @@ pub static SERVICE_ACCOUNT_LIST: Type = Type {
     package: &PACKAGE, name: "ServiceAccountList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ServiceAccountList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&SERVICE_ACCOUNT), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&SERVICE_ACCOUNT), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -2716,11 +2922,12 @@ pub static SERVICE_ACCOUNT_TOKEN_PROJECTION: Type = Type {
     package: &PACKAGE, name: "ServiceAccountTokenProjection",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "audience", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "expirationSeconds", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "path", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "audience", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "expirationSeconds", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "path", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -2728,10 +2935,11 @@ pub static SERVICE_LIST: Type = Type {
     package: &PACKAGE, name: "ServiceList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ServiceList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&SERVICE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&SERVICE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -2739,14 +2947,15 @@ pub static SERVICE_PORT: Type = Type {
     package: &PACKAGE, name: "ServicePort",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 3, 4, 5, 2],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "protocol", number: 2, omit: Omit::Empty, default: Some("\"TCP\""), alias: "core/v1.Protocol", ..FIELD },
-        Field { name: "appProtocol", number: 6, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "port", number: 3, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "targetPort", number: 4, base: Base::IntOrString, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodePort", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "protocol", number: 2, omit: Omit::Empty, default: Some("\"TCP\""), alias: "core/v1.Protocol", ..FIELD },
+        Field { slot: 2, name: "appProtocol", number: 6, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "port", number: 3, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 4, name: "targetPort", number: 4, base: Base::IntOrString, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "nodePort", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2754,9 +2963,10 @@ pub static SERVICE_PROXY_OPTIONS: Type = Type {
     package: &PACKAGE, name: "ServiceProxyOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ServiceProxyOptions", api_version: "v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "path", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "path", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2764,28 +2974,29 @@ pub static SERVICE_SPEC: Type = Type {
     package: &PACKAGE, name: "ServiceSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 20,
     by_number: &[0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 15, 3, 14, 16, 17, 18, 19],
     fields: &[
-        Field { name: "ports", number: 1, base: Base::Message(&SERVICE_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "port", list_type: "map", list_keys: &["port", "protocol"], ..FIELD },
-        Field { name: "selector", number: 2, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
-        Field { name: "clusterIP", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "clusterIPs", number: 18, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "type", number: 4, omit: Omit::Empty, alias: "core/v1.ServiceType", ..FIELD },
-        Field { name: "externalIPs", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "sessionAffinity", number: 7, omit: Omit::Empty, alias: "core/v1.ServiceAffinity", ..FIELD },
-        Field { name: "loadBalancerIP", number: 8, omit: Omit::Empty, ..FIELD },
-        Field { name: "loadBalancerSourceRanges", number: 9, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "externalName", number: 10, omit: Omit::Empty, ..FIELD },
-        Field { name: "externalTrafficPolicy", number: 11, omit: Omit::Empty, alias: "core/v1.ServiceExternalTrafficPolicy", ..FIELD },
-        Field { name: "healthCheckNodePort", number: 12, base: Base::Int32, omit: Omit::Empty, ..FIELD },
-        Field { name: "publishNotReadyAddresses", number: 13, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "sessionAffinityConfig", number: 14, base: Base::Message(&SESSION_AFFINITY_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "ipFamilies", number: 19, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.IPFamily", ..FIELD },
-        Field { name: "ipFamilyPolicy", number: 17, pointer: true, omit: Omit::Empty, alias: "core/v1.IPFamilyPolicy", ..FIELD },
-        Field { name: "allocateLoadBalancerNodePorts", number: 20, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "loadBalancerClass", number: 21, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "internalTrafficPolicy", number: 22, pointer: true, omit: Omit::Empty, alias: "core/v1.ServiceInternalTrafficPolicy", ..FIELD },
-        Field { name: "trafficDistribution", number: 23, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "ports", number: 1, base: Base::Message(&SERVICE_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "port", list_type: "map", list_keys: &["port", "protocol"], ..FIELD },
+        Field { slot: 1, name: "selector", number: 2, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "clusterIP", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "clusterIPs", number: 18, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "type", number: 4, omit: Omit::Empty, alias: "core/v1.ServiceType", ..FIELD },
+        Field { slot: 5, name: "externalIPs", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "sessionAffinity", number: 7, omit: Omit::Empty, alias: "core/v1.ServiceAffinity", ..FIELD },
+        Field { slot: 7, name: "loadBalancerIP", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "loadBalancerSourceRanges", number: 9, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 9, name: "externalName", number: 10, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "externalTrafficPolicy", number: 11, omit: Omit::Empty, alias: "core/v1.ServiceExternalTrafficPolicy", ..FIELD },
+        Field { slot: 11, name: "healthCheckNodePort", number: 12, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "publishNotReadyAddresses", number: 13, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "sessionAffinityConfig", number: 14, base: Base::Message(&SESSION_AFFINITY_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 14, name: "ipFamilies", number: 19, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "core/v1.IPFamily", ..FIELD },
+        Field { slot: 15, name: "ipFamilyPolicy", number: 17, pointer: true, omit: Omit::Empty, alias: "core/v1.IPFamilyPolicy", ..FIELD },
+        Field { slot: 16, name: "allocateLoadBalancerNodePorts", number: 20, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 17, name: "loadBalancerClass", number: 21, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "internalTrafficPolicy", number: 22, pointer: true, omit: Omit::Empty, alias: "core/v1.ServiceInternalTrafficPolicy", ..FIELD },
+        Field { slot: 19, name: "trafficDistribution", number: 23, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2793,10 +3004,11 @@ pub static SERVICE_STATUS: Type = Type {
     package: &PACKAGE, name: "ServiceStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "loadBalancer", number: 1, base: Base::Message(&LOAD_BALANCER_STATUS), omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 2, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "loadBalancer", number: 1, base: Base::Message(&LOAD_BALANCER_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "conditions", number: 2, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -2804,9 +3016,10 @@ pub static SESSION_AFFINITY_CONFIG: Type = Type {
     package: &PACKAGE, name: "SessionAffinityConfig",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "clientIP", number: 1, base: Base::Message(&CLIENT_IP_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "clientIP", number: 1, base: Base::Message(&CLIENT_IP_CONFIG), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2814,9 +3027,10 @@ pub static SLEEP_ACTION: Type = Type {
     package: &PACKAGE, name: "SleepAction",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "seconds", number: 1, base: Base::Int64, required: true, ..FIELD },
+        Field { slot: 0, name: "seconds", number: 1, base: Base::Int64, required: true, ..FIELD },
     ],
 };
 
@@ -2824,13 +3038,14 @@ pub static STORAGE_OS_PERSISTENT_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "StorageOSPersistentVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "volumeName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeNamespace", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 5, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "volumeNamespace", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "secretRef", number: 5, base: Base::Message(&OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2838,13 +3053,14 @@ pub static STORAGE_OS_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "StorageOSVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "volumeName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeNamespace", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "secretRef", number: 5, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumeName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "volumeNamespace", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "fsType", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "readOnly", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "secretRef", number: 5, base: Base::Message(&LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2852,10 +3068,11 @@ pub static SYSCTL: Type = Type {
     package: &PACKAGE, name: "Sysctl",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "value", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "value", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -2863,10 +3080,11 @@ pub static TCP_SOCKET_ACTION: Type = Type {
     package: &PACKAGE, name: "TCPSocketAction",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "port", number: 1, base: Base::IntOrString, required: true, ..FIELD },
-        Field { name: "host", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "port", number: 1, base: Base::IntOrString, required: true, ..FIELD },
+        Field { slot: 1, name: "host", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2874,12 +3092,13 @@ pub static TAINT: Type = Type {
     package: &PACKAGE, name: "Taint",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "value", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "effect", number: 3, required: true, alias: "core/v1.TaintEffect", ..FIELD },
-        Field { name: "timeAdded", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "value", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "effect", number: 3, required: true, alias: "core/v1.TaintEffect", ..FIELD },
+        Field { slot: 3, name: "timeAdded", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2887,13 +3106,14 @@ pub static TOLERATION: Type = Type {
     package: &PACKAGE, name: "Toleration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "key", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "operator", number: 2, omit: Omit::Empty, alias: "core/v1.TolerationOperator", ..FIELD },
-        Field { name: "value", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "effect", number: 4, omit: Omit::Empty, alias: "core/v1.TaintEffect", ..FIELD },
-        Field { name: "tolerationSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "key", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "operator", number: 2, omit: Omit::Empty, alias: "core/v1.TolerationOperator", ..FIELD },
+        Field { slot: 2, name: "value", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "effect", number: 4, omit: Omit::Empty, alias: "core/v1.TaintEffect", ..FIELD },
+        Field { slot: 4, name: "tolerationSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2901,10 +3121,11 @@ pub static TOPOLOGY_SELECTOR_LABEL_REQUIREMENT: Type = Type {
     package: &PACKAGE, name: "TopologySelectorLabelRequirement",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "values", number: 2, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "values", number: 2, container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -2912,9 +3133,10 @@ pub static TOPOLOGY_SELECTOR_TERM: Type = Type {
     package: &PACKAGE, name: "TopologySelectorTerm",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "matchLabelExpressions", number: 1, base: Base::Message(&TOPOLOGY_SELECTOR_LABEL_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "matchLabelExpressions", number: 1, base: Base::Message(&TOPOLOGY_SELECTOR_LABEL_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -2922,16 +3144,17 @@ pub static TOPOLOGY_SPREAD_CONSTRAINT: Type = Type {
     package: &PACKAGE, name: "TopologySpreadConstraint",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "maxSkew", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "topologyKey", number: 2, required: true, ..FIELD },
-        Field { name: "whenUnsatisfiable", number: 3, required: true, alias: "core/v1.UnsatisfiableConstraintAction", ..FIELD },
-        Field { name: "labelSelector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "minDomains", number: 5, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeAffinityPolicy", number: 6, pointer: true, omit: Omit::Empty, alias: "core/v1.NodeInclusionPolicy", ..FIELD },
-        Field { name: "nodeTaintsPolicy", number: 7, pointer: true, omit: Omit::Empty, alias: "core/v1.NodeInclusionPolicy", ..FIELD },
-        Field { name: "matchLabelKeys", number: 8, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "maxSkew", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "topologyKey", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "whenUnsatisfiable", number: 3, required: true, alias: "core/v1.UnsatisfiableConstraintAction", ..FIELD },
+        Field { slot: 3, name: "labelSelector", number: 4, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "minDomains", number: 5, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "nodeAffinityPolicy", number: 6, pointer: true, omit: Omit::Empty, alias: "core/v1.NodeInclusionPolicy", ..FIELD },
+        Field { slot: 6, name: "nodeTaintsPolicy", number: 7, pointer: true, omit: Omit::Empty, alias: "core/v1.NodeInclusionPolicy", ..FIELD },
+        Field { slot: 7, name: "matchLabelKeys", number: 8, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -2939,11 +3162,12 @@ pub static TYPED_LOCAL_OBJECT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "TypedLocalObjectReference",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "apiGroup", number: 1, pointer: true, ..FIELD },
-        Field { name: "kind", number: 2, required: true, ..FIELD },
-        Field { name: "name", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "apiGroup", number: 1, pointer: true, ..FIELD },
+        Field { slot: 1, name: "kind", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -2951,12 +3175,13 @@ pub static TYPED_OBJECT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "TypedObjectReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "apiGroup", number: 1, pointer: true, ..FIELD },
-        Field { name: "kind", number: 2, required: true, ..FIELD },
-        Field { name: "name", number: 3, required: true, ..FIELD },
-        Field { name: "namespace", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "apiGroup", number: 1, pointer: true, ..FIELD },
+        Field { slot: 1, name: "kind", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "namespace", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -2964,10 +3189,11 @@ pub static VOLUME: Type = Type {
     package: &PACKAGE, name: "Volume",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 31,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { number: 2, base: Base::Message(&VOLUME_SOURCE), ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, number: 2, base: Base::Message(&VOLUME_SOURCE), ..FIELD },
     ],
 };
 
@@ -2975,10 +3201,11 @@ pub static VOLUME_DEVICE: Type = Type {
     package: &PACKAGE, name: "VolumeDevice",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "devicePath", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "devicePath", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -2986,15 +3213,16 @@ pub static VOLUME_MOUNT: Type = Type {
     package: &PACKAGE, name: "VolumeMount",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 3, 4, 5, 6, 2],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "readOnly", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "recursiveReadOnly", number: 7, pointer: true, omit: Omit::Empty, alias: "core/v1.RecursiveReadOnlyMode", ..FIELD },
-        Field { name: "mountPath", number: 3, required: true, ..FIELD },
-        Field { name: "subPath", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "mountPropagation", number: 5, pointer: true, omit: Omit::Empty, alias: "core/v1.MountPropagationMode", ..FIELD },
-        Field { name: "subPathExpr", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "readOnly", number: 2, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "recursiveReadOnly", number: 7, pointer: true, omit: Omit::Empty, alias: "core/v1.RecursiveReadOnlyMode", ..FIELD },
+        Field { slot: 3, name: "mountPath", number: 3, required: true, ..FIELD },
+        Field { slot: 4, name: "subPath", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "mountPropagation", number: 5, pointer: true, omit: Omit::Empty, alias: "core/v1.MountPropagationMode", ..FIELD },
+        Field { slot: 6, name: "subPathExpr", number: 6, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -3002,13 +3230,14 @@ pub static VOLUME_MOUNT_STATUS: Type = Type {
     package: &PACKAGE, name: "VolumeMountStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "mountPath", number: 2, required: true, ..FIELD },
-        Field { name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "recursiveReadOnly", number: 4, pointer: true, omit: Omit::Empty, alias: "core/v1.RecursiveReadOnlyMode", ..FIELD },
-        Field { name: "volumeStatus", number: 5, base: Base::Message(&VOLUME_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "mountPath", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "readOnly", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "recursiveReadOnly", number: 4, pointer: true, omit: Omit::Empty, alias: "core/v1.RecursiveReadOnlyMode", ..FIELD },
+        Field { slot: 4, name: "volumeStatus", number: 5, base: Base::Message(&VOLUME_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -3016,9 +3245,10 @@ pub static VOLUME_NODE_AFFINITY: Type = Type {
     package: &PACKAGE, name: "VolumeNodeAffinity",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "required", number: 1, base: Base::Message(&NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "required", number: 1, base: Base::Message(&NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -3026,14 +3256,15 @@ pub static VOLUME_PROJECTION: Type = Type {
     package: &PACKAGE, name: "VolumeProjection",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "secret", number: 1, base: Base::Message(&SECRET_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "downwardAPI", number: 2, base: Base::Message(&DOWNWARD_API_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "configMap", number: 3, base: Base::Message(&CONFIG_MAP_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "serviceAccountToken", number: 4, base: Base::Message(&SERVICE_ACCOUNT_TOKEN_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "clusterTrustBundle", number: 5, base: Base::Message(&CLUSTER_TRUST_BUNDLE_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "podCertificate", number: 6, base: Base::Message(&POD_CERTIFICATE_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "secret", number: 1, base: Base::Message(&SECRET_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "downwardAPI", number: 2, base: Base::Message(&DOWNWARD_API_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "configMap", number: 3, base: Base::Message(&CONFIG_MAP_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "serviceAccountToken", number: 4, base: Base::Message(&SERVICE_ACCOUNT_TOKEN_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "clusterTrustBundle", number: 5, base: Base::Message(&CLUSTER_TRUST_BUNDLE_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "podCertificate", number: 6, base: Base::Message(&POD_CERTIFICATE_PROJECTION), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -3041,10 +3272,11 @@ pub static VOLUME_RESOURCE_REQUIREMENTS: Type = Type {
     package: &PACKAGE, name: "VolumeResourceRequirements",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "limits", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
-        Field { name: "requests", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 0, name: "limits", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 1, name: "requests", number: 2, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
     ],
 };
 
@@ -3052,38 +3284,39 @@ pub static VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "VolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 30,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 24, 25, 23, 26, 27, 28, 29],
     fields: &[
-        Field { name: "hostPath", number: 1, base: Base::Message(&HOST_PATH_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "emptyDir", number: 2, base: Base::Message(&EMPTY_DIR_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "gcePersistentDisk", number: 3, base: Base::Message(&GCE_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "awsElasticBlockStore", number: 4, base: Base::Message(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "gitRepo", number: 5, base: Base::Message(&GIT_REPO_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "secret", number: 6, base: Base::Message(&SECRET_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nfs", number: 7, base: Base::Message(&NFS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "iscsi", number: 8, base: Base::Message(&ISCSI_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "glusterfs", number: 9, base: Base::Message(&GLUSTERFS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "persistentVolumeClaim", number: 10, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "rbd", number: 11, base: Base::Message(&RBD_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "flexVolume", number: 12, base: Base::Message(&FLEX_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "cinder", number: 13, base: Base::Message(&CINDER_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "cephfs", number: 14, base: Base::Message(&CEPH_FS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "flocker", number: 15, base: Base::Message(&FLOCKER_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "downwardAPI", number: 16, base: Base::Message(&DOWNWARD_API_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fc", number: 17, base: Base::Message(&FC_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "azureFile", number: 18, base: Base::Message(&AZURE_FILE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "configMap", number: 19, base: Base::Message(&CONFIG_MAP_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "vsphereVolume", number: 20, base: Base::Message(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "quobyte", number: 21, base: Base::Message(&QUOBYTE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "azureDisk", number: 22, base: Base::Message(&AZURE_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "photonPersistentDisk", number: 23, base: Base::Message(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "projected", number: 26, base: Base::Message(&PROJECTED_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "portworxVolume", number: 24, base: Base::Message(&PORTWORX_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "scaleIO", number: 25, base: Base::Message(&SCALE_IO_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "storageos", number: 27, base: Base::Message(&STORAGE_OS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "csi", number: 28, base: Base::Message(&CSI_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "ephemeral", number: 29, base: Base::Message(&EPHEMERAL_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "image", number: 30, base: Base::Message(&IMAGE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "hostPath", number: 1, base: Base::Message(&HOST_PATH_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "emptyDir", number: 2, base: Base::Message(&EMPTY_DIR_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "gcePersistentDisk", number: 3, base: Base::Message(&GCE_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "awsElasticBlockStore", number: 4, base: Base::Message(&AWS_ELASTIC_BLOCK_STORE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "gitRepo", number: 5, base: Base::Message(&GIT_REPO_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "secret", number: 6, base: Base::Message(&SECRET_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "nfs", number: 7, base: Base::Message(&NFS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "iscsi", number: 8, base: Base::Message(&ISCSI_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "glusterfs", number: 9, base: Base::Message(&GLUSTERFS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "persistentVolumeClaim", number: 10, base: Base::Message(&PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "rbd", number: 11, base: Base::Message(&RBD_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "flexVolume", number: 12, base: Base::Message(&FLEX_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "cinder", number: 13, base: Base::Message(&CINDER_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 13, name: "cephfs", number: 14, base: Base::Message(&CEPH_FS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 14, name: "flocker", number: 15, base: Base::Message(&FLOCKER_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 15, name: "downwardAPI", number: 16, base: Base::Message(&DOWNWARD_API_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 16, name: "fc", number: 17, base: Base::Message(&FC_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 17, name: "azureFile", number: 18, base: Base::Message(&AZURE_FILE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 18, name: "configMap", number: 19, base: Base::Message(&CONFIG_MAP_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 19, name: "vsphereVolume", number: 20, base: Base::Message(&VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 20, name: "quobyte", number: 21, base: Base::Message(&QUOBYTE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 21, name: "azureDisk", number: 22, base: Base::Message(&AZURE_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 22, name: "photonPersistentDisk", number: 23, base: Base::Message(&PHOTON_PERSISTENT_DISK_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 23, name: "projected", number: 26, base: Base::Message(&PROJECTED_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 24, name: "portworxVolume", number: 24, base: Base::Message(&PORTWORX_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 25, name: "scaleIO", number: 25, base: Base::Message(&SCALE_IO_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 26, name: "storageos", number: 27, base: Base::Message(&STORAGE_OS_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 27, name: "csi", number: 28, base: Base::Message(&CSI_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 28, name: "ephemeral", number: 29, base: Base::Message(&EPHEMERAL_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 29, name: "image", number: 30, base: Base::Message(&IMAGE_VOLUME_SOURCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -3091,9 +3324,10 @@ pub static VOLUME_STATUS: Type = Type {
     package: &PACKAGE, name: "VolumeStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "image", number: 1, base: Base::Message(&IMAGE_VOLUME_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "image", number: 1, base: Base::Message(&IMAGE_VOLUME_STATUS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -3101,12 +3335,13 @@ pub static VSPHERE_VIRTUAL_DISK_VOLUME_SOURCE: Type = Type {
     package: &PACKAGE, name: "VsphereVirtualDiskVolumeSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "volumePath", number: 1, required: true, ..FIELD },
-        Field { name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "storagePolicyName", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "storagePolicyID", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "volumePath", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "fsType", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "storagePolicyName", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "storagePolicyID", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -3114,10 +3349,11 @@ pub static WEIGHTED_POD_AFFINITY_TERM: Type = Type {
     package: &PACKAGE, name: "WeightedPodAffinityTerm",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "weight", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "podAffinityTerm", number: 2, base: Base::Message(&POD_AFFINITY_TERM), required: true, ..FIELD },
+        Field { slot: 0, name: "weight", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "podAffinityTerm", number: 2, base: Base::Message(&POD_AFFINITY_TERM), required: true, ..FIELD },
     ],
 };
 
@@ -3125,11 +3361,12 @@ pub static WINDOWS_SECURITY_CONTEXT_OPTIONS: Type = Type {
     package: &PACKAGE, name: "WindowsSecurityContextOptions",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "gmsaCredentialSpecName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "gmsaCredentialSpec", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "runAsUserName", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostProcess", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "gmsaCredentialSpecName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "gmsaCredentialSpec", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "runAsUserName", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "hostProcess", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };

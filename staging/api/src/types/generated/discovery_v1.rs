@@ -12,16 +12,17 @@ pub static ENDPOINT: Type = Type {
     package: &PACKAGE, name: "Endpoint",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "addresses", number: 1, container: Container::List, required: true, list_type: "set", ..FIELD },
-        Field { name: "conditions", number: 2, base: Base::Message(&ENDPOINT_CONDITIONS), omit: Omit::Empty, ..FIELD },
-        Field { name: "hostname", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "targetRef", number: 4, base: Base::Message(&super::core_v1::OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "deprecatedTopology", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeName", number: 6, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "zone", number: 7, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "hints", number: 8, base: Base::Message(&ENDPOINT_HINTS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "addresses", number: 1, container: Container::List, required: true, list_type: "set", ..FIELD },
+        Field { slot: 1, name: "conditions", number: 2, base: Base::Message(&ENDPOINT_CONDITIONS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "hostname", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "targetRef", number: 4, base: Base::Message(&super::core_v1::OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "deprecatedTopology", number: 5, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "nodeName", number: 6, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "zone", number: 7, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "hints", number: 8, base: Base::Message(&ENDPOINT_HINTS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -29,11 +30,12 @@ pub static ENDPOINT_CONDITIONS: Type = Type {
     package: &PACKAGE, name: "EndpointConditions",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "ready", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "serving", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "terminating", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "ready", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "serving", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "terminating", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -41,10 +43,11 @@ pub static ENDPOINT_HINTS: Type = Type {
     package: &PACKAGE, name: "EndpointHints",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "forZones", number: 1, base: Base::Message(&FOR_ZONE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "forNodes", number: 2, base: Base::Message(&FOR_NODE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "forZones", number: 1, base: Base::Message(&FOR_ZONE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "forNodes", number: 2, base: Base::Message(&FOR_NODE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -52,12 +55,13 @@ pub static ENDPOINT_PORT: Type = Type {
     package: &PACKAGE, name: "EndpointPort",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "name", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "protocol", number: 2, pointer: true, omit: Omit::Empty, alias: "core/v1.Protocol", ..FIELD },
-        Field { name: "port", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "appProtocol", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "protocol", number: 2, pointer: true, omit: Omit::Empty, alias: "core/v1.Protocol", ..FIELD },
+        Field { slot: 2, name: "port", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "appProtocol", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -65,12 +69,13 @@ pub static ENDPOINT_SLICE: Type = Type {
     package: &PACKAGE, name: "EndpointSlice",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "discovery.k8s.io", version: "v1", kind: "EndpointSlice", api_version: "discovery.k8s.io/v1" }),
+    members: 4,
     by_number: &[0, 2, 3, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "addressType", number: 4, required: true, alias: "discovery/v1.AddressType", ..FIELD },
-        Field { name: "endpoints", number: 2, base: Base::Message(&ENDPOINT), container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "ports", number: 3, base: Base::Message(&ENDPOINT_PORT), container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "addressType", number: 4, required: true, alias: "discovery/v1.AddressType", ..FIELD },
+        Field { slot: 2, name: "endpoints", number: 2, base: Base::Message(&ENDPOINT), container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "ports", number: 3, base: Base::Message(&ENDPOINT_PORT), container: Container::List, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -78,10 +83,11 @@ pub static ENDPOINT_SLICE_LIST: Type = Type {
     package: &PACKAGE, name: "EndpointSliceList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "discovery.k8s.io", version: "v1", kind: "EndpointSliceList", api_version: "discovery.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&ENDPOINT_SLICE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&ENDPOINT_SLICE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -89,9 +95,10 @@ pub static FOR_NODE: Type = Type {
     package: &PACKAGE, name: "ForNode",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -99,8 +106,9 @@ pub static FOR_ZONE: Type = Type {
     package: &PACKAGE, name: "ForZone",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
     ],
 };

@@ -12,10 +12,11 @@ pub static EXEMPT_PRIORITY_LEVEL_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "ExemptPriorityLevelConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "nominalConcurrencyShares", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "lendablePercent", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "nominalConcurrencyShares", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "lendablePercent", number: 2, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -23,9 +24,10 @@ pub static FLOW_DISTINGUISHER_METHOD: Type = Type {
     package: &PACKAGE, name: "FlowDistinguisherMethod",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "flowcontrol/v1.FlowDistinguisherMethodType", ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "flowcontrol/v1.FlowDistinguisherMethodType", ..FIELD },
     ],
 };
 
@@ -33,11 +35,12 @@ pub static FLOW_SCHEMA: Type = Type {
     package: &PACKAGE, name: "FlowSchema",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "flowcontrol.apiserver.k8s.io", version: "v1", kind: "FlowSchema", api_version: "flowcontrol.apiserver.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&FLOW_SCHEMA_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&FLOW_SCHEMA_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&FLOW_SCHEMA_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&FLOW_SCHEMA_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -45,13 +48,14 @@ pub static FLOW_SCHEMA_CONDITION: Type = Type {
     package: &PACKAGE, name: "FlowSchemaCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, omit: Omit::Empty, alias: "flowcontrol/v1.FlowSchemaConditionType", ..FIELD },
-        Field { name: "status", number: 2, omit: Omit::Empty, alias: "flowcontrol/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, omit: Omit::Empty, alias: "flowcontrol/v1.FlowSchemaConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, omit: Omit::Empty, alias: "flowcontrol/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -59,10 +63,11 @@ pub static FLOW_SCHEMA_LIST: Type = Type {
     package: &PACKAGE, name: "FlowSchemaList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "flowcontrol.apiserver.k8s.io", version: "v1", kind: "FlowSchemaList", api_version: "flowcontrol.apiserver.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&FLOW_SCHEMA), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&FLOW_SCHEMA), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -70,12 +75,13 @@ pub static FLOW_SCHEMA_SPEC: Type = Type {
     package: &PACKAGE, name: "FlowSchemaSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "priorityLevelConfiguration", number: 1, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_REFERENCE), required: true, ..FIELD },
-        Field { name: "matchingPrecedence", number: 2, base: Base::Int32, ..FIELD },
-        Field { name: "distinguisherMethod", number: 3, base: Base::Message(&FLOW_DISTINGUISHER_METHOD), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "rules", number: 4, base: Base::Message(&POLICY_RULES_WITH_SUBJECTS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "priorityLevelConfiguration", number: 1, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_REFERENCE), required: true, ..FIELD },
+        Field { slot: 1, name: "matchingPrecedence", number: 2, base: Base::Int32, ..FIELD },
+        Field { slot: 2, name: "distinguisherMethod", number: 3, base: Base::Message(&FLOW_DISTINGUISHER_METHOD), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "rules", number: 4, base: Base::Message(&POLICY_RULES_WITH_SUBJECTS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -83,9 +89,10 @@ pub static FLOW_SCHEMA_STATUS: Type = Type {
     package: &PACKAGE, name: "FlowSchemaStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "conditions", number: 1, base: Base::Message(&FLOW_SCHEMA_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "conditions", number: 1, base: Base::Message(&FLOW_SCHEMA_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -93,9 +100,10 @@ pub static GROUP_SUBJECT: Type = Type {
     package: &PACKAGE, name: "GroupSubject",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -103,10 +111,11 @@ pub static LIMIT_RESPONSE: Type = Type {
     package: &PACKAGE, name: "LimitResponse",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "flowcontrol/v1.LimitResponseType", ..FIELD },
-        Field { name: "queuing", number: 2, base: Base::Message(&QUEUING_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "flowcontrol/v1.LimitResponseType", ..FIELD },
+        Field { slot: 1, name: "queuing", number: 2, base: Base::Message(&QUEUING_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -114,12 +123,13 @@ pub static LIMITED_PRIORITY_LEVEL_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "LimitedPriorityLevelConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "nominalConcurrencyShares", number: 1, base: Base::Int32, pointer: true, ..FIELD },
-        Field { name: "limitResponse", number: 2, base: Base::Message(&LIMIT_RESPONSE), omit: Omit::Empty, ..FIELD },
-        Field { name: "lendablePercent", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "borrowingLimitPercent", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "nominalConcurrencyShares", number: 1, base: Base::Int32, pointer: true, ..FIELD },
+        Field { slot: 1, name: "limitResponse", number: 2, base: Base::Message(&LIMIT_RESPONSE), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "lendablePercent", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "borrowingLimitPercent", number: 4, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -127,10 +137,11 @@ pub static NON_RESOURCE_POLICY_RULE: Type = Type {
     package: &PACKAGE, name: "NonResourcePolicyRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "verbs", number: 1, container: Container::List, required: true, list_type: "set", ..FIELD },
-        Field { name: "nonResourceURLs", number: 6, container: Container::List, required: true, list_type: "set", ..FIELD },
+        Field { slot: 0, name: "verbs", number: 1, container: Container::List, required: true, list_type: "set", ..FIELD },
+        Field { slot: 1, name: "nonResourceURLs", number: 6, container: Container::List, required: true, list_type: "set", ..FIELD },
     ],
 };
 
@@ -138,11 +149,12 @@ pub static POLICY_RULES_WITH_SUBJECTS: Type = Type {
     package: &PACKAGE, name: "PolicyRulesWithSubjects",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "subjects", number: 1, base: Base::Message(&SUBJECT), container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "resourceRules", number: 2, base: Base::Message(&RESOURCE_POLICY_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "nonResourceRules", number: 3, base: Base::Message(&NON_RESOURCE_POLICY_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "subjects", number: 1, base: Base::Message(&SUBJECT), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "resourceRules", number: 2, base: Base::Message(&RESOURCE_POLICY_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "nonResourceRules", number: 3, base: Base::Message(&NON_RESOURCE_POLICY_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -150,11 +162,12 @@ pub static PRIORITY_LEVEL_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "PriorityLevelConfiguration",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "flowcontrol.apiserver.k8s.io", version: "v1", kind: "PriorityLevelConfiguration", api_version: "flowcontrol.apiserver.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -162,13 +175,14 @@ pub static PRIORITY_LEVEL_CONFIGURATION_CONDITION: Type = Type {
     package: &PACKAGE, name: "PriorityLevelConfigurationCondition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "type", number: 1, omit: Omit::Empty, alias: "flowcontrol/v1.PriorityLevelConfigurationConditionType", ..FIELD },
-        Field { name: "status", number: 2, omit: Omit::Empty, alias: "flowcontrol/v1.ConditionStatus", ..FIELD },
-        Field { name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, omit: Omit::Empty, alias: "flowcontrol/v1.PriorityLevelConfigurationConditionType", ..FIELD },
+        Field { slot: 1, name: "status", number: 2, omit: Omit::Empty, alias: "flowcontrol/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "lastTransitionTime", number: 3, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "message", number: 5, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -176,10 +190,11 @@ pub static PRIORITY_LEVEL_CONFIGURATION_LIST: Type = Type {
     package: &PACKAGE, name: "PriorityLevelConfigurationList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "flowcontrol.apiserver.k8s.io", version: "v1", kind: "PriorityLevelConfigurationList", api_version: "flowcontrol.apiserver.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -187,9 +202,10 @@ pub static PRIORITY_LEVEL_CONFIGURATION_REFERENCE: Type = Type {
     package: &PACKAGE, name: "PriorityLevelConfigurationReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -197,11 +213,12 @@ pub static PRIORITY_LEVEL_CONFIGURATION_SPEC: Type = Type {
     package: &PACKAGE, name: "PriorityLevelConfigurationSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "type", number: 1, required: true, alias: "flowcontrol/v1.PriorityLevelEnablement", ..FIELD },
-        Field { name: "limited", number: 2, base: Base::Message(&LIMITED_PRIORITY_LEVEL_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "exempt", number: 3, base: Base::Message(&EXEMPT_PRIORITY_LEVEL_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, alias: "flowcontrol/v1.PriorityLevelEnablement", ..FIELD },
+        Field { slot: 1, name: "limited", number: 2, base: Base::Message(&LIMITED_PRIORITY_LEVEL_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "exempt", number: 3, base: Base::Message(&EXEMPT_PRIORITY_LEVEL_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -209,9 +226,10 @@ pub static PRIORITY_LEVEL_CONFIGURATION_STATUS: Type = Type {
     package: &PACKAGE, name: "PriorityLevelConfigurationStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "conditions", number: 1, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "conditions", number: 1, base: Base::Message(&PRIORITY_LEVEL_CONFIGURATION_CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };
 
@@ -219,11 +237,12 @@ pub static QUEUING_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "QueuingConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "queues", number: 1, base: Base::Int32, ..FIELD },
-        Field { name: "handSize", number: 2, base: Base::Int32, ..FIELD },
-        Field { name: "queueLengthLimit", number: 3, base: Base::Int32, ..FIELD },
+        Field { slot: 0, name: "queues", number: 1, base: Base::Int32, ..FIELD },
+        Field { slot: 1, name: "handSize", number: 2, base: Base::Int32, ..FIELD },
+        Field { slot: 2, name: "queueLengthLimit", number: 3, base: Base::Int32, ..FIELD },
     ],
 };
 
@@ -231,13 +250,14 @@ pub static RESOURCE_POLICY_RULE: Type = Type {
     package: &PACKAGE, name: "ResourcePolicyRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "verbs", number: 1, container: Container::List, required: true, list_type: "set", ..FIELD },
-        Field { name: "apiGroups", number: 2, container: Container::List, required: true, list_type: "set", ..FIELD },
-        Field { name: "resources", number: 3, container: Container::List, required: true, list_type: "set", ..FIELD },
-        Field { name: "clusterScope", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "namespaces", number: 5, container: Container::List, list_type: "set", ..FIELD },
+        Field { slot: 0, name: "verbs", number: 1, container: Container::List, required: true, list_type: "set", ..FIELD },
+        Field { slot: 1, name: "apiGroups", number: 2, container: Container::List, required: true, list_type: "set", ..FIELD },
+        Field { slot: 2, name: "resources", number: 3, container: Container::List, required: true, list_type: "set", ..FIELD },
+        Field { slot: 3, name: "clusterScope", number: 4, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "namespaces", number: 5, container: Container::List, list_type: "set", ..FIELD },
     ],
 };
 
@@ -245,10 +265,11 @@ pub static SERVICE_ACCOUNT_SUBJECT: Type = Type {
     package: &PACKAGE, name: "ServiceAccountSubject",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "namespace", number: 1, required: true, ..FIELD },
-        Field { name: "name", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "namespace", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "name", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -256,12 +277,13 @@ pub static SUBJECT: Type = Type {
     package: &PACKAGE, name: "Subject",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "kind", number: 1, required: true, alias: "flowcontrol/v1.SubjectKind", ..FIELD },
-        Field { name: "user", number: 2, base: Base::Message(&USER_SUBJECT), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "group", number: 3, base: Base::Message(&GROUP_SUBJECT), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "serviceAccount", number: 4, base: Base::Message(&SERVICE_ACCOUNT_SUBJECT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "kind", number: 1, required: true, alias: "flowcontrol/v1.SubjectKind", ..FIELD },
+        Field { slot: 1, name: "user", number: 2, base: Base::Message(&USER_SUBJECT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "group", number: 3, base: Base::Message(&GROUP_SUBJECT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "serviceAccount", number: 4, base: Base::Message(&SERVICE_ACCOUNT_SUBJECT), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -269,8 +291,9 @@ pub static USER_SUBJECT: Type = Type {
     package: &PACKAGE, name: "UserSubject",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
     ],
 };

@@ -12,11 +12,12 @@ pub static GROUP_VERSION_KIND: Type = Type {
     package: &PACKAGE, name: "GroupVersionKind",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "group", number: 1, required: true, ..FIELD },
-        Field { name: "version", number: 2, required: true, ..FIELD },
-        Field { name: "kind", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "group", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "version", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "kind", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -24,11 +25,12 @@ pub static GROUP_VERSION_RESOURCE: Type = Type {
     package: &PACKAGE, name: "GroupVersionResource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "group", number: 1, required: true, ..FIELD },
-        Field { name: "version", number: 2, required: true, ..FIELD },
-        Field { name: "resource", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "group", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "version", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "resource", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -36,9 +38,10 @@ pub static PARTIAL_OBJECT_METADATA: Type = Type {
     package: &PACKAGE, name: "PartialObjectMetadata",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "meta.k8s.io", version: "v1", kind: "PartialObjectMetadata", api_version: "meta.k8s.io/v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&OBJECT_META), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -46,10 +49,11 @@ pub static PARTIAL_OBJECT_METADATA_LIST: Type = Type {
     package: &PACKAGE, name: "PartialObjectMetadataList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "meta.k8s.io", version: "v1", kind: "PartialObjectMetadataList", api_version: "meta.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&PARTIAL_OBJECT_METADATA), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&PARTIAL_OBJECT_METADATA), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -57,12 +61,13 @@ pub static API_GROUP: Type = Type {
     package: &PACKAGE, name: "APIGroup",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "APIGroup", api_version: "v1" }),
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "versions", number: 2, base: Base::Message(&GROUP_VERSION_FOR_DISCOVERY), container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "preferredVersion", number: 3, base: Base::Message(&GROUP_VERSION_FOR_DISCOVERY), omit: Omit::Empty, ..FIELD },
-        Field { name: "serverAddressByClientCIDRs", number: 4, base: Base::Message(&SERVER_ADDRESS_BY_CLIENT_CIDR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "versions", number: 2, base: Base::Message(&GROUP_VERSION_FOR_DISCOVERY), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "preferredVersion", number: 3, base: Base::Message(&GROUP_VERSION_FOR_DISCOVERY), omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "serverAddressByClientCIDRs", number: 4, base: Base::Message(&SERVER_ADDRESS_BY_CLIENT_CIDR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -70,9 +75,10 @@ pub static API_GROUP_LIST: Type = Type {
     package: &PACKAGE, name: "APIGroupList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "APIGroupList", api_version: "v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "groups", number: 1, base: Base::Message(&API_GROUP), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "groups", number: 1, base: Base::Message(&API_GROUP), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -80,18 +86,19 @@ pub static API_RESOURCE: Type = Type {
     package: &PACKAGE, name: "APIResource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 2, 5, 6, 7, 1, 8, 3, 4, 9],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "singularName", number: 6, required: true, ..FIELD },
-        Field { name: "namespaced", number: 2, base: Base::Bool, required: true, ..FIELD },
-        Field { name: "group", number: 8, omit: Omit::Empty, ..FIELD },
-        Field { name: "version", number: 9, omit: Omit::Empty, ..FIELD },
-        Field { name: "kind", number: 3, required: true, ..FIELD },
-        Field { name: "verbs", number: 4, container: Container::WrappedList, required: true, alias: "meta/v1.Verbs", ..FIELD },
-        Field { name: "shortNames", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "categories", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "storageVersionHash", number: 10, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "singularName", number: 6, required: true, ..FIELD },
+        Field { slot: 2, name: "namespaced", number: 2, base: Base::Bool, required: true, ..FIELD },
+        Field { slot: 3, name: "group", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "version", number: 9, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "kind", number: 3, required: true, ..FIELD },
+        Field { slot: 6, name: "verbs", number: 4, container: Container::WrappedList, required: true, alias: "meta/v1.Verbs", ..FIELD },
+        Field { slot: 7, name: "shortNames", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 8, name: "categories", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 9, name: "storageVersionHash", number: 10, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -99,10 +106,11 @@ pub static API_RESOURCE_LIST: Type = Type {
     package: &PACKAGE, name: "APIResourceList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "APIResourceList", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "groupVersion", number: 1, required: true, ..FIELD },
-        Field { name: "resources", number: 2, base: Base::Message(&API_RESOURCE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "groupVersion", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "resources", number: 2, base: Base::Message(&API_RESOURCE), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -110,10 +118,11 @@ pub static API_VERSIONS: Type = Type {
     package: &PACKAGE, name: "APIVersions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "APIVersions", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "versions", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "serverAddressByClientCIDRs", number: 2, base: Base::Message(&SERVER_ADDRESS_BY_CLIENT_CIDR), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "versions", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "serverAddressByClientCIDRs", number: 2, base: Base::Message(&SERVER_ADDRESS_BY_CLIENT_CIDR), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -121,14 +130,15 @@ pub static CONDITION: Type = Type {
     package: &PACKAGE, name: "Condition",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "type", number: 1, required: true, ..FIELD },
-        Field { name: "status", number: 2, required: true, alias: "meta/v1.ConditionStatus", ..FIELD },
-        Field { name: "observedGeneration", number: 3, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "lastTransitionTime", number: 4, base: Base::Time, required: true, ..FIELD },
-        Field { name: "reason", number: 5, required: true, ..FIELD },
-        Field { name: "message", number: 6, required: true, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "status", number: 2, required: true, alias: "meta/v1.ConditionStatus", ..FIELD },
+        Field { slot: 2, name: "observedGeneration", number: 3, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "lastTransitionTime", number: 4, base: Base::Time, required: true, ..FIELD },
+        Field { slot: 4, name: "reason", number: 5, required: true, ..FIELD },
+        Field { slot: 5, name: "message", number: 6, required: true, ..FIELD },
     ],
 };
 
@@ -136,11 +146,12 @@ pub static CREATE_OPTIONS: Type = Type {
     package: &PACKAGE, name: "CreateOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "CreateOptions", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "dryRun", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldManager", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldValidation", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "dryRun", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "fieldManager", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "fieldValidation", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -148,14 +159,15 @@ pub static DELETE_OPTIONS: Type = Type {
     package: &PACKAGE, name: "DeleteOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "DeleteOptions", api_version: "v1" }),
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "gracePeriodSeconds", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "preconditions", number: 2, base: Base::Message(&PRECONDITIONS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "orphanDependents", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "propagationPolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "meta/v1.DeletionPropagation", ..FIELD },
-        Field { name: "dryRun", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "ignoreStoreReadErrorWithClusterBreakingPotential", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "gracePeriodSeconds", number: 1, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "preconditions", number: 2, base: Base::Message(&PRECONDITIONS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "orphanDependents", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "propagationPolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "meta/v1.DeletionPropagation", ..FIELD },
+        Field { slot: 4, name: "dryRun", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "ignoreStoreReadErrorWithClusterBreakingPotential", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -163,11 +175,12 @@ pub static FIELD_SELECTOR_REQUIREMENT: Type = Type {
     package: &PACKAGE, name: "FieldSelectorRequirement",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "operator", number: 2, required: true, alias: "meta/v1.FieldSelectorOperator", ..FIELD },
-        Field { name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "operator", number: 2, required: true, alias: "meta/v1.FieldSelectorOperator", ..FIELD },
+        Field { slot: 2, name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -175,9 +188,10 @@ pub static GET_OPTIONS: Type = Type {
     package: &PACKAGE, name: "GetOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "GetOptions", api_version: "v1" }),
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "resourceVersion", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "resourceVersion", number: 1, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -185,10 +199,11 @@ pub static GROUP_RESOURCE: Type = Type {
     package: &PACKAGE, name: "GroupResource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "group", number: 1, required: true, ..FIELD },
-        Field { name: "resource", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "group", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "resource", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -196,10 +211,11 @@ pub static GROUP_VERSION_FOR_DISCOVERY: Type = Type {
     package: &PACKAGE, name: "GroupVersionForDiscovery",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "groupVersion", number: 1, required: true, ..FIELD },
-        Field { name: "version", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "groupVersion", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "version", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -207,10 +223,11 @@ pub static LABEL_SELECTOR: Type = Type {
     package: &PACKAGE, name: "LabelSelector",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "matchLabels", number: 1, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "matchExpressions", number: 2, base: Base::Message(&LABEL_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "matchLabels", number: 1, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "matchExpressions", number: 2, base: Base::Message(&LABEL_SELECTOR_REQUIREMENT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -218,11 +235,12 @@ pub static LABEL_SELECTOR_REQUIREMENT: Type = Type {
     package: &PACKAGE, name: "LabelSelectorRequirement",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "operator", number: 2, required: true, alias: "meta/v1.LabelSelectorOperator", ..FIELD },
-        Field { name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "operator", number: 2, required: true, alias: "meta/v1.LabelSelectorOperator", ..FIELD },
+        Field { slot: 2, name: "values", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -230,13 +248,14 @@ pub static LIST_META: Type = Type {
     package: &PACKAGE, name: "ListMeta",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "selfLink", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceVersion", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "continue", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "remainingItemCount", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "shardInfo", number: 5, base: Base::Message(&SHARD_INFO), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "selfLink", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "resourceVersion", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "continue", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "remainingItemCount", number: 4, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "shardInfo", number: 5, base: Base::Message(&SHARD_INFO), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -244,19 +263,20 @@ pub static LIST_OPTIONS: Type = Type {
     package: &PACKAGE, name: "ListOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "ListOptions", api_version: "v1" }),
+    members: 11,
     by_number: &[0, 1, 2, 4, 6, 7, 8, 3, 5, 9, 10],
     fields: &[
-        Field { name: "labelSelector", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldSelector", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "watch", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "allowWatchBookmarks", number: 9, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceVersion", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceVersionMatch", number: 10, omit: Omit::Empty, alias: "meta/v1.ResourceVersionMatch", ..FIELD },
-        Field { name: "timeoutSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "limit", number: 7, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "continue", number: 8, omit: Omit::Empty, ..FIELD },
-        Field { name: "sendInitialEvents", number: 11, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "shardSelector", number: 15, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "labelSelector", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "fieldSelector", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "watch", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "allowWatchBookmarks", number: 9, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "resourceVersion", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "resourceVersionMatch", number: 10, omit: Omit::Empty, alias: "meta/v1.ResourceVersionMatch", ..FIELD },
+        Field { slot: 6, name: "timeoutSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "limit", number: 7, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "continue", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "sendInitialEvents", number: 11, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "shardSelector", number: 15, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -264,15 +284,16 @@ pub static MANAGED_FIELDS_ENTRY: Type = Type {
     package: &PACKAGE, name: "ManagedFieldsEntry",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "manager", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "operation", number: 2, omit: Omit::Empty, alias: "meta/v1.ManagedFieldsOperationType", ..FIELD },
-        Field { name: "apiVersion", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "time", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldsType", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldsV1", number: 7, base: Base::FieldsV1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "subresource", number: 8, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "manager", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "operation", number: 2, omit: Omit::Empty, alias: "meta/v1.ManagedFieldsOperationType", ..FIELD },
+        Field { slot: 2, name: "apiVersion", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "time", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "fieldsType", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "fieldsV1", number: 7, base: Base::FieldsV1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "subresource", number: 8, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -280,23 +301,24 @@ pub static OBJECT_META: Type = Type {
     package: &PACKAGE, name: "ObjectMeta",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 15,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "generateName", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "namespace", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "selfLink", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "uid", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceVersion", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "generation", number: 7, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "creationTimestamp", number: 8, base: Base::Time, omit: Omit::Zero, ..FIELD },
-        Field { name: "deletionTimestamp", number: 9, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "deletionGracePeriodSeconds", number: 10, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "labels", number: 11, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "annotations", number: 12, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "ownerReferences", number: 13, base: Base::Message(&OWNER_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "uid", list_type: "map", list_keys: &["uid"], ..FIELD },
-        Field { name: "finalizers", number: 14, container: Container::List, omit: Omit::Empty, patch: "merge", list_type: "set", ..FIELD },
-        Field { name: "managedFields", number: 17, base: Base::Message(&MANAGED_FIELDS_ENTRY), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "generateName", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "namespace", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "selfLink", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "uid", number: 5, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "resourceVersion", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "generation", number: 7, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "creationTimestamp", number: 8, base: Base::Time, omit: Omit::Zero, ..FIELD },
+        Field { slot: 8, name: "deletionTimestamp", number: 9, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "deletionGracePeriodSeconds", number: 10, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "labels", number: 11, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 11, name: "annotations", number: 12, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "ownerReferences", number: 13, base: Base::Message(&OWNER_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "uid", list_type: "map", list_keys: &["uid"], ..FIELD },
+        Field { slot: 13, name: "finalizers", number: 14, container: Container::List, omit: Omit::Empty, patch: "merge", list_type: "set", ..FIELD },
+        Field { slot: 14, name: "managedFields", number: 17, base: Base::Message(&MANAGED_FIELDS_ENTRY), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -304,14 +326,15 @@ pub static OWNER_REFERENCE: Type = Type {
     package: &PACKAGE, name: "OwnerReference",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 6,
     by_number: &[1, 2, 3, 0, 4, 5],
     fields: &[
-        Field { name: "apiVersion", number: 5, required: true, ..FIELD },
-        Field { name: "kind", number: 1, required: true, ..FIELD },
-        Field { name: "name", number: 3, required: true, ..FIELD },
-        Field { name: "uid", number: 4, required: true, ..FIELD },
-        Field { name: "controller", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "blockOwnerDeletion", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "apiVersion", number: 5, required: true, ..FIELD },
+        Field { slot: 1, name: "kind", number: 1, required: true, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "uid", number: 4, required: true, ..FIELD },
+        Field { slot: 4, name: "controller", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "blockOwnerDeletion", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -319,12 +342,13 @@ pub static PATCH_OPTIONS: Type = Type {
     package: &PACKAGE, name: "PatchOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "PatchOptions", api_version: "v1" }),
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "dryRun", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "force", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldManager", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldValidation", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "dryRun", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "force", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "fieldManager", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "fieldValidation", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -332,10 +356,11 @@ pub static PRECONDITIONS: Type = Type {
     package: &PACKAGE, name: "Preconditions",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "uid", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resourceVersion", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "uid", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "resourceVersion", number: 2, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -343,10 +368,11 @@ pub static SERVER_ADDRESS_BY_CLIENT_CIDR: Type = Type {
     package: &PACKAGE, name: "ServerAddressByClientCIDR",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "clientCIDR", number: 1, required: true, ..FIELD },
-        Field { name: "serverAddress", number: 2, required: true, ..FIELD },
+        Field { slot: 0, name: "clientCIDR", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "serverAddress", number: 2, required: true, ..FIELD },
     ],
 };
 
@@ -354,9 +380,10 @@ pub static SHARD_INFO: Type = Type {
     package: &PACKAGE, name: "ShardInfo",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "selector", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "selector", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -364,14 +391,15 @@ pub static STATUS: Type = Type {
     package: &PACKAGE, name: "Status",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "Status", api_version: "v1" }),
+    members: 6,
     by_number: &[0, 1, 2, 3, 4, 5],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "reason", number: 4, omit: Omit::Empty, alias: "meta/v1.StatusReason", ..FIELD },
-        Field { name: "details", number: 5, base: Base::Message(&STATUS_DETAILS), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "code", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "status", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "message", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reason", number: 4, omit: Omit::Empty, alias: "meta/v1.StatusReason", ..FIELD },
+        Field { slot: 4, name: "details", number: 5, base: Base::Message(&STATUS_DETAILS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "code", number: 6, base: Base::Int32, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -379,11 +407,12 @@ pub static STATUS_CAUSE: Type = Type {
     package: &PACKAGE, name: "StatusCause",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "reason", number: 1, omit: Omit::Empty, alias: "meta/v1.CauseType", ..FIELD },
-        Field { name: "message", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "field", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "reason", number: 1, omit: Omit::Empty, alias: "meta/v1.CauseType", ..FIELD },
+        Field { slot: 1, name: "message", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "field", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -391,14 +420,15 @@ pub static STATUS_DETAILS: Type = Type {
     package: &PACKAGE, name: "StatusDetails",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 6,
     by_number: &[0, 1, 2, 4, 5, 3],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "group", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "kind", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "uid", number: 6, omit: Omit::Empty, ..FIELD },
-        Field { name: "causes", number: 4, base: Base::Message(&STATUS_CAUSE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "retryAfterSeconds", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "group", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "kind", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "uid", number: 6, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "causes", number: 4, base: Base::Message(&STATUS_CAUSE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "retryAfterSeconds", number: 5, base: Base::Int32, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -406,11 +436,12 @@ pub static UPDATE_OPTIONS: Type = Type {
     package: &PACKAGE, name: "UpdateOptions",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "UpdateOptions", api_version: "v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "dryRun", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldManager", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "fieldValidation", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "dryRun", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "fieldManager", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "fieldValidation", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -418,9 +449,10 @@ pub static WATCH_EVENT: Type = Type {
     package: &PACKAGE, name: "WatchEvent",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "", version: "v1", kind: "WatchEvent", api_version: "v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "type", number: 1, required: true, ..FIELD },
-        Field { name: "object", number: 2, base: Base::RawExtension, required: true, ..FIELD },
+        Field { slot: 0, name: "type", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "object", number: 2, base: Base::RawExtension, required: true, ..FIELD },
     ],
 };

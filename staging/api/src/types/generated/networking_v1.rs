@@ -12,11 +12,12 @@ pub static HTTP_INGRESS_PATH: Type = Type {
     package: &PACKAGE, name: "HTTPIngressPath",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 2, 1],
     fields: &[
-        Field { name: "path", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "pathType", number: 3, pointer: true, required: true, alias: "networking/v1.PathType", ..FIELD },
-        Field { name: "backend", number: 2, base: Base::Message(&INGRESS_BACKEND), required: true, ..FIELD },
+        Field { slot: 0, name: "path", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "pathType", number: 3, pointer: true, required: true, alias: "networking/v1.PathType", ..FIELD },
+        Field { slot: 2, name: "backend", number: 2, base: Base::Message(&INGRESS_BACKEND), required: true, ..FIELD },
     ],
 };
 
@@ -24,9 +25,10 @@ pub static HTTP_INGRESS_RULE_VALUE: Type = Type {
     package: &PACKAGE, name: "HTTPIngressRuleValue",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "paths", number: 1, base: Base::Message(&HTTP_INGRESS_PATH), container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "paths", number: 1, base: Base::Message(&HTTP_INGRESS_PATH), container: Container::List, required: true, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -34,10 +36,11 @@ pub static IP_ADDRESS: Type = Type {
     package: &PACKAGE, name: "IPAddress",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "IPAddress", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&IP_ADDRESS_SPEC), omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&IP_ADDRESS_SPEC), omit: Omit::Empty, required: true, ..FIELD },
     ],
 };
 
@@ -45,10 +48,11 @@ pub static IP_ADDRESS_LIST: Type = Type {
     package: &PACKAGE, name: "IPAddressList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "IPAddressList", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&IP_ADDRESS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&IP_ADDRESS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -56,9 +60,10 @@ pub static IP_ADDRESS_SPEC: Type = Type {
     package: &PACKAGE, name: "IPAddressSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "parentRef", number: 1, base: Base::Message(&PARENT_REFERENCE), pointer: true, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 0, name: "parentRef", number: 1, base: Base::Message(&PARENT_REFERENCE), pointer: true, omit: Omit::Empty, required: true, ..FIELD },
     ],
 };
 
@@ -66,10 +71,11 @@ pub static IP_BLOCK: Type = Type {
     package: &PACKAGE, name: "IPBlock",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "cidr", number: 1, required: true, ..FIELD },
-        Field { name: "except", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "cidr", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "except", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -77,11 +83,12 @@ pub static INGRESS: Type = Type {
     package: &PACKAGE, name: "Ingress",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "Ingress", api_version: "networking.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&INGRESS_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&INGRESS_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&INGRESS_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&INGRESS_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -89,10 +96,11 @@ pub static INGRESS_BACKEND: Type = Type {
     package: &PACKAGE, name: "IngressBackend",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[1, 0],
     fields: &[
-        Field { name: "service", number: 4, base: Base::Message(&INGRESS_SERVICE_BACKEND), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "resource", number: 3, base: Base::Message(&super::core_v1::TYPED_LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "service", number: 4, base: Base::Message(&INGRESS_SERVICE_BACKEND), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "resource", number: 3, base: Base::Message(&super::core_v1::TYPED_LOCAL_OBJECT_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -100,10 +108,11 @@ pub static INGRESS_CLASS: Type = Type {
     package: &PACKAGE, name: "IngressClass",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "IngressClass", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&INGRESS_CLASS_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&INGRESS_CLASS_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -111,10 +120,11 @@ pub static INGRESS_CLASS_LIST: Type = Type {
     package: &PACKAGE, name: "IngressClassList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "IngressClassList", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&INGRESS_CLASS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&INGRESS_CLASS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -122,13 +132,14 @@ pub static INGRESS_CLASS_PARAMETERS_REFERENCE: Type = Type {
     package: &PACKAGE, name: "IngressClassParametersReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "apiGroup", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "kind", number: 2, required: true, ..FIELD },
-        Field { name: "name", number: 3, required: true, ..FIELD },
-        Field { name: "scope", number: 4, pointer: true, ..FIELD },
-        Field { name: "namespace", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "apiGroup", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "kind", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "scope", number: 4, pointer: true, ..FIELD },
+        Field { slot: 4, name: "namespace", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -136,10 +147,11 @@ pub static INGRESS_CLASS_SPEC: Type = Type {
     package: &PACKAGE, name: "IngressClassSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "controller", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "parameters", number: 2, base: Base::Message(&INGRESS_CLASS_PARAMETERS_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "controller", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "parameters", number: 2, base: Base::Message(&INGRESS_CLASS_PARAMETERS_REFERENCE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -147,10 +159,11 @@ pub static INGRESS_LIST: Type = Type {
     package: &PACKAGE, name: "IngressList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "IngressList", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&INGRESS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&INGRESS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -158,11 +171,12 @@ pub static INGRESS_LOAD_BALANCER_INGRESS: Type = Type {
     package: &PACKAGE, name: "IngressLoadBalancerIngress",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "ip", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "hostname", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "ports", number: 4, base: Base::Message(&INGRESS_PORT_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ip", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "hostname", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "ports", number: 4, base: Base::Message(&INGRESS_PORT_STATUS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -170,9 +184,10 @@ pub static INGRESS_LOAD_BALANCER_STATUS: Type = Type {
     package: &PACKAGE, name: "IngressLoadBalancerStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "ingress", number: 1, base: Base::Message(&INGRESS_LOAD_BALANCER_INGRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ingress", number: 1, base: Base::Message(&INGRESS_LOAD_BALANCER_INGRESS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -180,11 +195,12 @@ pub static INGRESS_PORT_STATUS: Type = Type {
     package: &PACKAGE, name: "IngressPortStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "port", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { name: "protocol", number: 2, required: true, alias: "core/v1.Protocol", ..FIELD },
-        Field { name: "error", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "port", number: 1, base: Base::Int32, required: true, ..FIELD },
+        Field { slot: 1, name: "protocol", number: 2, required: true, alias: "core/v1.Protocol", ..FIELD },
+        Field { slot: 2, name: "error", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -192,10 +208,11 @@ pub static INGRESS_RULE: Type = Type {
     package: &PACKAGE, name: "IngressRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "host", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { number: 2, base: Base::Message(&INGRESS_RULE_VALUE), ..FIELD },
+        Field { slot: 0, name: "host", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, number: 2, base: Base::Message(&INGRESS_RULE_VALUE), ..FIELD },
     ],
 };
 
@@ -203,9 +220,10 @@ pub static INGRESS_RULE_VALUE: Type = Type {
     package: &PACKAGE, name: "IngressRuleValue",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "http", number: 1, base: Base::Message(&HTTP_INGRESS_RULE_VALUE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "http", number: 1, base: Base::Message(&HTTP_INGRESS_RULE_VALUE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -213,10 +231,11 @@ pub static INGRESS_SERVICE_BACKEND: Type = Type {
     package: &PACKAGE, name: "IngressServiceBackend",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "port", number: 2, base: Base::Message(&SERVICE_BACKEND_PORT), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "port", number: 2, base: Base::Message(&SERVICE_BACKEND_PORT), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -224,12 +243,13 @@ pub static INGRESS_SPEC: Type = Type {
     package: &PACKAGE, name: "IngressSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[1, 2, 3, 0],
     fields: &[
-        Field { name: "ingressClassName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "defaultBackend", number: 1, base: Base::Message(&INGRESS_BACKEND), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "tls", number: 2, base: Base::Message(&INGRESS_TLS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "rules", number: 3, base: Base::Message(&INGRESS_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ingressClassName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "defaultBackend", number: 1, base: Base::Message(&INGRESS_BACKEND), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "tls", number: 2, base: Base::Message(&INGRESS_TLS), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "rules", number: 3, base: Base::Message(&INGRESS_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -237,9 +257,10 @@ pub static INGRESS_STATUS: Type = Type {
     package: &PACKAGE, name: "IngressStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "loadBalancer", number: 1, base: Base::Message(&INGRESS_LOAD_BALANCER_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "loadBalancer", number: 1, base: Base::Message(&INGRESS_LOAD_BALANCER_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -247,10 +268,11 @@ pub static INGRESS_TLS: Type = Type {
     package: &PACKAGE, name: "IngressTLS",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "hosts", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "secretName", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "hosts", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "secretName", number: 2, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -258,10 +280,11 @@ pub static NETWORK_POLICY: Type = Type {
     package: &PACKAGE, name: "NetworkPolicy",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicy", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&NETWORK_POLICY_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&NETWORK_POLICY_SPEC), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -269,10 +292,11 @@ pub static NETWORK_POLICY_EGRESS_RULE: Type = Type {
     package: &PACKAGE, name: "NetworkPolicyEgressRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "ports", number: 1, base: Base::Message(&NETWORK_POLICY_PORT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "to", number: 2, base: Base::Message(&NETWORK_POLICY_PEER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ports", number: 1, base: Base::Message(&NETWORK_POLICY_PORT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "to", number: 2, base: Base::Message(&NETWORK_POLICY_PEER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -280,10 +304,11 @@ pub static NETWORK_POLICY_INGRESS_RULE: Type = Type {
     package: &PACKAGE, name: "NetworkPolicyIngressRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "ports", number: 1, base: Base::Message(&NETWORK_POLICY_PORT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "from", number: 2, base: Base::Message(&NETWORK_POLICY_PEER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "ports", number: 1, base: Base::Message(&NETWORK_POLICY_PORT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "from", number: 2, base: Base::Message(&NETWORK_POLICY_PEER), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -291,10 +316,11 @@ pub static NETWORK_POLICY_LIST: Type = Type {
     package: &PACKAGE, name: "NetworkPolicyList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "NetworkPolicyList", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&NETWORK_POLICY), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&NETWORK_POLICY), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -302,11 +328,12 @@ pub static NETWORK_POLICY_PEER: Type = Type {
     package: &PACKAGE, name: "NetworkPolicyPeer",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "podSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "namespaceSelector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "ipBlock", number: 3, base: Base::Message(&IP_BLOCK), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "podSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "namespaceSelector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "ipBlock", number: 3, base: Base::Message(&IP_BLOCK), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -314,11 +341,12 @@ pub static NETWORK_POLICY_PORT: Type = Type {
     package: &PACKAGE, name: "NetworkPolicyPort",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "protocol", number: 1, pointer: true, omit: Omit::Empty, alias: "core/v1.Protocol", ..FIELD },
-        Field { name: "port", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "endPort", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "protocol", number: 1, pointer: true, omit: Omit::Empty, alias: "core/v1.Protocol", ..FIELD },
+        Field { slot: 1, name: "port", number: 2, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "endPort", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -326,12 +354,13 @@ pub static NETWORK_POLICY_SPEC: Type = Type {
     package: &PACKAGE, name: "NetworkPolicySpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "podSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), ..FIELD },
-        Field { name: "ingress", number: 2, base: Base::Message(&NETWORK_POLICY_INGRESS_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "egress", number: 3, base: Base::Message(&NETWORK_POLICY_EGRESS_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "policyTypes", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "networking/v1.PolicyType", ..FIELD },
+        Field { slot: 0, name: "podSelector", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), ..FIELD },
+        Field { slot: 1, name: "ingress", number: 2, base: Base::Message(&NETWORK_POLICY_INGRESS_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "egress", number: 3, base: Base::Message(&NETWORK_POLICY_EGRESS_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "policyTypes", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", alias: "networking/v1.PolicyType", ..FIELD },
     ],
 };
 
@@ -339,12 +368,13 @@ pub static PARENT_REFERENCE: Type = Type {
     package: &PACKAGE, name: "ParentReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "group", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "resource", number: 2, omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "namespace", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "name", number: 4, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 0, name: "group", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "resource", number: 2, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 2, name: "namespace", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "name", number: 4, omit: Omit::Empty, required: true, ..FIELD },
     ],
 };
 
@@ -352,10 +382,11 @@ pub static SERVICE_BACKEND_PORT: Type = Type {
     package: &PACKAGE, name: "ServiceBackendPort",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "number", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "number", number: 2, base: Base::Int32, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -363,11 +394,12 @@ pub static SERVICE_CIDR: Type = Type {
     package: &PACKAGE, name: "ServiceCIDR",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "ServiceCIDR", api_version: "networking.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&SERVICE_CIDR_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&SERVICE_CIDR_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&SERVICE_CIDR_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&SERVICE_CIDR_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -375,10 +407,11 @@ pub static SERVICE_CIDR_LIST: Type = Type {
     package: &PACKAGE, name: "ServiceCIDRList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "networking.k8s.io", version: "v1", kind: "ServiceCIDRList", api_version: "networking.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&SERVICE_CIDR), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&SERVICE_CIDR), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -386,9 +419,10 @@ pub static SERVICE_CIDR_SPEC: Type = Type {
     package: &PACKAGE, name: "ServiceCIDRSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "cidrs", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "cidrs", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -396,8 +430,9 @@ pub static SERVICE_CIDR_STATUS: Type = Type {
     package: &PACKAGE, name: "ServiceCIDRStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "conditions", number: 1, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "conditions", number: 1, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };

@@ -12,9 +12,10 @@ pub static OVERHEAD: Type = Type {
     package: &PACKAGE, name: "Overhead",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "podFixed", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
+        Field { slot: 0, name: "podFixed", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, alias: "core/v1.ResourceList", ..FIELD },
     ],
 };
 
@@ -22,12 +23,13 @@ pub static RUNTIME_CLASS: Type = Type {
     package: &PACKAGE, name: "RuntimeClass",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "node.k8s.io", version: "v1", kind: "RuntimeClass", api_version: "node.k8s.io/v1" }),
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "handler", number: 2, required: true, ..FIELD },
-        Field { name: "overhead", number: 3, base: Base::Message(&OVERHEAD), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "scheduling", number: 4, base: Base::Message(&SCHEDULING), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "handler", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "overhead", number: 3, base: Base::Message(&OVERHEAD), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "scheduling", number: 4, base: Base::Message(&SCHEDULING), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -35,10 +37,11 @@ pub static RUNTIME_CLASS_LIST: Type = Type {
     package: &PACKAGE, name: "RuntimeClassList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "node.k8s.io", version: "v1", kind: "RuntimeClassList", api_version: "node.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&RUNTIME_CLASS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&RUNTIME_CLASS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -46,9 +49,10 @@ pub static SCHEDULING: Type = Type {
     package: &PACKAGE, name: "Scheduling",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "nodeSelector", number: 1, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
-        Field { name: "tolerations", number: 2, base: Base::Message(&super::core_v1::TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "nodeSelector", number: 1, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "tolerations", number: 2, base: Base::Message(&super::core_v1::TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };

@@ -12,10 +12,11 @@ pub static EVICTION: Type = Type {
     package: &PACKAGE, name: "Eviction",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "policy", version: "v1", kind: "Eviction", api_version: "policy/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "deleteOptions", number: 2, base: Base::Message(&super::meta_v1::DELETE_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "deleteOptions", number: 2, base: Base::Message(&super::meta_v1::DELETE_OPTIONS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -23,11 +24,12 @@ pub static POD_DISRUPTION_BUDGET: Type = Type {
     package: &PACKAGE, name: "PodDisruptionBudget",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "policy", version: "v1", kind: "PodDisruptionBudget", api_version: "policy/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&POD_DISRUPTION_BUDGET_SPEC), omit: Omit::Empty, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&POD_DISRUPTION_BUDGET_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&POD_DISRUPTION_BUDGET_SPEC), omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&POD_DISRUPTION_BUDGET_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -35,10 +37,11 @@ pub static POD_DISRUPTION_BUDGET_LIST: Type = Type {
     package: &PACKAGE, name: "PodDisruptionBudgetList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "policy", version: "v1", kind: "PodDisruptionBudgetList", api_version: "policy/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&POD_DISRUPTION_BUDGET), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&POD_DISRUPTION_BUDGET), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -46,12 +49,13 @@ pub static POD_DISRUPTION_BUDGET_SPEC: Type = Type {
     package: &PACKAGE, name: "PodDisruptionBudgetSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "minAvailable", number: 1, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, patch: "replace", ..FIELD },
-        Field { name: "maxUnavailable", number: 3, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "unhealthyPodEvictionPolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "policy/v1.UnhealthyPodEvictionPolicyType", ..FIELD },
+        Field { slot: 0, name: "minAvailable", number: 1, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "selector", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, patch: "replace", ..FIELD },
+        Field { slot: 2, name: "maxUnavailable", number: 3, base: Base::IntOrString, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "unhealthyPodEvictionPolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "policy/v1.UnhealthyPodEvictionPolicyType", ..FIELD },
     ],
 };
 
@@ -59,14 +63,15 @@ pub static POD_DISRUPTION_BUDGET_STATUS: Type = Type {
     package: &PACKAGE, name: "PodDisruptionBudgetStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "disruptedPods", number: 2, base: Base::Time, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "disruptionsAllowed", number: 3, base: Base::Int32, ..FIELD },
-        Field { name: "currentHealthy", number: 4, base: Base::Int32, ..FIELD },
-        Field { name: "desiredHealthy", number: 5, base: Base::Int32, ..FIELD },
-        Field { name: "expectedPods", number: 6, base: Base::Int32, ..FIELD },
-        Field { name: "conditions", number: 7, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 0, name: "observedGeneration", number: 1, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "disruptedPods", number: 2, base: Base::Time, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "disruptionsAllowed", number: 3, base: Base::Int32, ..FIELD },
+        Field { slot: 3, name: "currentHealthy", number: 4, base: Base::Int32, ..FIELD },
+        Field { slot: 4, name: "desiredHealthy", number: 5, base: Base::Int32, ..FIELD },
+        Field { slot: 5, name: "expectedPods", number: 6, base: Base::Int32, ..FIELD },
+        Field { slot: 6, name: "conditions", number: 7, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "type", list_type: "map", list_keys: &["type"], ..FIELD },
     ],
 };

@@ -12,9 +12,10 @@ pub static AGGREGATION_RULE: Type = Type {
     package: &PACKAGE, name: "AggregationRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "clusterRoleSelectors", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "clusterRoleSelectors", number: 1, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -22,11 +23,12 @@ pub static CLUSTER_ROLE: Type = Type {
     package: &PACKAGE, name: "ClusterRole",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "ClusterRole", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "rules", number: 2, base: Base::Message(&POLICY_RULE), container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "aggregationRule", number: 3, base: Base::Message(&AGGREGATION_RULE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "rules", number: 2, base: Base::Message(&POLICY_RULE), container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "aggregationRule", number: 3, base: Base::Message(&AGGREGATION_RULE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -34,11 +36,12 @@ pub static CLUSTER_ROLE_BINDING: Type = Type {
     package: &PACKAGE, name: "ClusterRoleBinding",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "ClusterRoleBinding", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "subjects", number: 2, base: Base::Message(&SUBJECT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "roleRef", number: 3, base: Base::Message(&ROLE_REF), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "subjects", number: 2, base: Base::Message(&SUBJECT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "roleRef", number: 3, base: Base::Message(&ROLE_REF), required: true, ..FIELD },
     ],
 };
 
@@ -46,10 +49,11 @@ pub static CLUSTER_ROLE_BINDING_LIST: Type = Type {
     package: &PACKAGE, name: "ClusterRoleBindingList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "ClusterRoleBindingList", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CLUSTER_ROLE_BINDING), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CLUSTER_ROLE_BINDING), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -57,10 +61,11 @@ pub static CLUSTER_ROLE_LIST: Type = Type {
     package: &PACKAGE, name: "ClusterRoleList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "ClusterRoleList", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CLUSTER_ROLE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CLUSTER_ROLE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -68,13 +73,14 @@ pub static POLICY_RULE: Type = Type {
     package: &PACKAGE, name: "PolicyRule",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "verbs", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
-        Field { name: "apiGroups", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "resources", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "resourceNames", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "nonResourceURLs", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "verbs", number: 1, container: Container::List, required: true, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "apiGroups", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "resources", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "resourceNames", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "nonResourceURLs", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -82,10 +88,11 @@ pub static ROLE: Type = Type {
     package: &PACKAGE, name: "Role",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "Role", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "rules", number: 2, base: Base::Message(&POLICY_RULE), container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "rules", number: 2, base: Base::Message(&POLICY_RULE), container: Container::List, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -93,11 +100,12 @@ pub static ROLE_BINDING: Type = Type {
     package: &PACKAGE, name: "RoleBinding",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "RoleBinding", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "subjects", number: 2, base: Base::Message(&SUBJECT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "roleRef", number: 3, base: Base::Message(&ROLE_REF), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "subjects", number: 2, base: Base::Message(&SUBJECT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "roleRef", number: 3, base: Base::Message(&ROLE_REF), required: true, ..FIELD },
     ],
 };
 
@@ -105,10 +113,11 @@ pub static ROLE_BINDING_LIST: Type = Type {
     package: &PACKAGE, name: "RoleBindingList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "RoleBindingList", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&ROLE_BINDING), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&ROLE_BINDING), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -116,10 +125,11 @@ pub static ROLE_LIST: Type = Type {
     package: &PACKAGE, name: "RoleList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "rbac.authorization.k8s.io", version: "v1", kind: "RoleList", api_version: "rbac.authorization.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&ROLE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&ROLE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -127,11 +137,12 @@ pub static ROLE_REF: Type = Type {
     package: &PACKAGE, name: "RoleRef",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "apiGroup", number: 1, ..FIELD },
-        Field { name: "kind", number: 2, required: true, ..FIELD },
-        Field { name: "name", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "apiGroup", number: 1, ..FIELD },
+        Field { slot: 1, name: "kind", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -139,11 +150,12 @@ pub static SUBJECT: Type = Type {
     package: &PACKAGE, name: "Subject",
     form: Form::Struct, atomic: true,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "kind", number: 1, required: true, ..FIELD },
-        Field { name: "apiGroup", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "name", number: 3, required: true, ..FIELD },
-        Field { name: "namespace", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "kind", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "apiGroup", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "name", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "namespace", number: 4, omit: Omit::Empty, ..FIELD },
     ],
 };

@@ -12,15 +12,16 @@ pub static ALLOCATED_DEVICE_STATUS: Type = Type {
     package: &PACKAGE, name: "AllocatedDeviceStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 4, 5, 6, 3],
     fields: &[
-        Field { name: "driver", number: 1, required: true, ..FIELD },
-        Field { name: "pool", number: 2, required: true, ..FIELD },
-        Field { name: "device", number: 3, required: true, ..FIELD },
-        Field { name: "shareID", number: 7, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "conditions", number: 4, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, list_type: "map", list_keys: &["type"], ..FIELD },
-        Field { name: "data", number: 5, base: Base::RawExtension, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "networkData", number: 6, base: Base::Message(&NETWORK_DEVICE_DATA), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "driver", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "pool", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "device", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "shareID", number: 7, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "conditions", number: 4, base: Base::Message(&super::meta_v1::CONDITION), container: Container::List, list_type: "map", list_keys: &["type"], ..FIELD },
+        Field { slot: 5, name: "data", number: 5, base: Base::RawExtension, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "networkData", number: 6, base: Base::Message(&NETWORK_DEVICE_DATA), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -28,11 +29,12 @@ pub static ALLOCATION_RESULT: Type = Type {
     package: &PACKAGE, name: "AllocationResult",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "devices", number: 1, base: Base::Message(&DEVICE_ALLOCATION_RESULT), omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeSelector", number: 3, base: Base::Message(&super::core_v1::NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allocationTimestamp", number: 5, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "devices", number: 1, base: Base::Message(&DEVICE_ALLOCATION_RESULT), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "nodeSelector", number: 3, base: Base::Message(&super::core_v1::NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "allocationTimestamp", number: 5, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -40,9 +42,10 @@ pub static CEL_DEVICE_SELECTOR: Type = Type {
     package: &PACKAGE, name: "CELDeviceSelector",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "expression", number: 1, required: true, ..FIELD },
+        Field { slot: 0, name: "expression", number: 1, required: true, ..FIELD },
     ],
 };
 
@@ -50,11 +53,12 @@ pub static CAPACITY_REQUEST_POLICY: Type = Type {
     package: &PACKAGE, name: "CapacityRequestPolicy",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "default", number: 1, base: Base::Quantity, pointer: true, ..FIELD },
-        Field { name: "validValues", number: 3, base: Base::Quantity, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "validRange", number: 4, base: Base::Message(&CAPACITY_REQUEST_POLICY_RANGE), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "default", number: 1, base: Base::Quantity, pointer: true, ..FIELD },
+        Field { slot: 1, name: "validValues", number: 3, base: Base::Quantity, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "validRange", number: 4, base: Base::Message(&CAPACITY_REQUEST_POLICY_RANGE), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -62,11 +66,12 @@ pub static CAPACITY_REQUEST_POLICY_RANGE: Type = Type {
     package: &PACKAGE, name: "CapacityRequestPolicyRange",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "min", number: 1, base: Base::Quantity, pointer: true, omit: Omit::Empty, required: true, ..FIELD },
-        Field { name: "max", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "step", number: 3, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "min", number: 1, base: Base::Quantity, pointer: true, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 1, name: "max", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "step", number: 3, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -74,9 +79,10 @@ pub static CAPACITY_REQUIREMENTS: Type = Type {
     package: &PACKAGE, name: "CapacityRequirements",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "requests", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "requests", number: 1, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -84,9 +90,10 @@ pub static COUNTER: Type = Type {
     package: &PACKAGE, name: "Counter",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "value", number: 1, base: Base::Quantity, required: true, ..FIELD },
+        Field { slot: 0, name: "value", number: 1, base: Base::Quantity, required: true, ..FIELD },
     ],
 };
 
@@ -94,10 +101,11 @@ pub static COUNTER_SET: Type = Type {
     package: &PACKAGE, name: "CounterSet",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "counters", number: 2, base: Base::Message(&COUNTER), container: Container::Map, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "counters", number: 2, base: Base::Message(&COUNTER), container: Container::Map, omit: Omit::Empty, required: true, ..FIELD },
     ],
 };
 
@@ -105,21 +113,22 @@ pub static DEVICE: Type = Type {
     package: &PACKAGE, name: "Device",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 13,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "attributes", number: 2, base: Base::Message(&DEVICE_ATTRIBUTE), container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "capacity", number: 3, base: Base::Message(&DEVICE_CAPACITY), container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "consumesCounters", number: 4, base: Base::Message(&DEVICE_COUNTER_CONSUMPTION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "nodeName", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeSelector", number: 6, base: Base::Message(&super::core_v1::NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allNodes", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "taints", number: 8, base: Base::Message(&DEVICE_TAINT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "bindsToNode", number: 9, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "bindingConditions", number: 10, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "bindingFailureConditions", number: 11, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "allowMultipleAllocations", number: 12, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeAllocatableResourceMappings", number: 13, base: Base::Message(&NODE_ALLOCATABLE_RESOURCE_MAPPING), container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "attributes", number: 2, base: Base::Message(&DEVICE_ATTRIBUTE), container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "capacity", number: 3, base: Base::Message(&DEVICE_CAPACITY), container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "consumesCounters", number: 4, base: Base::Message(&DEVICE_COUNTER_CONSUMPTION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 4, name: "nodeName", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "nodeSelector", number: 6, base: Base::Message(&super::core_v1::NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "allNodes", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "taints", number: 8, base: Base::Message(&DEVICE_TAINT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 8, name: "bindsToNode", number: 9, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "bindingConditions", number: 10, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 10, name: "bindingFailureConditions", number: 11, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 11, name: "allowMultipleAllocations", number: 12, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 12, name: "nodeAllocatableResourceMappings", number: 13, base: Base::Message(&NODE_ALLOCATABLE_RESOURCE_MAPPING), container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -127,11 +136,12 @@ pub static DEVICE_ALLOCATION_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "DeviceAllocationConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "source", number: 1, required: true, alias: "resource/v1.AllocationConfigSource", ..FIELD },
-        Field { name: "requests", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { number: 3, base: Base::Message(&DEVICE_CONFIGURATION), ..FIELD },
+        Field { slot: 0, name: "source", number: 1, required: true, alias: "resource/v1.AllocationConfigSource", ..FIELD },
+        Field { slot: 1, name: "requests", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, number: 3, base: Base::Message(&DEVICE_CONFIGURATION), ..FIELD },
     ],
 };
 
@@ -139,10 +149,11 @@ pub static DEVICE_ALLOCATION_RESULT: Type = Type {
     package: &PACKAGE, name: "DeviceAllocationResult",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "results", number: 1, base: Base::Message(&DEVICE_REQUEST_ALLOCATION_RESULT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "config", number: 2, base: Base::Message(&DEVICE_ALLOCATION_CONFIGURATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "results", number: 1, base: Base::Message(&DEVICE_REQUEST_ALLOCATION_RESULT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "config", number: 2, base: Base::Message(&DEVICE_ALLOCATION_CONFIGURATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -150,16 +161,17 @@ pub static DEVICE_ATTRIBUTE: Type = Type {
     package: &PACKAGE, name: "DeviceAttribute",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "int", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "bool", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "string", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "version", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "ints", number: 6, base: Base::Int64, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "bools", number: 7, base: Base::Bool, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "strings", number: 8, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "versions", number: 9, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "int", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "bool", number: 3, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "string", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "version", number: 5, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "ints", number: 6, base: Base::Int64, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "bools", number: 7, base: Base::Bool, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "strings", number: 8, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 7, name: "versions", number: 9, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -167,10 +179,11 @@ pub static DEVICE_CAPACITY: Type = Type {
     package: &PACKAGE, name: "DeviceCapacity",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "value", number: 1, base: Base::Quantity, required: true, ..FIELD },
-        Field { name: "requestPolicy", number: 2, base: Base::Message(&CAPACITY_REQUEST_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "value", number: 1, base: Base::Quantity, required: true, ..FIELD },
+        Field { slot: 1, name: "requestPolicy", number: 2, base: Base::Message(&CAPACITY_REQUEST_POLICY), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -178,11 +191,12 @@ pub static DEVICE_CLAIM: Type = Type {
     package: &PACKAGE, name: "DeviceClaim",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "requests", number: 1, base: Base::Message(&DEVICE_REQUEST), container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "constraints", number: 2, base: Base::Message(&DEVICE_CONSTRAINT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "config", number: 3, base: Base::Message(&DEVICE_CLAIM_CONFIGURATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "requests", number: 1, base: Base::Message(&DEVICE_REQUEST), container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "constraints", number: 2, base: Base::Message(&DEVICE_CONSTRAINT), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "config", number: 3, base: Base::Message(&DEVICE_CLAIM_CONFIGURATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -190,10 +204,11 @@ pub static DEVICE_CLAIM_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "DeviceClaimConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "requests", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { number: 2, base: Base::Message(&DEVICE_CONFIGURATION), ..FIELD },
+        Field { slot: 0, name: "requests", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, number: 2, base: Base::Message(&DEVICE_CONFIGURATION), ..FIELD },
     ],
 };
 
@@ -201,10 +216,11 @@ pub static DEVICE_CLASS: Type = Type {
     package: &PACKAGE, name: "DeviceClass",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "DeviceClass", api_version: "resource.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&DEVICE_CLASS_SPEC), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&DEVICE_CLASS_SPEC), required: true, ..FIELD },
     ],
 };
 
@@ -212,9 +228,10 @@ pub static DEVICE_CLASS_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "DeviceClassConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { number: 1, base: Base::Message(&DEVICE_CONFIGURATION), ..FIELD },
+        Field { slot: 0, number: 1, base: Base::Message(&DEVICE_CONFIGURATION), ..FIELD },
     ],
 };
 
@@ -222,10 +239,11 @@ pub static DEVICE_CLASS_LIST: Type = Type {
     package: &PACKAGE, name: "DeviceClassList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "DeviceClassList", api_version: "resource.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&DEVICE_CLASS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&DEVICE_CLASS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -233,11 +251,12 @@ pub static DEVICE_CLASS_SPEC: Type = Type {
     package: &PACKAGE, name: "DeviceClassSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "selectors", number: 1, base: Base::Message(&DEVICE_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "config", number: 2, base: Base::Message(&DEVICE_CLASS_CONFIGURATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "extendedResourceName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "selectors", number: 1, base: Base::Message(&DEVICE_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "config", number: 2, base: Base::Message(&DEVICE_CLASS_CONFIGURATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "extendedResourceName", number: 4, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -245,9 +264,10 @@ pub static DEVICE_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "DeviceConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "opaque", number: 1, base: Base::Message(&OPAQUE_DEVICE_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "opaque", number: 1, base: Base::Message(&OPAQUE_DEVICE_CONFIGURATION), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -255,11 +275,12 @@ pub static DEVICE_CONSTRAINT: Type = Type {
     package: &PACKAGE, name: "DeviceConstraint",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "requests", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "matchAttribute", number: 2, pointer: true, omit: Omit::Empty, alias: "resource/v1.FullyQualifiedName", ..FIELD },
-        Field { name: "distinctAttribute", number: 3, pointer: true, omit: Omit::Empty, alias: "resource/v1.FullyQualifiedName", ..FIELD },
+        Field { slot: 0, name: "requests", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "matchAttribute", number: 2, pointer: true, omit: Omit::Empty, alias: "resource/v1.FullyQualifiedName", ..FIELD },
+        Field { slot: 2, name: "distinctAttribute", number: 3, pointer: true, omit: Omit::Empty, alias: "resource/v1.FullyQualifiedName", ..FIELD },
     ],
 };
 
@@ -267,10 +288,11 @@ pub static DEVICE_COUNTER_CONSUMPTION: Type = Type {
     package: &PACKAGE, name: "DeviceCounterConsumption",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "counterSet", number: 1, required: true, ..FIELD },
-        Field { name: "counters", number: 2, base: Base::Message(&COUNTER), container: Container::Map, omit: Omit::Empty, required: true, ..FIELD },
+        Field { slot: 0, name: "counterSet", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "counters", number: 2, base: Base::Message(&COUNTER), container: Container::Map, omit: Omit::Empty, required: true, ..FIELD },
     ],
 };
 
@@ -278,11 +300,12 @@ pub static DEVICE_REQUEST: Type = Type {
     package: &PACKAGE, name: "DeviceRequest",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "exactly", number: 2, base: Base::Message(&EXACT_DEVICE_REQUEST), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "firstAvailable", number: 3, base: Base::Message(&DEVICE_SUB_REQUEST), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "exactly", number: 2, base: Base::Message(&EXACT_DEVICE_REQUEST), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "firstAvailable", number: 3, base: Base::Message(&DEVICE_SUB_REQUEST), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -290,18 +313,19 @@ pub static DEVICE_REQUEST_ALLOCATION_RESULT: Type = Type {
     package: &PACKAGE, name: "DeviceRequestAllocationResult",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 10,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
     fields: &[
-        Field { name: "request", number: 1, required: true, ..FIELD },
-        Field { name: "driver", number: 2, required: true, ..FIELD },
-        Field { name: "pool", number: 3, required: true, ..FIELD },
-        Field { name: "device", number: 4, required: true, ..FIELD },
-        Field { name: "adminAccess", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "tolerations", number: 6, base: Base::Message(&DEVICE_TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "bindingConditions", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "bindingFailureConditions", number: 8, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "shareID", number: 9, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "consumedCapacity", number: 10, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "request", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "driver", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "pool", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "device", number: 4, required: true, ..FIELD },
+        Field { slot: 4, name: "adminAccess", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "tolerations", number: 6, base: Base::Message(&DEVICE_TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "bindingConditions", number: 7, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 7, name: "bindingFailureConditions", number: 8, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 8, name: "shareID", number: 9, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "consumedCapacity", number: 10, base: Base::Quantity, container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -309,9 +333,10 @@ pub static DEVICE_SELECTOR: Type = Type {
     package: &PACKAGE, name: "DeviceSelector",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "cel", number: 1, base: Base::Message(&CEL_DEVICE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "cel", number: 1, base: Base::Message(&CEL_DEVICE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -319,15 +344,16 @@ pub static DEVICE_SUB_REQUEST: Type = Type {
     package: &PACKAGE, name: "DeviceSubRequest",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "deviceClassName", number: 2, required: true, ..FIELD },
-        Field { name: "selectors", number: 3, base: Base::Message(&DEVICE_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "allocationMode", number: 4, omit: Omit::Empty, alias: "resource/v1.DeviceAllocationMode", ..FIELD },
-        Field { name: "count", number: 5, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "tolerations", number: 6, base: Base::Message(&DEVICE_TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "capacity", number: 7, base: Base::Message(&CAPACITY_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "deviceClassName", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "selectors", number: 3, base: Base::Message(&DEVICE_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "allocationMode", number: 4, omit: Omit::Empty, alias: "resource/v1.DeviceAllocationMode", ..FIELD },
+        Field { slot: 4, name: "count", number: 5, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "tolerations", number: 6, base: Base::Message(&DEVICE_TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "capacity", number: 7, base: Base::Message(&CAPACITY_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -335,12 +361,13 @@ pub static DEVICE_TAINT: Type = Type {
     package: &PACKAGE, name: "DeviceTaint",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "key", number: 1, required: true, ..FIELD },
-        Field { name: "value", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "effect", number: 3, required: true, alias: "resource/v1.DeviceTaintEffect", ..FIELD },
-        Field { name: "timeAdded", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "key", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "value", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "effect", number: 3, required: true, alias: "resource/v1.DeviceTaintEffect", ..FIELD },
+        Field { slot: 3, name: "timeAdded", number: 4, base: Base::Time, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -348,13 +375,14 @@ pub static DEVICE_TOLERATION: Type = Type {
     package: &PACKAGE, name: "DeviceToleration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "key", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "operator", number: 2, omit: Omit::Empty, default: Some("\"Equal\""), alias: "resource/v1.DeviceTolerationOperator", ..FIELD },
-        Field { name: "value", number: 3, omit: Omit::Empty, ..FIELD },
-        Field { name: "effect", number: 4, omit: Omit::Empty, alias: "resource/v1.DeviceTaintEffect", ..FIELD },
-        Field { name: "tolerationSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "key", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "operator", number: 2, omit: Omit::Empty, default: Some("\"Equal\""), alias: "resource/v1.DeviceTolerationOperator", ..FIELD },
+        Field { slot: 2, name: "value", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "effect", number: 4, omit: Omit::Empty, alias: "resource/v1.DeviceTaintEffect", ..FIELD },
+        Field { slot: 4, name: "tolerationSeconds", number: 5, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -362,15 +390,16 @@ pub static EXACT_DEVICE_REQUEST: Type = Type {
     package: &PACKAGE, name: "ExactDeviceRequest",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 7,
     by_number: &[0, 1, 2, 3, 4, 5, 6],
     fields: &[
-        Field { name: "deviceClassName", number: 1, required: true, ..FIELD },
-        Field { name: "selectors", number: 2, base: Base::Message(&DEVICE_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "allocationMode", number: 3, omit: Omit::Empty, alias: "resource/v1.DeviceAllocationMode", ..FIELD },
-        Field { name: "count", number: 4, base: Base::Int64, omit: Omit::Empty, ..FIELD },
-        Field { name: "adminAccess", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "tolerations", number: 6, base: Base::Message(&DEVICE_TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "capacity", number: 7, base: Base::Message(&CAPACITY_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "deviceClassName", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "selectors", number: 2, base: Base::Message(&DEVICE_SELECTOR), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "allocationMode", number: 3, omit: Omit::Empty, alias: "resource/v1.DeviceAllocationMode", ..FIELD },
+        Field { slot: 3, name: "count", number: 4, base: Base::Int64, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "adminAccess", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "tolerations", number: 6, base: Base::Message(&DEVICE_TOLERATION), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "capacity", number: 7, base: Base::Message(&CAPACITY_REQUIREMENTS), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -378,11 +407,12 @@ pub static NETWORK_DEVICE_DATA: Type = Type {
     package: &PACKAGE, name: "NetworkDeviceData",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "interfaceName", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "ips", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "hardwareAddress", number: 3, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "interfaceName", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "ips", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "hardwareAddress", number: 3, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -390,10 +420,11 @@ pub static NODE_ALLOCATABLE_RESOURCE_MAPPING: Type = Type {
     package: &PACKAGE, name: "NodeAllocatableResourceMapping",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "capacityKey", number: 1, pointer: true, omit: Omit::Empty, alias: "resource/v1.QualifiedName", ..FIELD },
-        Field { name: "allocationMultiplier", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "capacityKey", number: 1, pointer: true, omit: Omit::Empty, alias: "resource/v1.QualifiedName", ..FIELD },
+        Field { slot: 1, name: "allocationMultiplier", number: 2, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -401,10 +432,11 @@ pub static OPAQUE_DEVICE_CONFIGURATION: Type = Type {
     package: &PACKAGE, name: "OpaqueDeviceConfiguration",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "driver", number: 1, required: true, ..FIELD },
-        Field { name: "parameters", number: 2, base: Base::RawExtension, required: true, ..FIELD },
+        Field { slot: 0, name: "driver", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "parameters", number: 2, base: Base::RawExtension, required: true, ..FIELD },
     ],
 };
 
@@ -412,11 +444,12 @@ pub static RESOURCE_CLAIM: Type = Type {
     package: &PACKAGE, name: "ResourceClaim",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "ResourceClaim", api_version: "resource.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&RESOURCE_CLAIM_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&RESOURCE_CLAIM_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&RESOURCE_CLAIM_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&RESOURCE_CLAIM_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -424,12 +457,13 @@ pub static RESOURCE_CLAIM_CONSUMER_REFERENCE: Type = Type {
     package: &PACKAGE, name: "ResourceClaimConsumerReference",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "apiGroup", number: 1, omit: Omit::Empty, ..FIELD },
-        Field { name: "resource", number: 3, required: true, ..FIELD },
-        Field { name: "name", number: 4, required: true, ..FIELD },
-        Field { name: "uid", number: 5, required: true, ..FIELD },
+        Field { slot: 0, name: "apiGroup", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "resource", number: 3, required: true, ..FIELD },
+        Field { slot: 2, name: "name", number: 4, required: true, ..FIELD },
+        Field { slot: 3, name: "uid", number: 5, required: true, ..FIELD },
     ],
 };
 
@@ -437,10 +471,11 @@ pub static RESOURCE_CLAIM_LIST: Type = Type {
     package: &PACKAGE, name: "ResourceClaimList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "ResourceClaimList", api_version: "resource.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&RESOURCE_CLAIM), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&RESOURCE_CLAIM), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -448,9 +483,10 @@ pub static RESOURCE_CLAIM_SPEC: Type = Type {
     package: &PACKAGE, name: "ResourceClaimSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "devices", number: 1, base: Base::Message(&DEVICE_CLAIM), ..FIELD },
+        Field { slot: 0, name: "devices", number: 1, base: Base::Message(&DEVICE_CLAIM), ..FIELD },
     ],
 };
 
@@ -458,11 +494,12 @@ pub static RESOURCE_CLAIM_STATUS: Type = Type {
     package: &PACKAGE, name: "ResourceClaimStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "allocation", number: 1, base: Base::Message(&ALLOCATION_RESULT), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "reservedFor", number: 2, base: Base::Message(&RESOURCE_CLAIM_CONSUMER_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "uid", list_type: "map", list_keys: &["uid"], ..FIELD },
-        Field { name: "devices", number: 4, base: Base::Message(&ALLOCATED_DEVICE_STATUS), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["driver", "device", "pool", "shareID"], ..FIELD },
+        Field { slot: 0, name: "allocation", number: 1, base: Base::Message(&ALLOCATION_RESULT), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "reservedFor", number: 2, base: Base::Message(&RESOURCE_CLAIM_CONSUMER_REFERENCE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "uid", list_type: "map", list_keys: &["uid"], ..FIELD },
+        Field { slot: 2, name: "devices", number: 4, base: Base::Message(&ALLOCATED_DEVICE_STATUS), container: Container::List, omit: Omit::Empty, list_type: "map", list_keys: &["driver", "device", "pool", "shareID"], ..FIELD },
     ],
 };
 
@@ -470,10 +507,11 @@ pub static RESOURCE_CLAIM_TEMPLATE: Type = Type {
     package: &PACKAGE, name: "ResourceClaimTemplate",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "ResourceClaimTemplate", api_version: "resource.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&RESOURCE_CLAIM_TEMPLATE_SPEC), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&RESOURCE_CLAIM_TEMPLATE_SPEC), required: true, ..FIELD },
     ],
 };
 
@@ -481,10 +519,11 @@ pub static RESOURCE_CLAIM_TEMPLATE_LIST: Type = Type {
     package: &PACKAGE, name: "ResourceClaimTemplateList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "ResourceClaimTemplateList", api_version: "resource.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&RESOURCE_CLAIM_TEMPLATE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&RESOURCE_CLAIM_TEMPLATE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -492,10 +531,11 @@ pub static RESOURCE_CLAIM_TEMPLATE_SPEC: Type = Type {
     package: &PACKAGE, name: "ResourceClaimTemplateSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&RESOURCE_CLAIM_SPEC), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&RESOURCE_CLAIM_SPEC), required: true, ..FIELD },
     ],
 };
 
@@ -503,11 +543,12 @@ pub static RESOURCE_POOL: Type = Type {
     package: &PACKAGE, name: "ResourcePool",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "generation", number: 2, base: Base::Int64, required: true, ..FIELD },
-        Field { name: "resourceSliceCount", number: 3, base: Base::Int64, required: true, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "generation", number: 2, base: Base::Int64, required: true, ..FIELD },
+        Field { slot: 2, name: "resourceSliceCount", number: 3, base: Base::Int64, required: true, ..FIELD },
     ],
 };
 
@@ -515,10 +556,11 @@ pub static RESOURCE_SLICE: Type = Type {
     package: &PACKAGE, name: "ResourceSlice",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "ResourceSlice", api_version: "resource.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&RESOURCE_SLICE_SPEC), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&RESOURCE_SLICE_SPEC), required: true, ..FIELD },
     ],
 };
 
@@ -526,10 +568,11 @@ pub static RESOURCE_SLICE_LIST: Type = Type {
     package: &PACKAGE, name: "ResourceSliceList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "resource.k8s.io", version: "v1", kind: "ResourceSliceList", api_version: "resource.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&RESOURCE_SLICE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&RESOURCE_SLICE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -537,15 +580,16 @@ pub static RESOURCE_SLICE_SPEC: Type = Type {
     package: &PACKAGE, name: "ResourceSliceSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "driver", number: 1, required: true, ..FIELD },
-        Field { name: "pool", number: 2, base: Base::Message(&RESOURCE_POOL), required: true, ..FIELD },
-        Field { name: "nodeName", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeSelector", number: 4, base: Base::Message(&super::core_v1::NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "allNodes", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "devices", number: 6, base: Base::Message(&DEVICE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "perDeviceNodeSelection", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "sharedCounters", number: 8, base: Base::Message(&COUNTER_SET), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "driver", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "pool", number: 2, base: Base::Message(&RESOURCE_POOL), required: true, ..FIELD },
+        Field { slot: 2, name: "nodeName", number: 3, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "nodeSelector", number: 4, base: Base::Message(&super::core_v1::NODE_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "allNodes", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 5, name: "devices", number: 6, base: Base::Message(&DEVICE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "perDeviceNodeSelection", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "sharedCounters", number: 8, base: Base::Message(&COUNTER_SET), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };

@@ -12,13 +12,14 @@ pub static PRIORITY_CLASS: Type = Type {
     package: &PACKAGE, name: "PriorityClass",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "scheduling.k8s.io", version: "v1", kind: "PriorityClass", api_version: "scheduling.k8s.io/v1" }),
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "value", number: 2, base: Base::Int32, ..FIELD },
-        Field { name: "globalDefault", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
-        Field { name: "description", number: 4, omit: Omit::Empty, ..FIELD },
-        Field { name: "preemptionPolicy", number: 5, pointer: true, omit: Omit::Empty, alias: "core/v1.PreemptionPolicy", ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "value", number: 2, base: Base::Int32, ..FIELD },
+        Field { slot: 2, name: "globalDefault", number: 3, base: Base::Bool, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "description", number: 4, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "preemptionPolicy", number: 5, pointer: true, omit: Omit::Empty, alias: "core/v1.PreemptionPolicy", ..FIELD },
     ],
 };
 
@@ -26,9 +27,10 @@ pub static PRIORITY_CLASS_LIST: Type = Type {
     package: &PACKAGE, name: "PriorityClassList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "scheduling.k8s.io", version: "v1", kind: "PriorityClassList", api_version: "scheduling.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&PRIORITY_CLASS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&PRIORITY_CLASS), container: Container::List, required: true, ..FIELD },
     ],
 };

@@ -12,10 +12,11 @@ pub static CSI_DRIVER: Type = Type {
     package: &PACKAGE, name: "CSIDriver",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "CSIDriver", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&CSI_DRIVER_SPEC), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&CSI_DRIVER_SPEC), required: true, ..FIELD },
     ],
 };
 
@@ -23,10 +24,11 @@ pub static CSI_DRIVER_LIST: Type = Type {
     package: &PACKAGE, name: "CSIDriverList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "CSIDriverList", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CSI_DRIVER), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CSI_DRIVER), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -34,19 +36,20 @@ pub static CSI_DRIVER_SPEC: Type = Type {
     package: &PACKAGE, name: "CSIDriverSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 11,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     fields: &[
-        Field { name: "attachRequired", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "podInfoOnMount", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeLifecycleModes", number: 3, container: Container::List, omit: Omit::Empty, list_type: "set", alias: "storage/v1.VolumeLifecycleMode", ..FIELD },
-        Field { name: "storageCapacity", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "fsGroupPolicy", number: 5, pointer: true, omit: Omit::Empty, alias: "storage/v1.FSGroupPolicy", ..FIELD },
-        Field { name: "tokenRequests", number: 6, base: Base::Message(&TOKEN_REQUEST), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "requiresRepublish", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "seLinuxMount", number: 8, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeAllocatableUpdatePeriodSeconds", number: 9, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "serviceAccountTokenInSecrets", number: 10, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "preventPodSchedulingIfMissing", number: 11, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "attachRequired", number: 1, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "podInfoOnMount", number: 2, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "volumeLifecycleModes", number: 3, container: Container::List, omit: Omit::Empty, list_type: "set", alias: "storage/v1.VolumeLifecycleMode", ..FIELD },
+        Field { slot: 3, name: "storageCapacity", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "fsGroupPolicy", number: 5, pointer: true, omit: Omit::Empty, alias: "storage/v1.FSGroupPolicy", ..FIELD },
+        Field { slot: 5, name: "tokenRequests", number: 6, base: Base::Message(&TOKEN_REQUEST), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 6, name: "requiresRepublish", number: 7, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 7, name: "seLinuxMount", number: 8, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 8, name: "nodeAllocatableUpdatePeriodSeconds", number: 9, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "serviceAccountTokenInSecrets", number: 10, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 10, name: "preventPodSchedulingIfMissing", number: 11, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -54,10 +57,11 @@ pub static CSI_NODE: Type = Type {
     package: &PACKAGE, name: "CSINode",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "CSINode", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&CSI_NODE_SPEC), required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&CSI_NODE_SPEC), required: true, ..FIELD },
     ],
 };
 
@@ -65,12 +69,13 @@ pub static CSI_NODE_DRIVER: Type = Type {
     package: &PACKAGE, name: "CSINodeDriver",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "name", number: 1, required: true, ..FIELD },
-        Field { name: "nodeID", number: 2, required: true, ..FIELD },
-        Field { name: "topologyKeys", number: 3, container: Container::List, list_type: "atomic", ..FIELD },
-        Field { name: "allocatable", number: 4, base: Base::Message(&VOLUME_NODE_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "nodeID", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "topologyKeys", number: 3, container: Container::List, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "allocatable", number: 4, base: Base::Message(&VOLUME_NODE_RESOURCES), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -78,10 +83,11 @@ pub static CSI_NODE_LIST: Type = Type {
     package: &PACKAGE, name: "CSINodeList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "CSINodeList", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CSI_NODE), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CSI_NODE), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -89,9 +95,10 @@ pub static CSI_NODE_SPEC: Type = Type {
     package: &PACKAGE, name: "CSINodeSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "drivers", number: 1, base: Base::Message(&CSI_NODE_DRIVER), container: Container::List, required: true, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
+        Field { slot: 0, name: "drivers", number: 1, base: Base::Message(&CSI_NODE_DRIVER), container: Container::List, required: true, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
     ],
 };
 
@@ -99,13 +106,14 @@ pub static CSI_STORAGE_CAPACITY: Type = Type {
     package: &PACKAGE, name: "CSIStorageCapacity",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "CSIStorageCapacity", api_version: "storage.k8s.io/v1" }),
+    members: 5,
     by_number: &[0, 1, 2, 3, 4],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "nodeTopology", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "storageClassName", number: 3, required: true, ..FIELD },
-        Field { name: "capacity", number: 4, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "maximumVolumeSize", number: 5, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "nodeTopology", number: 2, base: Base::Message(&super::meta_v1::LABEL_SELECTOR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "storageClassName", number: 3, required: true, ..FIELD },
+        Field { slot: 3, name: "capacity", number: 4, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "maximumVolumeSize", number: 5, base: Base::Quantity, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -113,10 +121,11 @@ pub static CSI_STORAGE_CAPACITY_LIST: Type = Type {
     package: &PACKAGE, name: "CSIStorageCapacityList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "CSIStorageCapacityList", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&CSI_STORAGE_CAPACITY), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&CSI_STORAGE_CAPACITY), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -124,16 +133,17 @@ pub static STORAGE_CLASS: Type = Type {
     package: &PACKAGE, name: "StorageClass",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "StorageClass", api_version: "storage.k8s.io/v1" }),
+    members: 8,
     by_number: &[0, 1, 2, 3, 4, 5, 6, 7],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "provisioner", number: 2, required: true, ..FIELD },
-        Field { name: "parameters", number: 3, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "reclaimPolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "core/v1.PersistentVolumeReclaimPolicy", ..FIELD },
-        Field { name: "mountOptions", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
-        Field { name: "allowVolumeExpansion", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "volumeBindingMode", number: 7, pointer: true, omit: Omit::Empty, alias: "storage/v1.VolumeBindingMode", ..FIELD },
-        Field { name: "allowedTopologies", number: 8, base: Base::Message(&super::core_v1::TOPOLOGY_SELECTOR_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "provisioner", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "parameters", number: 3, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "reclaimPolicy", number: 4, pointer: true, omit: Omit::Empty, alias: "core/v1.PersistentVolumeReclaimPolicy", ..FIELD },
+        Field { slot: 4, name: "mountOptions", number: 5, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 5, name: "allowVolumeExpansion", number: 6, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 6, name: "volumeBindingMode", number: 7, pointer: true, omit: Omit::Empty, alias: "storage/v1.VolumeBindingMode", ..FIELD },
+        Field { slot: 7, name: "allowedTopologies", number: 8, base: Base::Message(&super::core_v1::TOPOLOGY_SELECTOR_TERM), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
     ],
 };
 
@@ -141,10 +151,11 @@ pub static STORAGE_CLASS_LIST: Type = Type {
     package: &PACKAGE, name: "StorageClassList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "StorageClassList", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&STORAGE_CLASS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&STORAGE_CLASS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -152,10 +163,11 @@ pub static TOKEN_REQUEST: Type = Type {
     package: &PACKAGE, name: "TokenRequest",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "audience", number: 1, required: true, ..FIELD },
-        Field { name: "expirationSeconds", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "audience", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "expirationSeconds", number: 2, base: Base::Int64, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -163,11 +175,12 @@ pub static VOLUME_ATTACHMENT: Type = Type {
     package: &PACKAGE, name: "VolumeAttachment",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "VolumeAttachment", api_version: "storage.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "spec", number: 2, base: Base::Message(&VOLUME_ATTACHMENT_SPEC), required: true, ..FIELD },
-        Field { name: "status", number: 3, base: Base::Message(&VOLUME_ATTACHMENT_STATUS), omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "spec", number: 2, base: Base::Message(&VOLUME_ATTACHMENT_SPEC), required: true, ..FIELD },
+        Field { slot: 2, name: "status", number: 3, base: Base::Message(&VOLUME_ATTACHMENT_STATUS), omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -175,10 +188,11 @@ pub static VOLUME_ATTACHMENT_LIST: Type = Type {
     package: &PACKAGE, name: "VolumeAttachmentList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "VolumeAttachmentList", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&VOLUME_ATTACHMENT), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&VOLUME_ATTACHMENT), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -186,10 +200,11 @@ pub static VOLUME_ATTACHMENT_SOURCE: Type = Type {
     package: &PACKAGE, name: "VolumeAttachmentSource",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "persistentVolumeName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "inlineVolumeSpec", number: 2, base: Base::Message(&super::core_v1::PERSISTENT_VOLUME_SPEC), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "persistentVolumeName", number: 1, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "inlineVolumeSpec", number: 2, base: Base::Message(&super::core_v1::PERSISTENT_VOLUME_SPEC), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -197,11 +212,12 @@ pub static VOLUME_ATTACHMENT_SPEC: Type = Type {
     package: &PACKAGE, name: "VolumeAttachmentSpec",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "attacher", number: 1, required: true, ..FIELD },
-        Field { name: "source", number: 2, base: Base::Message(&VOLUME_ATTACHMENT_SOURCE), required: true, ..FIELD },
-        Field { name: "nodeName", number: 3, required: true, ..FIELD },
+        Field { slot: 0, name: "attacher", number: 1, required: true, ..FIELD },
+        Field { slot: 1, name: "source", number: 2, base: Base::Message(&VOLUME_ATTACHMENT_SOURCE), required: true, ..FIELD },
+        Field { slot: 2, name: "nodeName", number: 3, required: true, ..FIELD },
     ],
 };
 
@@ -209,12 +225,13 @@ pub static VOLUME_ATTACHMENT_STATUS: Type = Type {
     package: &PACKAGE, name: "VolumeAttachmentStatus",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { name: "attached", number: 1, base: Base::Bool, required: true, ..FIELD },
-        Field { name: "attachmentMetadata", number: 2, container: Container::Map, omit: Omit::Empty, ..FIELD },
-        Field { name: "attachError", number: 3, base: Base::Message(&VOLUME_ERROR), pointer: true, omit: Omit::Empty, ..FIELD },
-        Field { name: "detachError", number: 4, base: Base::Message(&VOLUME_ERROR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "attached", number: 1, base: Base::Bool, required: true, ..FIELD },
+        Field { slot: 1, name: "attachmentMetadata", number: 2, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "attachError", number: 3, base: Base::Message(&VOLUME_ERROR), pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "detachError", number: 4, base: Base::Message(&VOLUME_ERROR), pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -222,11 +239,12 @@ pub static VOLUME_ATTRIBUTES_CLASS: Type = Type {
     package: &PACKAGE, name: "VolumeAttributesClass",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "VolumeAttributesClass", api_version: "storage.k8s.io/v1" }),
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "driverName", number: 2, required: true, ..FIELD },
-        Field { name: "parameters", number: 3, container: Container::Map, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::OBJECT_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "driverName", number: 2, required: true, ..FIELD },
+        Field { slot: 2, name: "parameters", number: 3, container: Container::Map, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -234,10 +252,11 @@ pub static VOLUME_ATTRIBUTES_CLASS_LIST: Type = Type {
     package: &PACKAGE, name: "VolumeAttributesClassList",
     form: Form::Struct, atomic: false,
     kind: Some(&GroupKind { group: "storage.k8s.io", version: "v1", kind: "VolumeAttributesClassList", api_version: "storage.k8s.io/v1" }),
+    members: 2,
     by_number: &[0, 1],
     fields: &[
-        Field { name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
-        Field { name: "items", number: 2, base: Base::Message(&VOLUME_ATTRIBUTES_CLASS), container: Container::List, required: true, ..FIELD },
+        Field { slot: 0, name: "metadata", number: 1, base: Base::Message(&super::meta_v1::LIST_META), omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "items", number: 2, base: Base::Message(&VOLUME_ATTRIBUTES_CLASS), container: Container::List, required: true, ..FIELD },
     ],
 };
 
@@ -245,11 +264,12 @@ pub static VOLUME_ERROR: Type = Type {
     package: &PACKAGE, name: "VolumeError",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 3,
     by_number: &[0, 1, 2],
     fields: &[
-        Field { name: "time", number: 1, base: Base::Time, omit: Omit::Empty, ..FIELD },
-        Field { name: "message", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { name: "errorCode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "time", number: 1, base: Base::Time, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "message", number: 2, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "errorCode", number: 3, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };
 
@@ -257,8 +277,9 @@ pub static VOLUME_NODE_RESOURCES: Type = Type {
     package: &PACKAGE, name: "VolumeNodeResources",
     form: Form::Struct, atomic: false,
     kind: None,
+    members: 1,
     by_number: &[0],
     fields: &[
-        Field { name: "count", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "count", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, ..FIELD },
     ],
 };

@@ -32,7 +32,7 @@ pub use pairs::Pairs;
 pub use snapshot::{Entries, Snapshot};
 pub use watch::{EventKind, ObjectEvent, Predicate, Scope, Start, Watch, WatchEvent, WatchRequest};
 
-use crate::{Error, Following, Key, Revision, Store};
+use crate::{Error, Following, Found, Key, Revision, Store};
 use state::{EntryChange, Mirror, State};
 use watch::Initial;
 use watchers::{Registration, Watcher};
@@ -162,11 +162,7 @@ impl Cache {
     }
 
     /// One entry, with the revision of the state that it was read from.
-    pub async fn get(
-        &self,
-        key: &[u8],
-        freshness: Freshness,
-    ) -> Result<(Revision, Option<Arc<Entry>>), Error> {
+    pub async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Found<Entry>, Error> {
         let reached = self.wait(freshness).await?;
         let read = self.read(|state| (state.entries.revision(), state.entries.get(key).cloned()))?;
         Ok((read.0.max(reached), read.1))

@@ -169,6 +169,9 @@ pub enum WatchItem {
     Progress(Revision),
 }
 
+/// What stands at a key, if anything, with the revision of the state that was read.
+pub type Found<T> = (Revision, Option<Arc<T>>);
+
 /// A stream of changes, as returned by [`Store::watch`].
 pub type WatchStream = BoxStream<'static, Result<WatchItem, Error>>;
 
@@ -200,7 +203,7 @@ pub trait Store: Send + Sync + 'static {
         &'a self,
         key: &'a [u8],
         revision: Option<Revision>,
-    ) -> BoxFuture<'a, Result<(Revision, Option<Arc<KeyValue>>), Error>>;
+    ) -> BoxFuture<'a, Result<Found<KeyValue>, Error>>;
 
     /// A page of keys. [`Error::Compacted`] when the revision is gone, [`Error::Future`] when it is not yet there.
     fn range(&self, request: RangeRequest) -> BoxFuture<'_, Result<RangeResponse, Error>>;

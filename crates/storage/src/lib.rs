@@ -26,7 +26,7 @@ pub mod update;
 mod versioned;
 
 pub use contract::{
-    Event, Expect, Follower, Following, Key, KeyValue, RangeRequest, RangeResponse, Revision, Store,
+    Event, Expect, Follower, Following, Found, Key, KeyValue, RangeRequest, RangeResponse, Revision, Store,
     WatchItem, WatchStream, Write,
 };
 pub use error::Error;

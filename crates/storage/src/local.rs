@@ -21,15 +21,13 @@ mod followers;
 pub(crate) mod journal;
 pub(crate) mod plan;
 mod request;
-#[cfg(test)]
-mod tests;
 mod watch;
 mod writer;
 
 use crate::versioned::{Change, HistoryLimit, Versioned};
 use crate::{
-    Error, Event, Expect, Follower, Following, Key, KeyValue, RangeRequest, RangeResponse, Revision, Store,
-    WatchStream, Write,
+    Error, Event, Expect, Follower, Following, Found, Key, KeyValue, RangeRequest, RangeResponse, Revision,
+    Store, WatchStream, Write,
 };
 use expiry::Expiries;
 use followers::{Followers, LocalFollowing};
@@ -159,11 +157,7 @@ impl LocalStore {
         })
     }
 
-    fn read_key(
-        &self,
-        key: &[u8],
-        revision: Option<Revision>,
-    ) -> Result<(Revision, Option<Arc<KeyValue>>), Error> {
+    fn read_key(&self, key: &[u8], revision: Option<Revision>) -> Result<Found<KeyValue>, Error> {
         let index = self.shared.index.read();
         let found = match revision {
             Some(revision) => index.get_at(key, revision)?,
@@ -219,7 +213,7 @@ impl Store for LocalStore {
         &'a self,
         key: &'a [u8],
         revision: Option<Revision>,
-    ) -> BoxFuture<'a, Result<(Revision, Option<Arc<KeyValue>>), Error>> {
+    ) -> BoxFuture<'a, Result<Found<KeyValue>, Error>> {
         std::future::ready(self.read_key(key, revision)).boxed()
     }
 

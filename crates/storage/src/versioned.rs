@@ -225,3 +225,123 @@ impl<C: Change> Versioned<C> {
             .partition_point(|change| change.revision() <= revision)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A change of a key to a number, or its deletion.
+    #[derive(Debug)]
+    struct Set {
+        revision: Revision,
+        key: Key,
+        current: Option<Arc<u32>>,
+        previous: Option<Arc<u32>>,
+    }
+
+    impl Change for Set {
+        type Value = u32;
+        fn revision(&self) -> Revision {
+            self.revision
+        }
+        fn key(&self) -> &Key {
+            &self.key
+        }
+        fn current(&self) -> Option<&Arc<u32>> {
+            self.current.as_ref()
+        }
+        fn previous(&self) -> Option<&Arc<u32>> {
+            self.previous.as_ref()
+        }
+    }
+
+    fn contents(view: &View<u32>) -> BTreeMap<String, u32> {
+        view.map
+            .iter()
+            .map(|(key, value)| (key.to_string(), **value))
+            .collect()
+    }
+
+    /// Applies the steps, and compares every revision with a plain copy of the map made at the time.
+    fn check(steps: &[(u8, Option<u32>)], history: usize, compact_at: usize) {
+        let mut versioned =
+            Versioned::<Set>::new(Revision(1), OrdMap::new(), HistoryLimit { changes: history });
+        let mut copies = vec![(Revision(1), contents(&versioned.view()))];
+        for (step, (key, value)) in steps.iter().enumerate() {
+            let key = Key::from(format!("/{key}"));
+            let previous = versioned.get(&key).cloned();
+            let revision = versioned.revision().next();
+            let current = value.map(Arc::new);
+            versioned.apply(Arc::new(Set {
+                revision,
+                key,
+                current,
+                previous,
+            }));
+            copies.push((revision, contents(&versioned.view())));
+            if step == compact_at {
+                versioned.compact(Revision(revision.0 / 2 + 1)).unwrap();
+            }
+        }
+        for (revision, copy) in &copies {
+            match versioned.view_at(*revision) {
+                Ok(view) => assert_eq!(&contents(&view), copy, "at {revision}"),
+                Err(Error::Compacted { oldest, .. }) => assert!(*revision < oldest),
+                Err(error) => panic!("{error}"),
+            }
+            for key in 0..8u8 {
+                let key = format!("/{key}");
+                if let Ok(found) = versioned.get_at(key.as_bytes(), *revision) {
+                    assert_eq!(found.map(|value| **value), copy.get(&key).copied());
+                }
+            }
+        }
+        let retained = versioned.changes_after(versioned.oldest()).unwrap().count() as u64;
+        assert_eq!(retained, versioned.revision().0 - versioned.oldest().0);
+        assert!(retained <= history as u64);
+    }
+
+    proptest! {
+        #[test]
+        fn every_retained_revision_can_be_read(
+            steps in prop::collection::vec((0u8..8, prop::option::of(any::<u32>())), 0..80),
+            history in 1usize..100,
+            compact_at in 0usize..100,
+        ) {
+            check(&steps, history, compact_at);
+        }
+    }
+
+    #[test]
+    fn checkpoints_shorten_the_way_back() {
+        let steps: Vec<_> = (0..2 * CHECKPOINT_INTERVAL as u32 + 10)
+            .map(|n| ((n % 5) as u8, (n % 7 > 0).then_some(n)))
+            .collect();
+        let mut versioned =
+            Versioned::<Set>::new(Revision(1), OrdMap::new(), HistoryLimit { changes: usize::MAX });
+        for (key, value) in &steps {
+            let key = Key::from(format!("/{key}"));
+            let (previous, revision) = (versioned.get(&key).cloned(), versioned.revision().next());
+            versioned.apply(Arc::new(Set {
+                revision,
+                key,
+                current: value.map(Arc::new),
+                previous,
+            }));
+        }
+        assert_eq!(versioned.checkpoints.len(), 2);
+        let view = versioned.view_at(Revision(100)).unwrap();
+        let replayed = steps[..99].iter().fold(BTreeMap::new(), |mut map, (key, value)| {
+            match value {
+                Some(value) => map.insert(format!("/{key}"), *value),
+                None => map.remove(&format!("/{key}")),
+            };
+            map
+        });
+        assert_eq!(contents(&view), replayed);
+        versioned.compact(versioned.revision()).unwrap();
+        assert!(versioned.checkpoints.is_empty());
+    }
+}

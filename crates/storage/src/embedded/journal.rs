@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread::JoinHandle;
 
 use tracing::{error, info};
 
@@ -31,7 +31,7 @@ pub(super) struct LogJournal {
     last_snapshot_bytes: u64,
     log_bytes: u64,
     /// The snapshot that is being written.
-    running: Option<Receiver<io::Result<u64>>>,
+    running: Option<JoinHandle<io::Result<u64>>>,
     buffer: Vec<u8>,
 }
 
@@ -107,34 +107,40 @@ impl LogJournal {
         Ok(())
     }
 
-    fn poll_snapshot(&mut self) {
-        let Some(running) = &self.running else { return };
-        match running.try_recv() {
-            Err(TryRecvError::Empty) => return,
+    /// Takes the result of the running snapshot, if there is one: waits for it.
+    fn finish_snapshot(&mut self) {
+        let Some(running) = self.running.take() else {
+            return;
+        };
+        match running.join() {
             Ok(Ok(bytes)) => self.last_snapshot_bytes = bytes,
             // The log still has everything: tried again when it has grown by as much once more.
             Ok(Err(error)) => error!(%error, "a snapshot can't be written"),
-            Err(TryRecvError::Disconnected) => error!("a snapshot's thread ended early"),
+            Err(_) => error!("a snapshot's thread ended by a panic"),
         }
-        self.running = None;
     }
 
     fn start_snapshot(&mut self, view: View<KeyValue>, expiries: Expiries) -> io::Result<()> {
-        let (done, running) = mpsc::channel();
         let directory = self.directory.clone();
         let write = move || {
-            let written = snapshot::write(&directory, &view, &expiries).and_then(|bytes| {
-                info!(revision = view.revision.0, bytes, "snapshot written");
-                directory.remove_before(view.revision).map(|()| bytes)
-            });
-            // The journal may be gone: the store was closed meanwhile.
-            drop(done.send(written));
+            let bytes = snapshot::write(&directory, &view, &expiries)?;
+            info!(revision = view.revision.0, bytes, "snapshot written");
+            directory.remove_before(view.revision)?;
+            Ok(bytes)
         };
-        std::thread::Builder::new()
-            .name("store-snapshot".into())
-            .spawn(write)?;
-        self.running = Some(running);
+        self.running = Some(
+            std::thread::Builder::new()
+                .name("store-snapshot".into())
+                .spawn(write)?,
+        );
         Ok(())
+    }
+}
+
+/// The directory is locked until its last user is gone: a closed store can be opened again at once.
+impl Drop for LogJournal {
+    fn drop(&mut self) {
+        self.finish_snapshot();
     }
 }
 
@@ -158,7 +164,9 @@ impl Journal for LogJournal {
     }
 
     fn maintain(&mut self, state: &mut dyn FnMut() -> (View<KeyValue>, Expiries)) {
-        self.poll_snapshot();
+        if self.running.as_ref().is_some_and(JoinHandle::is_finished) {
+            self.finish_snapshot();
+        }
         let is_due = self.log_bytes > self.snapshot_after_bytes.max(self.last_snapshot_bytes);
         let snapshot_now = is_due && self.running.is_none();
         if !snapshot_now && self.len < self.segment_bytes {

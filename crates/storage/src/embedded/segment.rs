@@ -84,11 +84,6 @@ impl Segment {
         Ok(Self { bytes, first })
     }
 
-    #[cfg(test)]
-    pub fn of(bytes: Vec<u8>, first: Revision) -> Self {
-        Self { bytes, first }
-    }
-
     /// Gives each frame to `visit`, and tells the revision after the last and how the segment ends.
     pub fn replay(
         &self,

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use storage::{
-    Error, Event, Expect, Follower, Key, KeyValue, RangeRequest, Revision, WatchItem, Write,
-};
+use storage::{Error, Event, Expect, Follower, Key, KeyValue, RangeRequest, Revision, WatchItem, Write};
 
 use crate::history;
 use crate::subject::{Driver, Subject, put, show};

@@ -2,6 +2,8 @@
 //!
 //! `OXIKUBE_KILL_CYCLES` sets the number of cycles (20 when unset).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! One suite for every store: what the contract promises, shown on each implementation.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod cases;
 mod history;
 mod subject;

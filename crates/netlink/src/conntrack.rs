@@ -60,7 +60,11 @@ struct Handle {
 impl Flow {
     /// A flow to compare with, which can't be deleted.
     pub fn example(original_destination: SocketAddr, reply_source: SocketAddr) -> Self {
-        Self { original_destination, reply_source, handle: Handle::default() }
+        Self {
+            original_destination,
+            reply_source,
+            handle: Handle::default(),
+        }
     }
 
     fn read(message: &Message<'_>) -> Option<Self> {
@@ -85,9 +89,15 @@ impl Flow {
 /// One end of a tuple; ports are in network order.
 fn end(tuple: &[u8], addresses: [u16; 2], port: u16) -> Option<SocketAddr> {
     let addresses_of = attribute(tuple, TUPLE_IP)?;
-    let address: IpAddr = addresses.iter().find_map(|kind| attribute(addresses_of, *kind)).and_then(ip)?;
+    let address: IpAddr = addresses
+        .iter()
+        .find_map(|kind| attribute(addresses_of, *kind))
+        .and_then(ip)?;
     let port = attribute(attribute(tuple, TUPLE_PROTOCOL)?, port)?;
-    Some(SocketAddr::new(address, u16::from_be_bytes(port.try_into().ok()?)))
+    Some(SocketAddr::new(
+        address,
+        u16::from_be_bytes(port.try_into().ok()?),
+    ))
 }
 
 /// The UDP flows for which `select` says yes; the rest are never held in memory.

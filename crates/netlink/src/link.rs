@@ -51,7 +51,9 @@ impl Link {
         Some(Self {
             index,
             name: String::from_utf8_lossy(name).into_owned(),
-            mtu: attribute(rest, LINK_MTU).and_then(|value| u32_at(value, 0)).unwrap_or_default(),
+            mtu: attribute(rest, LINK_MTU)
+                .and_then(|value| u32_at(value, 0))
+                .unwrap_or_default(),
             mac: attribute(rest, LINK_ADDRESS).and_then(|value| value.try_into().ok()),
         })
     }
@@ -86,7 +88,9 @@ fn fixed(index: u32, flags: u32, change: u32) -> [u8; LINK_FIXED] {
 
 pub fn list(socket: &mut Socket) -> Result<Vec<Link>, Error> {
     let mut links = Vec::new();
-    socket.dump(Request::new(GET_LINK, 0, &fixed(0, 0, 0)), |message| links.extend(Link::read(&message)))?;
+    socket.dump(Request::new(GET_LINK, 0, &fixed(0, 0, 0)), |message| {
+        links.extend(Link::read(&message))
+    })?;
     Ok(links)
 }
 
@@ -98,7 +102,11 @@ pub fn addresses(socket: &mut Socket) -> Result<Vec<Address>, Error> {
         let rest = message.body.get(ADDRESS_FIXED..)?;
         // On a point-to-point link, ADDRESS is the other end.
         let value = attribute(rest, ADDRESS_LOCAL).or_else(|| attribute(rest, ADDRESS))?;
-        found.push(Address { interface, ip: ip(value)?, prefix });
+        found.push(Address {
+            interface,
+            ip: ip(value)?,
+            prefix,
+        });
         Some(())
     };
     for family in [INET, INET6] {
@@ -117,8 +125,12 @@ pub fn create_vxlan(socket: &mut Socket, vxlan: &Vxlan) -> Result<(), Error> {
     if let IpAddr::V4(local) = vxlan.local {
         data = data.attribute(VXLAN_LOCAL, &local.octets());
     }
-    data = data.attribute(VXLAN_LEARNING, &[0]).attribute(VXLAN_PORT, &vxlan.port.to_be_bytes());
-    let info = Nested::default().attribute(INFO_KIND, b"vxlan").nested(INFO_DATA, data);
+    data = data
+        .attribute(VXLAN_LEARNING, &[0])
+        .attribute(VXLAN_PORT, &vxlan.port.to_be_bytes());
+    let info = Nested::default()
+        .attribute(INFO_KIND, b"vxlan")
+        .nested(INFO_DATA, data);
     let request = Request::new(NEW_LINK, CREATE | EXCLUSIVE, &fixed(0, 0, 0))
         .string(LINK_NAME, &vxlan.name)
         .u32(LINK_MTU, vxlan.mtu)

@@ -30,7 +30,11 @@ impl Request {
     pub fn new(kind: u16, flags: u16, fixed: &[u8]) -> Self {
         let mut body = fixed.to_vec();
         pad(&mut body);
-        Self { kind, flags: flags | REQUEST, body }
+        Self {
+            kind,
+            flags: flags | REQUEST,
+            body,
+        }
     }
 
     pub fn attribute(mut self, kind: u16, value: &[u8]) -> Self {
@@ -121,8 +125,12 @@ pub fn messages(mut datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32_at(datagram, 0)?).ok()?;
         let body = datagram.get(HEADER..length)?;
-        let message =
-            Message { kind: u16_at(datagram, 4)?, flags: u16_at(datagram, 6)?, sequence: u32_at(datagram, 8)?, body };
+        let message = Message {
+            kind: u16_at(datagram, 4)?,
+            flags: u16_at(datagram, 6)?,
+            sequence: u32_at(datagram, 8)?,
+            body,
+        };
         datagram = datagram.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(message)
     })
@@ -141,22 +149,30 @@ pub fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
 
 /// The value of the first attribute of a type.
 pub fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
-    attributes(bytes).find(|(k, _)| *k == kind).map(|(_, value)| value)
+    attributes(bytes)
+        .find(|(k, _)| *k == kind)
+        .map(|(_, value)| value)
 }
 
 pub fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
-    Some(u16::from_ne_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
+    Some(u16::from_ne_bytes(
+        bytes.get(offset..offset + 2)?.try_into().ok()?,
+    ))
 }
 
 pub fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
+    Some(u32::from_ne_bytes(
+        bytes.get(offset..offset + 4)?.try_into().ok()?,
+    ))
 }
 
 pub fn ip(value: &[u8]) -> Option<IpAddr> {
     if let Ok(octets) = <[u8; 4]>::try_from(value) {
         return Some(Ipv4Addr::from(octets).into());
     }
-    <[u8; 16]>::try_from(value).ok().map(|octets| Ipv6Addr::from(octets).into())
+    <[u8; 16]>::try_from(value)
+        .ok()
+        .map(|octets| Ipv6Addr::from(octets).into())
 }
 
 #[cfg(test)]
@@ -172,12 +188,18 @@ mod tests {
             .nested(18, Nested::default().attribute(1, b"abc").attribute(2, &[9]));
         let frame = request.frame(7);
         let message = messages(&frame).next().unwrap();
-        assert_eq!((message.kind, message.flags, message.sequence), (24, ACK | REQUEST, 7));
+        assert_eq!(
+            (message.kind, message.flags, message.sequence),
+            (24, ACK | REQUEST, 7)
+        );
         let body = &message.body[4..];
         assert_eq!(ip(attribute(body, 5).unwrap()), Some(ip4));
         assert_eq!(attribute(body, 3), Some(&b"eth0\0"[..]));
         let nested = attribute(body, 18).unwrap();
-        assert_eq!(attributes(nested).collect::<Vec<_>>(), [(1, &b"abc"[..]), (2, &[9][..])]);
+        assert_eq!(
+            attributes(nested).collect::<Vec<_>>(),
+            [(1, &b"abc"[..]), (2, &[9][..])]
+        );
     }
 
     #[test]

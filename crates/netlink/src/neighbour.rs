@@ -46,7 +46,9 @@ impl Neighbour {
         fixed.extend_from_slice(&self.interface.to_ne_bytes());
         fixed.extend_from_slice(&STATE_PERMANENT.to_ne_bytes());
         fixed.extend_from_slice(&[entry_flags, 0]);
-        Request::new(kind, flags, &fixed).ip(DESTINATION, self.ip).attribute(LINK_ADDRESS, &self.mac)
+        Request::new(kind, flags, &fixed)
+            .ip(DESTINATION, self.ip)
+            .attribute(LINK_ADDRESS, &self.mac)
     }
 }
 
@@ -64,9 +66,16 @@ pub fn list(socket: &mut Socket, interface: u32) -> Result<Vec<Neighbour>, Error
             let rest = message.body.get(FIXED..)?;
             let ip = attribute(rest, DESTINATION).and_then(ip)?;
             let mac = attribute(rest, LINK_ADDRESS)?.try_into().ok()?;
-            Some(Neighbour { interface, ip, mac, table })
+            Some(Neighbour {
+                interface,
+                ip,
+                mac,
+                table,
+            })
         };
-        socket.dump(Request::new(GET, 0, &fixed), |message| found.extend(read(message)))?;
+        socket.dump(Request::new(GET, 0, &fixed), |message| {
+            found.extend(read(message))
+        })?;
     }
     Ok(found)
 }

@@ -39,7 +39,11 @@ pub struct Route {
 impl Route {
     fn request(&self, kind: u16, flags: u16) -> Request {
         let family = family(self.destination.addr());
-        let scope = if self.gateway.is_some() { SCOPE_UNIVERSE } else { SCOPE_LINK };
+        let scope = if self.gateway.is_some() {
+            SCOPE_UNIVERSE
+        } else {
+            SCOPE_LINK
+        };
         let route_flags = if self.on_link { FLAG_ON_LINK } else { 0 };
         let mut fixed = vec![
             family,
@@ -64,14 +68,22 @@ impl Route {
 
     fn read(message: &Message<'_>) -> Option<Self> {
         let body = message.body;
-        let (family, prefix, table, protocol, kind) =
-            (*body.first()?, *body.get(1)?, *body.get(4)?, *body.get(5)?, *body.get(7)?);
+        let (family, prefix, table, protocol, kind) = (
+            *body.first()?,
+            *body.get(1)?,
+            *body.get(4)?,
+            *body.get(5)?,
+            *body.get(7)?,
+        );
         if table != TABLE_MAIN || kind != TYPE_UNICAST {
             return None;
         }
         let rest = body.get(FIXED..)?;
-        let any: IpAddr =
-            if family == INET { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let any: IpAddr = if family == INET {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
         let address = attribute(rest, DESTINATION).and_then(ip).unwrap_or(any);
         Some(Self {
             destination: IpNet::new(address, prefix).ok()?,
@@ -96,7 +108,9 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Route>, Error> {
     for family in [INET, INET6] {
         let mut fixed = [0; FIXED];
         fixed[0] = family;
-        socket.dump(Request::new(GET, 0, &fixed), |message| routes.extend(Route::read(&message)))?;
+        socket.dump(Request::new(GET, 0, &fixed), |message| {
+            routes.extend(Route::read(&message))
+        })?;
     }
     Ok(routes)
 }

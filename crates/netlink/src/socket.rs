@@ -4,8 +4,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt, socket,
-    sockopt,
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, setsockopt,
+    socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -34,7 +34,10 @@ pub enum Error {
 impl Error {
     /// The object to delete does not exist.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Error::Refused(Errno::ENOENT | Errno::ESRCH | Errno::ENODEV | Errno::EADDRNOTAVAIL))
+        matches!(
+            self,
+            Error::Refused(Errno::ENOENT | Errno::ESRCH | Errno::ENODEV | Errno::EADDRNOTAVAIL)
+        )
     }
 
     pub fn already_exists(&self) -> bool {
@@ -61,8 +64,13 @@ impl Socket {
             Subsystem::Route => SockProtocol::NetlinkRoute,
             Subsystem::Netfilter => SockProtocol::NetlinkNetFilter,
         };
-        let fd = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)
-            .map_err(Error::Socket)?;
+        let fd = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            protocol,
+        )
+        .map_err(Error::Socket)?;
         bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0)).map_err(Error::Socket)?;
         let timeout = TimeVal::seconds(RECEIVE_TIMEOUT_SECONDS);
         setsockopt(&fd, sockopt::ReceiveTimeout, &timeout).map_err(Error::Socket)?;
@@ -113,6 +121,14 @@ impl Socket {
 
 /// The status at the head of an error or done message: zero or a negative errno.
 fn outcome(body: &[u8]) -> Result<(), Error> {
-    let code = body.get(..4).and_then(|b| b.try_into().ok()).map(i32::from_ne_bytes).ok_or(Error::Malformed)?;
-    if code == 0 { Ok(()) } else { Err(Error::Refused(Errno::from_raw(-code))) }
+    let code = body
+        .get(..4)
+        .and_then(|b| b.try_into().ok())
+        .map(i32::from_ne_bytes)
+        .ok_or(Error::Malformed)?;
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(Error::Refused(Errno::from_raw(-code)))
+    }
 }

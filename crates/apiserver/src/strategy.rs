@@ -1,8 +1,12 @@
-//! What a resource adds to the one write path: a strategy per kind, called by `write` in this order:
-//! `prepare_*` (after defaulting) -> mutating admission -> `validate_*` -> validating admission -> store.
+//! What a resource adds to the one write path. The path calls a strategy in this order:
+//! `default` -> mutating admission -> `prepare_*` -> `validate_*` -> validating admission -> store.
 
-use apimachinery::field::ErrorList;
+use std::time::Duration;
+
 use api::Object;
+use apimachinery::field::ErrorList;
+use apimachinery::status::Status;
+use futures_util::future::BoxFuture;
 
 /// What a strategy may know of the request.
 #[derive(Clone, Debug)]
@@ -15,7 +19,22 @@ pub struct Context<'a> {
     pub now: jiff::Timestamp,
 }
 
+/// What happens to an owner's dependents when the client does not say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GarbageCollection {
+    /// The garbage collector deletes them afterwards.
+    DeleteDependents,
+    /// They stay, without their owner reference.
+    OrphanDependents,
+    /// The kind has no dependents and takes no propagation finalizers.
+    Unsupported,
+}
+
 /// How a kind differs from any other. All functions are pure.
+///
+/// The write path itself fills and preserves the metadata that clients can't set (uid, creationTimestamp,
+/// deletionTimestamp, generation of the old object on update). Validation here covers all of the object,
+/// metadata included.
 pub trait Strategy: Send + Sync + 'static {
     /// Fills what the API defaults, in every object read from a request body (and from the store).
     fn default(&self, object: &mut dyn Object);
@@ -53,6 +72,27 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// Whether an object that is being deleted, without finalizers, may go while it is updated. Namespaces wait
+    /// for `spec.finalizers` as well.
+    fn finished(&self, _object: &dyn Object) -> bool {
+        true
+    }
+
+    /// What deletion does to dependents by default.
+    fn garbage_collection(&self) -> GarbageCollection {
+        GarbageCollection::DeleteDependents
+    }
+
+    /// Whether DELETE answers with the deleted object instead of a Status.
+    fn returns_deleted_object(&self) -> bool {
+        false
+    }
+
+    /// How long the store keeps an object after its last write; `None`: for good. Only Events expire.
+    fn time_to_live(&self) -> Option<Duration> {
+        None
+    }
+
     /// Value of a selectable field beyond metadata.name and metadata.namespace; `None`: the field is not
     /// selectable for this kind.
     fn selectable_field(&self, _object: &dyn Object, _field: &str) -> Option<String> {
@@ -66,4 +106,43 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// Cells of a Table row, in the order of the catalogue's columns (see `registry::table`).
     fn table_row(&self, object: &dyn Object, now: jiff::Timestamp) -> Vec<serde_json::Value>;
+}
+
+/// Effects outside the object that go with a write, such as reserving a Service's cluster IP.
+///
+/// `begin_*` runs after `prepare_*` and before validation, as upstream's BeginCreate and BeginUpdate do, and may
+/// be called more than once for one request (a conflict is retried): each returned [`Transaction`] is finished.
+pub trait Hooks: Send + Sync + 'static {
+    fn begin_create<'a>(&'a self, cx: &'a Context<'a>, object: &'a mut dyn Object) -> BoxFuture<'a, Result<Option<Box<dyn Transaction>>, Status>>;
+
+    fn begin_update<'a>(
+        &'a self,
+        cx: &'a Context<'a>,
+        object: &'a mut dyn Object,
+        old: &'a dyn Object,
+    ) -> BoxFuture<'a, Result<Option<Box<dyn Transaction>>, Status>>;
+
+    /// After the object is gone from the store.
+    fn after_delete<'a>(&'a self, object: &'a dyn Object) -> BoxFuture<'a, ()>;
+}
+
+/// What [`Hooks`] reserved.
+pub trait Transaction: Send {
+    /// Keeps the reservation if the write was committed, gives it back else.
+    fn finish(self: Box<Self>, outcome: Outcome);
+}
+
+/// How a write ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Committed,
+    /// Failed, or a dry run.
+    Aborted,
+}
+
+/// A kind's part of the server: the strategy, and effects if it has any.
+#[derive(Clone)]
+pub struct Behaviour {
+    pub strategy: std::sync::Arc<dyn Strategy>,
+    pub hooks: Option<std::sync::Arc<dyn Hooks>>,
 }

@@ -1,0 +1,214 @@
+//! Request bodies as messages: by content type, strictly or not, with upstream's errors.
+
+use api::Message;
+use api::catalogue::Resource;
+use api::codec::{self, envelope};
+use api::meta::v1::DeleteOptions;
+use api::types::Type;
+use apimachinery::gvk::GroupVersion;
+use apimachinery::status::Status;
+use serde_json::Value;
+
+use crate::kind::api_version_of;
+use crate::request::negotiate::{Encoding, body_encoding};
+use crate::request::options::{FieldValidation, flag, number};
+use crate::request::{Request, body};
+
+/// How much of an unreadable body an error quotes.
+const SUMMARY_BYTES: usize = 30;
+
+/// The kind that a body shall have.
+#[derive(Clone, Copy)]
+pub struct Expected {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub ty: &'static Type,
+}
+
+impl From<&'static Resource> for Expected {
+    fn from(row: &'static Resource) -> Expected {
+        Expected { group: row.group, version: row.version, kind: row.kind, ty: row.ty }
+    }
+}
+
+/// A body as bare protobuf, with what strict reading has against it.
+pub struct Decoded {
+    pub proto: Vec<u8>,
+    pub strict_errors: Vec<String>,
+}
+
+/// Reads the body as an object of a resource.
+pub async fn read_object(request: &mut Request, row: &'static Resource, validation: FieldValidation) -> Result<Box<dyn api::Object>, Status> {
+    let proto = read_message(request, row.into(), validation).await?;
+    (row.decode)(&proto).map_err(|error| Status::bad_request(error.to_string()))
+}
+
+/// Reads the body as one kind, and returns its bare protobuf.
+pub async fn read_message(request: &mut Request, expected: Expected, validation: FieldValidation) -> Result<Vec<u8>, Status> {
+    let encoding = body_encoding(request.header("content-type"))?;
+    let body = body::read(request).await?;
+    let decoded = match encoding {
+        Encoding::Json => decode_json(&body, expected)?,
+        Encoding::Yaml => {
+            let json = codec::yaml::to_json(&body).map_err(|error| unrecognized(expected, &error.to_string(), &body))?;
+            decode_json(&json, expected)?
+        }
+        Encoding::Protobuf => decode_protobuf(&body, expected)?,
+    };
+    match validation {
+        _ if decoded.strict_errors.is_empty() => {}
+        FieldValidation::Ignore => {}
+        FieldValidation::Warn => decoded.strict_errors.into_iter().for_each(|error| request.warn(error)),
+        FieldValidation::Strict => {
+            let errors = decoded.strict_errors.join(", ");
+            let Expected { kind, version, .. } = expected;
+            return Err(cannot_be_handled(kind, version, expected, &format!("strict decoding error: {errors}")));
+        }
+    }
+    Ok(decoded.proto)
+}
+
+/// Reads a JSON document as one kind.
+pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
+    match codec::json_to_proto(expected.ty, json) {
+        Ok(parsed) => {
+            check_kind(&parsed.api_version, &parsed.kind, expected)?;
+            Ok(Decoded { proto: parsed.proto, strict_errors: parsed.strict_errors })
+        }
+        Err(error) => {
+            // What the body says it is stands in the error; it may be why reading it as something else failed.
+            let Ok(document) = serde_json::from_slice::<Value>(json) else {
+                let why = format!("couldn't get version/kind; json parse error: {error}");
+                return Err(unrecognized(expected, &why, json));
+            };
+            let (api_version, kind) = (document["apiVersion"].as_str().unwrap_or(""), document["kind"].as_str().unwrap_or(""));
+            check_kind(api_version, kind, expected)?;
+            Err(cannot_be_handled(expected.kind, expected.version, expected, &error.to_string()))
+        }
+    }
+}
+
+fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
+    let envelope = envelope::unwrap(body).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
+    check_kind(envelope.type_meta.api_version, envelope.type_meta.kind, expected)?;
+    Ok(Decoded { proto: envelope.raw.to_vec(), strict_errors: Vec::new() })
+}
+
+/// The body must be of the endpoint's kind; what it leaves out is taken to be.
+fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), Status> {
+    let wanted = api_version_of(expected.group, expected.version);
+    let stated = if api_version.is_empty() { wanted.as_str() } else { api_version };
+    let kind = if kind.is_empty() { expected.kind } else { kind };
+    if kind == expected.kind && stated == wanted {
+        return Ok(());
+    }
+    let group_version = GroupVersion::parse(stated).map_err(|error| Status::bad_request(error.to_string()))?;
+    if api::catalogue::kind(&group_version.group, &group_version.version, kind).is_none() {
+        let why = format!("no kind {kind:?} is registered for version {stated:?} in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"");
+        return Err(cannot_be_handled(kind, &group_version.version, expected, &why));
+    }
+    if kind != expected.kind {
+        let why = format!(
+            "converting ({}.{kind}) to ({}.{}): unknown conversion",
+            group_version.version,
+            go_package(expected.group),
+            expected.kind
+        );
+        return Err(cannot_be_handled(kind, &group_version.version, expected, &why));
+    }
+    Err(Status::bad_request(format!("the API version in the data ({stated}) does not match the expected API version ({wanted})")))
+}
+
+/// The Go package of a group's internal types, as conversion errors name it.
+fn go_package(group: &str) -> &str {
+    match group.split('.').next().unwrap_or_default() {
+        "" => "core",
+        first => first,
+    }
+}
+
+fn cannot_be_handled(kind: &str, version: &str, expected: Expected, why: &str) -> Status {
+    Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind))
+}
+
+fn unrecognized(expected: Expected, why: &str, body: &[u8]) -> Status {
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {why} ({})", expected.kind, summary(body)))
+}
+
+/// The start of a body: as text if it looks like JSON, in hexadecimal else.
+fn summary(body: &[u8]) -> String {
+    let start = &body[..body.len().min(SUMMARY_BYTES)];
+    let text = match body.first() {
+        None => return "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(start).into_owned(),
+        Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    if body.len() > SUMMARY_BYTES { format!("{text} ...") } else { text }
+}
+
+/// DeleteOptions come as a body or, without one, as parameters.
+pub async fn read_delete_options(request: &mut Request) -> Result<DeleteOptions, Status> {
+    let encoding = body_encoding(request.header("content-type"));
+    let body = body::read(request).await?;
+    if body.is_empty() {
+        return delete_options_from_query(request);
+    }
+    let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
+    let proto = match encoding? {
+        Encoding::Protobuf => envelope::unwrap(&body).map_err(|error| unreadable(&error))?.raw.to_vec(),
+        Encoding::Json => options_of_json(&body)?,
+        Encoding::Yaml => options_of_json(&codec::yaml::to_json(&body).map_err(|error| unreadable(&error))?)?,
+    };
+    DeleteOptions::decode(&proto).map_err(|error| unreadable(&error))
+}
+
+fn options_of_json(json: &[u8]) -> Result<Vec<u8>, Status> {
+    let parsed = codec::json_to_proto(&api::types::meta_v1::DELETE_OPTIONS, json).map_err(|error| Status::bad_request(error.to_string()))?;
+    // Clients may send the DeleteOptions of any group.
+    if !parsed.kind.is_empty() && parsed.kind != "DeleteOptions" {
+        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+    }
+    Ok(parsed.proto)
+}
+
+fn delete_options_from_query(request: &Request) -> Result<DeleteOptions, Status> {
+    let query = &request.query;
+    Ok(DeleteOptions {
+        grace_period_seconds: number(query, "gracePeriodSeconds")?,
+        orphan_dependents: flag(query, "orphanDependents"),
+        propagation_policy: query.get("propagationPolicy").map(str::to_owned),
+        dry_run: query.all("dryRun").map(str::to_owned).collect(),
+        ..DeleteOptions::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    fn check(json: &str, expected: Expect) {
+        let row = api::catalogue::resource("", "v1", "configmaps").expect("served");
+        let line = match decode_json(json.as_bytes(), row.into()) {
+            Ok(decoded) => format!("ok {:?}", decoded.strict_errors),
+            Err(status) => format!("{} {}", status.code, status.message),
+        };
+        expected.assert_eq(&line);
+    }
+
+    #[test]
+    fn bodies_are_judged_as_upstream_does() {
+        check(r#"{"metadata":{"name":"a"}}"#, expect!["ok []"]);
+        check(r#"{"kind":"ConfigMap","apiVersion":"v1","foo":1}"#, expect![[r#"ok ["unknown field \"foo\""]"#]]);
+        check(
+            r#"{"kind":"Pod","apiVersion":"v1"}"#,
+            expect![[r#"400 Pod in version "v1" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion"#]],
+        );
+        check(
+            r#"{"kind":"Nope","apiVersion":"v1"}"#,
+            expect![[r#"400 Nope in version "v1" cannot be handled as a ConfigMap: no kind "Nope" is registered for version "v1" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30""#]],
+        );
+    }
+}

@@ -1,0 +1,104 @@
+//! Kinds by name: envelopes, the stored form, conversion between versions.
+
+mod convert;
+
+use api::Object;
+use api::catalogue::{self, Resource};
+use api::codec::envelope;
+use api::codec::{self, TypeMeta};
+use api::meta::v1::ObjectMeta;
+use api::types::Type;
+use api::wire::DecodeError;
+use apimachinery::status::Status;
+
+pub use convert::convert;
+
+/// Stored or encoded bytes that can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Envelope(#[from] envelope::Error),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("no kind {kind:?} is registered for version {api_version:?}")]
+    UnknownKind { api_version: String, kind: String },
+    #[error(transparent)]
+    Codec(#[from] codec::Error),
+    #[error("{0}")]
+    Conversion(#[from] Status),
+}
+
+/// `v1` or `apps/v1`.
+pub fn api_version_of(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+/// The row's apiVersion.
+pub fn api_version(row: &Resource) -> String {
+    api_version_of(row.group, row.version)
+}
+
+/// Puts bare protobuf into the envelope that names its kind.
+pub fn wrap(group: &str, version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+    envelope::wrap(TypeMeta { api_version: &api_version_of(group, version), kind }, raw)
+}
+
+/// The bare protobuf of a stored object, if it has the row's version.
+pub fn stored_raw<'a>(row: &Resource, value: &'a [u8]) -> Result<Option<&'a [u8]>, Error> {
+    let envelope = envelope::unwrap(value)?;
+    Ok(names(row, &envelope.type_meta).then_some(envelope.raw))
+}
+
+fn names(row: &Resource, meta: &TypeMeta<'_>) -> bool {
+    let (group, version) = meta.api_version.split_once('/').unwrap_or(("", meta.api_version));
+    meta.kind == row.kind && group == row.group && version == row.version
+}
+
+/// Decodes a stored object into the row's version, whatever version was stored.
+pub fn decode_stored(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Object>, Error> {
+    let envelope = envelope::unwrap(value)?;
+    if names(row, &envelope.type_meta) {
+        return Ok((row.decode)(envelope.raw)?);
+    }
+    let TypeMeta { api_version, kind } = envelope.type_meta;
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let unknown = || Error::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() };
+    let decode = catalogue::kind(group, version, kind).and_then(|info| info.decode).ok_or_else(unknown)?;
+    Ok(convert(decode(envelope.raw)?, row)?)
+}
+
+/// The JSON of bare protobuf, without kind and apiVersion.
+pub fn json(ty: &'static Type, raw: &[u8]) -> Result<Vec<u8>, DecodeError> {
+    let mut out = Vec::with_capacity(raw.len() * 2);
+    codec::proto_to_json(None, ty, raw, &mut out)?;
+    Ok(out)
+}
+
+/// A JSON document as YAML.
+pub fn yaml(json: &[u8]) -> Result<Vec<u8>, codec::Error> {
+    codec::yaml::from_json(json).map(String::into_bytes)
+}
+
+/// The type of the metadata view.
+pub fn partial_metadata_type() -> &'static Type {
+    &api::types::meta_v1::PARTIAL_OBJECT_METADATA
+}
+
+/// The bare protobuf of an object that has only metadata.
+pub fn metadata_message(metadata: &ObjectMeta) -> Vec<u8> {
+    use api::Message;
+    let mut raw = Vec::new();
+    crate::proto::push_field(&mut raw, 1, &metadata.encode_to_vec());
+    raw
+}
+
+/// The JSON of an object that has only metadata.
+pub fn metadata_document(metadata: &ObjectMeta) -> Result<Vec<u8>, DecodeError> {
+    json(partial_metadata_type(), &metadata_message(metadata))
+}
+
+/// A Status as protobuf in its envelope.
+pub fn status_envelope(status: &Status) -> Result<Vec<u8>, codec::Error> {
+    let parsed = codec::json_to_proto(&api::types::meta_v1::STATUS, &status.to_json())?;
+    Ok(wrap("", "v1", "Status", &parsed.proto))
+}

@@ -1,0 +1,198 @@
+//! The objects of one resource in the store: keys, stored form, load and commit.
+//!
+//! All versions of a resource share one `Objects`: what is stored has the storage version.
+
+use std::sync::Arc;
+
+use api::Object;
+use api::catalogue::Resource;
+use apimachinery::gvk::GroupResource;
+use apimachinery::status::{CAUSE_RESOURCE_VERSION_TOO_LARGE, Status};
+use bytes::Bytes;
+use storage::cache::{Cache, Extract, Extracted};
+use storage::{Error, Expect, KeyValue, Revision, Store, Write};
+
+use crate::strategy::{Behaviour, Strategy};
+
+/// Root of all keys.
+const ROOT: &str = "/registry/";
+
+/// See the module.
+pub struct Objects {
+    /// The row of the storage version.
+    pub row: &'static Resource,
+    behaviours: Behaviours,
+    pub cache: Arc<Cache>,
+    /// Fields by which the cache finds its objects directly.
+    pub indexed: &'static [&'static str],
+    prefix: String,
+    store: Arc<dyn Store>,
+}
+
+/// What a kind adds to the write path: of itself, and of its subresources.
+pub struct Behaviours {
+    pub main: Behaviour,
+    pub subresources: Vec<(&'static str, Behaviour)>,
+}
+
+/// An object as read from the store, with its resourceVersion.
+pub struct Loaded {
+    pub object: Box<dyn Object>,
+    pub stored: Arc<KeyValue>,
+}
+
+/// An object as written to the store.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The stored form.
+    pub value: Bytes,
+    /// Of the write; `None` for a dry run of a create.
+    pub revision: Option<Revision>,
+}
+
+/// Why a write was not committed.
+#[derive(Debug)]
+pub enum CommitError {
+    /// Something else stands there than was expected: read again and retry, or report.
+    Conflict,
+    Failed(Status),
+}
+
+impl Objects {
+    /// Puts the parts together.
+    pub fn new(row: &'static Resource, behaviours: Behaviours, store: Arc<dyn Store>, cache: Arc<Cache>) -> Objects {
+        Objects { row, behaviours, cache, indexed: indexed_fields(row), prefix: prefix(row), store }
+    }
+
+    /// Where all objects of the resource stand.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Where those of a namespace stand; all of them without a namespace.
+    pub fn prefix_of(&self, namespace: &str) -> String {
+        if namespace.is_empty() { self.prefix.clone() } else { format!("{}{namespace}/", self.prefix) }
+    }
+
+    /// The key of one object.
+    pub fn key(&self, namespace: &str, name: &str) -> String {
+        if self.row.namespaced { format!("{}{namespace}/{name}", self.prefix) } else { format!("{}{name}", self.prefix) }
+    }
+
+    /// The kind's strategy.
+    pub fn strategy(&self) -> &dyn Strategy {
+        &*self.behaviours.main.strategy
+    }
+
+    /// What the kind adds to a write through a subresource (`""`: the resource itself).
+    pub fn behaviour(&self, subresource: &str) -> &Behaviour {
+        let found = self.behaviours.subresources.iter().find(|(name, _)| *name == subresource);
+        found.map_or(&self.behaviours.main, |(_, behaviour)| behaviour)
+    }
+
+    /// How errors name the resource.
+    pub fn group_resource(&self) -> GroupResource {
+        GroupResource { group: self.row.group.to_owned(), resource: self.row.plural.to_owned() }
+    }
+
+    /// Reads one object as it stands now.
+    pub async fn load(&self, key: &str) -> Result<Option<Loaded>, Status> {
+        let (_, found) = self.store.get(key.as_bytes(), None).await.map_err(|error| failed(&error))?;
+        found.map(|stored| self.decode(stored)).transpose()
+    }
+
+    /// Decodes a stored object, with defaults and its resourceVersion.
+    pub fn decode(&self, stored: Arc<KeyValue>) -> Result<Loaded, Status> {
+        let mut object = decode(self.row, &stored.value).map_err(|error| Status::internal(format!("{}: {error}", stored.key)))?;
+        self.strategy().default(&mut *object);
+        object.metadata_mut().resource_version = stored.mod_revision.to_string();
+        Ok(Loaded { object, stored })
+    }
+
+    /// The stored form of an object of the storage version.
+    pub fn encode(&self, object: &dyn Object) -> Bytes {
+        let mut raw = Vec::with_capacity(1024);
+        if object.metadata().resource_version.is_empty() {
+            object.encode(&mut raw);
+        } else {
+            let mut object = object.clone_box();
+            object.metadata_mut().resource_version.clear();
+            object.encode(&mut raw);
+        }
+        Bytes::from(crate::kind::wrap(self.row.group, self.row.version, self.row.kind, &raw))
+    }
+
+    /// Writes one object; the store's answer decides.
+    pub async fn put(&self, key: &str, expect: Expect, value: Bytes) -> Result<Written, CommitError> {
+        let write = Write::Put { value: value.clone(), ttl: self.strategy().time_to_live() };
+        let revision = self.store.commit(key.as_bytes(), expect, write).await.map_err(commit_error)?;
+        Ok(Written { value, revision: Some(revision) })
+    }
+
+    /// Removes one object as it was read.
+    pub async fn remove(&self, key: &str, read: Revision) -> Result<Revision, CommitError> {
+        self.store.commit(key.as_bytes(), Expect::Unchanged(read), Write::Delete).await.map_err(commit_error)
+    }
+}
+
+/// `/registry/pods/` and the like.
+pub fn prefix(row: &Resource) -> String {
+    format!("{ROOT}{}/", row.prefix)
+}
+
+/// Fields that are selected by often enough to index: each kubelet watches the pods of its node.
+pub fn indexed_fields(row: &Resource) -> &'static [&'static str] {
+    match (row.group, row.plural) {
+        ("", "pods") => &["spec.nodeName"],
+        _ => &[],
+    }
+}
+
+fn commit_error(error: Error) -> CommitError {
+    match error {
+        Error::Conflict { .. } => CommitError::Conflict,
+        other => CommitError::Failed(failed(&other)),
+    }
+}
+
+/// What a failed storage operation means to a client.
+pub fn failed(error: &Error) -> Status {
+    match error {
+        Error::Compacted { .. } => Status::expired(TOO_OLD),
+        Error::Future { requested, newest } => too_large_version(requested.0, newest.0),
+        Error::Unavailable(_) => Status::service_unavailable(error.to_string()),
+        other => Status::internal(other.to_string()),
+    }
+}
+
+/// What upstream tells a client whose revision is gone.
+pub const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
+
+/// The revision asked for lies ahead: the client may come back in a second.
+pub fn too_large_version(requested: u64, newest: u64) -> Status {
+    Status::timeout(format!("Too large resource version: {requested}, current: {newest}"), 1).with_cause(
+        CAUSE_RESOURCE_VERSION_TOO_LARGE,
+        "Too large resource version",
+        "",
+    )
+}
+
+fn decode(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Object>, crate::kind::Error> {
+    crate::kind::decode_stored(row, value)
+}
+
+/// Reads labels and selectable fields for the watch cache.
+pub struct Selectable {
+    pub row: &'static Resource,
+    pub strategy: Arc<dyn Strategy>,
+}
+
+impl Extract for Selectable {
+    fn extract(&self, _key: &[u8], value: &[u8]) -> Result<Extracted, String> {
+        let mut object = decode(self.row, value).map_err(|error| error.to_string())?;
+        self.strategy.default(&mut *object);
+        let names = self.strategy.selectable_fields();
+        let fields = names.iter().filter_map(|name| Some((*name, self.strategy.selectable_field(&*object, name)?))).collect();
+        Ok(Extracted { labels: object.metadata().labels.iter().collect(), fields })
+    }
+}

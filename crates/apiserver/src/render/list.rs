@@ -1,0 +1,205 @@
+//! Lists and watch events.
+
+use apimachinery::status::Status;
+use bytes::Bytes;
+
+use super::table::end_table;
+use super::{META, Renderer, Source, internal, push_with_type, table_api_version};
+use crate::kind;
+use crate::proto;
+use crate::request::negotiate::{Encoding, View};
+
+/// What a list says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListMeta {
+    pub resource_version: u64,
+    /// Token for the next page; empty on the last one.
+    pub continue_: String,
+    pub remaining: Option<u64>,
+}
+
+impl ListMeta {
+    fn json(&self) -> String {
+        let mut json = format!("{{\"resourceVersion\":\"{}\"", self.resource_version);
+        if !self.continue_.is_empty() {
+            json.push_str(&format!(",\"continue\":\"{}\"", self.continue_));
+        }
+        if let Some(remaining) = self.remaining {
+            json.push_str(&format!(",\"remainingItemCount\":{remaining}"));
+        }
+        json.push('}');
+        json
+    }
+
+    fn protobuf(&self) -> Vec<u8> {
+        use api::Message;
+        api::meta::v1::ListMeta {
+            resource_version: self.resource_version.to_string(),
+            continue_: self.continue_.clone(),
+            remaining_item_count: self.remaining.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+            ..api::meta::v1::ListMeta::default()
+        }
+        .encode_to_vec()
+    }
+}
+
+/// What happened, in a watch event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventType {
+    Added,
+    Modified,
+    Deleted,
+    Bookmark,
+    Error,
+}
+
+impl EventType {
+    fn name(self) -> &'static str {
+        match self {
+            EventType::Added => "ADDED",
+            EventType::Modified => "MODIFIED",
+            EventType::Deleted => "DELETED",
+            EventType::Bookmark => "BOOKMARK",
+            EventType::Error => "ERROR",
+        }
+    }
+}
+
+impl Renderer<'_> {
+    /// A document of many objects.
+    pub fn list<'s>(&self, metadata: &ListMeta, items: impl Iterator<Item = Source<'s>>) -> Result<Vec<u8>, Status> {
+        match (self.output.view, self.output.encoding) {
+            (View::Table(version), _) => {
+                let mut out = self.begin_table(version, &metadata.json(), true);
+                for (index, item) in items.enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    out.extend(self.row(&item)?);
+                }
+                end_table(&mut out);
+                self.finish(out)
+            }
+            (_, Encoding::Protobuf) => self.protobuf_list(metadata, items),
+            _ => self.json_list(metadata, items),
+        }
+    }
+
+    fn protobuf_list<'s>(&self, metadata: &ListMeta, items: impl Iterator<Item = Source<'s>>) -> Result<Vec<u8>, Status> {
+        let mut raw = Vec::new();
+        proto::begin_list(&mut raw, &metadata.protobuf());
+        for item in items {
+            proto::push_item(&mut raw, &self.protobuf(&item)?);
+        }
+        let row = self.served.row;
+        Ok(match self.output.view {
+            View::Metadata => kind::wrap(META.0, META.1, "PartialObjectMetadataList", &raw),
+            _ => kind::wrap(row.group, row.version, &row.list_kind(), &raw),
+        })
+    }
+
+    fn json_list<'s>(&self, metadata: &ListMeta, items: impl Iterator<Item = Source<'s>>) -> Result<Vec<u8>, Status> {
+        let row = self.served.row;
+        let (list_kind, api_version) = match self.output.view {
+            View::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
+            _ => (row.list_kind(), kind::api_version(row)),
+        };
+        let head = format!("{{\"kind\":\"{list_kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[", metadata.json());
+        let mut out = head.into_bytes();
+        for (index, item) in items.enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            let json = self.json(&item)?;
+            match self.output.view {
+                View::Metadata => push_with_type(&mut out, "PartialObjectMetadata", "meta.k8s.io/v1", &json),
+                _ => out.extend_from_slice(&json),
+            }
+        }
+        out.extend_from_slice(b"]}\n");
+        self.finish(out)
+    }
+
+    /// A watch event of an object, framed for the stream.
+    pub fn event(&self, event: EventType, source: &Source<'_>, with_columns: bool) -> Result<Bytes, Status> {
+        let document = match (self.output.view, self.output.encoding) {
+            (View::Table(version), _) => {
+                let metadata = source.revision().map_or_else(|| "{}".to_owned(), |revision| format!("{{\"resourceVersion\":\"{revision}\"}}"));
+                let mut out = self.begin_table(version, &metadata, with_columns);
+                out.extend(self.row(source)?);
+                out.extend_from_slice(b"]}");
+                out
+            }
+            (_, Encoding::Protobuf) => self.enveloped(source)?,
+            _ => {
+                let plain = Renderer { output: crate::request::negotiate::Output { pretty: false, ..self.output }, ..*self };
+                plain.object(source)?
+            }
+        };
+        Ok(frame(self.output.encoding, event, &document))
+    }
+
+    /// A bookmark: an empty object of the kind with a resourceVersion, marked when it ends the initial events.
+    pub fn bookmark(&self, revision: u64, initial_events_end: bool) -> Result<Bytes, Status> {
+        let mut metadata = api::meta::v1::ObjectMeta { resource_version: revision.to_string(), ..Default::default() };
+        if initial_events_end {
+            metadata.annotations.insert("k8s.io/initial-events-end".to_owned(), "true".to_owned());
+        }
+        let row = self.served.row;
+        let document = match (self.output.view, self.output.encoding) {
+            (View::Table(version), _) => {
+                let mut out = self.begin_table(version, &format!("{{\"resourceVersion\":\"{revision}\"}}"), false);
+                // The row carries the object, where clients look for the annotation.
+                out.extend_from_slice(b"{\"cells\":null,\"object\":");
+                let object = kind::metadata_document(&metadata).map_err(internal)?;
+                push_with_type(&mut out, "PartialObjectMetadata", table_api_version(version), &object);
+                out.extend_from_slice(b"}]}");
+                out
+            }
+            (View::Metadata, Encoding::Protobuf) => {
+                kind::wrap(META.0, META.1, "PartialObjectMetadata", &kind::metadata_message(&metadata))
+            }
+            (View::Full, Encoding::Protobuf) => kind::wrap(row.group, row.version, row.kind, &kind::metadata_message(&metadata)),
+            (View::Metadata, _) => super::with_type("PartialObjectMetadata", "meta.k8s.io/v1", &kind::metadata_document(&metadata).map_err(internal)?),
+            (View::Full, _) => {
+                let json = kind::json(row.ty, &kind::metadata_message(&metadata)).map_err(internal)?;
+                super::with_type(row.kind, &kind::api_version(row), &json)
+            }
+        };
+        Ok(frame(self.output.encoding, EventType::Bookmark, &document))
+    }
+
+    /// The error that ends a watch.
+    pub fn error(&self, status: &Status) -> Result<Bytes, Status> {
+        let document = match self.output.encoding {
+            Encoding::Protobuf => kind::status_envelope(status).map_err(internal)?,
+            _ => status.to_json(),
+        };
+        Ok(frame(self.output.encoding, EventType::Error, &document))
+    }
+}
+
+/// One frame of the stream: a line of JSON, or a length-prefixed WatchEvent.
+fn frame(encoding: Encoding, event: EventType, document: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(document.len() + 32);
+    match encoding {
+        Encoding::Protobuf => {
+            // WatchEvent { type = 1, object = 2 { raw = 1 } }
+            let mut object = Vec::with_capacity(document.len() + 6);
+            proto::push_field(&mut object, 1, document);
+            let mut message = Vec::with_capacity(object.len() + 16);
+            proto::push_field(&mut message, 1, event.name().as_bytes());
+            proto::push_field(&mut message, 2, &object);
+            out.extend_from_slice(&u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
+            out.extend_from_slice(&message);
+        }
+        _ => {
+            out.extend_from_slice(b"{\"type\":\"");
+            out.extend_from_slice(event.name().as_bytes());
+            out.extend_from_slice(b"\",\"object\":");
+            out.extend_from_slice(document.trim_ascii_end());
+            out.extend_from_slice(b"}\n");
+        }
+    }
+    Bytes::from(out)
+}

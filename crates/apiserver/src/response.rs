@@ -1,0 +1,71 @@
+//! Answers: bodies, Status documents, and the forms an object is shown in.
+
+pub mod compress;
+pub mod indent;
+
+use bytes::Bytes;
+pub use component_base::serving::body::{full, stream, text};
+pub use component_base::serving::{Body, BoxError, Response};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{Response as HttpResponse, StatusCode};
+
+use apimachinery::status::{Details, Status};
+
+use crate::request::negotiate::{Encoding, Output};
+
+/// A response with a content type.
+pub fn bytes(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = HttpResponse::new(full(body));
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// What Go's mux answers to a path that nothing serves.
+pub fn page_not_found() -> Response {
+    text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// A JSON document in the negotiated encoding; protobuf is not offered for it.
+pub fn json_document(code: StatusCode, json: Vec<u8>, output: Output) -> Response {
+    match output.encoding {
+        Encoding::Yaml => match api::codec::yaml::from_json(&json) {
+            Ok(yaml) => bytes(code, Encoding::Yaml.media_type(), yaml.into_bytes()),
+            Err(error) => failure(&Status::internal(error.to_string()), Encoding::Json),
+        },
+        _ if output.pretty => bytes(code, Encoding::Json.media_type(), indent::indent(&json)),
+        _ => bytes(code, Encoding::Json.media_type(), json),
+    }
+}
+
+/// A failed request's Status.
+pub fn failure(status: &Status, encoding: Encoding) -> Response {
+    let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = match encoding {
+        Encoding::Protobuf => match crate::kind::status_envelope(status) {
+            Ok(body) => bytes(code, crate::request::negotiate::PROTOBUF, body),
+            Err(_) => bytes(code, Encoding::Json.media_type(), newline(status.to_json())),
+        },
+        Encoding::Yaml => match api::codec::yaml::from_json(&status.to_json()) {
+            Ok(yaml) => bytes(code, Encoding::Yaml.media_type(), yaml.into_bytes()),
+            Err(_) => bytes(code, Encoding::Json.media_type(), newline(status.to_json())),
+        },
+        Encoding::Json => bytes(code, Encoding::Json.media_type(), newline(status.to_json())),
+    };
+    if let Some(seconds) = status.retry_after_seconds() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A Status that reports success, as DELETE answers.
+pub fn success(code: StatusCode, details: Option<Details>, output: Output) -> Response {
+    let mut status = Status::success(details);
+    status.code = code.as_u16();
+    failure(&status, output.encoding)
+}
+
+fn newline(mut json: Vec<u8>) -> Vec<u8> {
+    json.push(b'\n');
+    json
+}

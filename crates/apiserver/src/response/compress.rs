@@ -1,0 +1,38 @@
+//! gzip for large answers to clients that accept it.
+
+use std::io::Write;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, HeaderMap, HeaderValue, VARY};
+
+use super::{Body, Response, full};
+
+/// Smaller answers cost more to compress than to send.
+pub const THRESHOLD_BYTES: usize = 128 * 1024;
+
+/// Whether the client accepts gzip.
+pub fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|coding| coding.split(';').next().is_some_and(|name| name.trim() == "gzip"))
+}
+
+/// Compresses a body that is already whole, if that pays.
+pub fn gzip(mut response: Response, body: &Bytes) -> Response {
+    if body.len() < THRESHOLD_BYTES || response.headers().contains_key(CONTENT_ENCODING) {
+        return response;
+    }
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6), Compression::fast());
+    let Ok(compressed) = encoder.write_all(body).and_then(|()| encoder.finish()) else { return response };
+    let headers = response.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    let body: Body = full(compressed);
+    response.map(|_| body)
+}

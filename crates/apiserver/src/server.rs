@@ -1,0 +1,178 @@
+//! The server: configuration in, a handler out.
+//!
+//! `Config -> Server::build` opens the caches and waits for the indexes of authorizers; what comes out answers
+//! requests, on a socket or in a test.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::catalogue::{RESOURCES, Resource};
+use auth::{Authenticator, Authorizer};
+use component_base::clock::Clock;
+use component_base::metrics::Registry;
+use component_base::serving;
+use component_base::shutdown::Shutdown;
+use futures_util::future::BoxFuture;
+use storage::cache::{Cache, EncodingBudget, Options as CacheOptions};
+use storage::{Key, Store};
+
+use crate::dispatch::Dispatch;
+use crate::health::Health;
+use crate::metrics::Metrics;
+use crate::object_reader::{CachedObjects, follow};
+use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
+use crate::request::Request;
+use crate::request::negotiate::Encoding;
+use crate::resource::Resources;
+use crate::response::{self, Response};
+use crate::stack::{self, Stack};
+use crate::state::Api;
+use crate::strategy::Behaviour;
+
+/// Bytes of encodings that caches keep beside the stored form.
+const KEPT_ENCODINGS_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a kind does in the write path, by its row and subresource (`""`: the resource itself).
+pub type BehaviourOf = dyn Fn(&'static Resource, &str) -> Behaviour + Send + Sync;
+
+/// Who may do what: built on top of the objects that are served.
+pub struct Security {
+    pub authenticator: Arc<dyn Authenticator>,
+    pub authorizer: Arc<dyn Authorizer>,
+    pub admission: admission::Chain,
+    /// Indexes to be fed before the first request.
+    pub followers: Vec<Arc<dyn auth::Follower>>,
+}
+
+/// Limits of the request stack.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub request_timeout: Duration,
+    pub min_request_timeout: Duration,
+    pub max_requests_in_flight: usize,
+    pub max_mutating_requests_in_flight: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            request_timeout: Duration::from_secs(60),
+            min_request_timeout: Duration::from_secs(1800),
+            max_requests_in_flight: 400,
+            max_mutating_requests_in_flight: 200,
+        }
+    }
+}
+
+/// What a server is made of.
+pub struct Config {
+    pub store: Arc<dyn Store>,
+    pub behaviour_of: Box<BehaviourOf>,
+    pub limits: Limits,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Registry,
+    pub shutdown: Shutdown,
+}
+
+/// A server that is ready to answer.
+#[derive(Clone)]
+pub struct Server {
+    pub api: Arc<Api>,
+    stack: Arc<Stack>,
+}
+
+impl Server {
+    /// Opens the caches, builds what decides over requests, and waits until that knows all it needs.
+    pub async fn build<F>(config: Config, security: F) -> Result<Server, crate::Error>
+    where
+        F: FnOnce(Arc<dyn auth::Objects>) -> Result<Security, crate::Error>,
+    {
+        let resources = Arc::new(open_resources(&config));
+        for objects in resources.all() {
+            objects.cache.ready().await?;
+        }
+        let Security { authenticator, authorizer, admission, followers } = security(Arc::new(CachedObjects { resources: resources.clone() }))?;
+        for follower in followers {
+            follow(&resources, follower).await?;
+        }
+        let metrics = Metrics::new(&config.metrics);
+        let health = Health::new(&config.store, &config.shutdown);
+        health.done("generic-apiserver-start-informers");
+        let api = Arc::new(Api {
+            health,
+            store: config.store,
+            resources,
+            admission,
+            authenticator: authenticator.clone(),
+            authorizer: authorizer.clone(),
+            clock: config.clock,
+            kept: EncodingBudget::new(KEPT_ENCODINGS_BYTES),
+            metrics: metrics.clone(),
+            min_request_timeout: config.limits.min_request_timeout,
+            shutdown: config.shutdown,
+        });
+        let stack = stack::Config {
+            authenticator,
+            authorizer,
+            metrics,
+            request_timeout: config.limits.request_timeout,
+            max_requests_in_flight: config.limits.max_requests_in_flight,
+            max_mutating_requests_in_flight: config.limits.max_mutating_requests_in_flight,
+        };
+        let stack = Arc::new(Stack::new(stack, Arc::new(Dispatch { api: api.clone() })));
+        Ok(Server { api, stack })
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: serving::Request) -> Response {
+        let (mut head, body) = request.into_parts();
+        let Some(peer) = head.extensions.remove::<serving::Peer>() else {
+            return response::failure(&apimachinery::status::Status::internal("the connection is unknown"), Encoding::Json);
+        };
+        match Request::new(head, body, peer) {
+            Ok(mut request) => self.stack.serve(&mut request).await,
+            Err(error) => {
+                let status = apimachinery::status::Status::internal(format!("failed to create RequestInfo: {error}"));
+                response::failure(&status, Encoding::Json)
+            }
+        }
+    }
+}
+
+impl serving::Handler for Server {
+    fn handle(&self, request: serving::Request) -> BoxFuture<'static, Response> {
+        let server = self.clone();
+        Box::pin(async move { server.answer(request).await })
+    }
+}
+
+/// Every stored resource of the catalogue with its cache.
+fn open_resources(config: &Config) -> Resources {
+    let mut resources = Resources::default();
+    for row in RESOURCES {
+        let Some((group, version)) = row.storage else { continue };
+        let objects = match stored_under(&resources, row) {
+            Some(objects) => objects,
+            None => {
+                let stored = api::catalogue::resource(group, version, row.plural).unwrap_or(row);
+                open_objects(config, stored)
+            }
+        };
+        resources.insert(row, objects);
+    }
+    resources
+}
+
+/// The objects of another version or group that are the same in the store.
+fn stored_under(resources: &Resources, row: &Resource) -> Option<Arc<Objects>> {
+    resources.all().find(|objects| objects.prefix() == prefix(row)).cloned()
+}
+
+fn open_objects(config: &Config, row: &'static Resource) -> Arc<Objects> {
+    let main = (config.behaviour_of)(row, "");
+    let subresources = row.subresources.iter().map(|sub| (sub.name, (config.behaviour_of)(row, sub.name))).collect();
+    let extract = Arc::new(Selectable { row, strategy: main.strategy.clone() });
+    let options = CacheOptions { indexed_fields: indexed_fields(row), ..CacheOptions::default() };
+    let cache = Cache::start(config.store.clone(), Key::from(prefix(row)), extract, options);
+    Arc::new(Objects::new(row, Behaviours { main, subresources }, config.store.clone(), cache))
+}

@@ -1,0 +1,48 @@
+//! Short requests are answered within the request timeout.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::status::Status;
+use futures_util::future::BoxFuture;
+
+use super::{Filter, Next};
+use crate::metrics::Metrics;
+use crate::request::Request;
+use crate::response::{Response, failure};
+
+pub struct Deadline {
+    pub timeout: Duration,
+    pub metrics: Arc<Metrics>,
+}
+
+impl Filter for Deadline {
+    fn call<'a>(&'a self, request: &'a mut Request, next: Next<'a>) -> BoxFuture<'a, Response> {
+        Box::pin(async move {
+            if request.info.is_long_running() {
+                return next.run(request).await;
+            }
+            let timeout = match self.allowed(request) {
+                Ok(timeout) => timeout,
+                Err(status) => return failure(&status, request.error_encoding()),
+            };
+            let answered = tokio::time::timeout(timeout, next.run(request)).await;
+            answered.unwrap_or_else(|_| {
+                self.metrics.terminated(&request.info);
+                let message = "request did not complete within the allotted timeout";
+                failure(&Status::timeout(message, 0), request.error_encoding())
+            })
+        })
+    }
+}
+
+impl Deadline {
+    /// The client may ask for less than the server's bound with `timeout=`.
+    fn allowed(&self, request: &Request) -> Result<Duration, Status> {
+        let Some(text) = request.query.get("timeout").filter(|text| !text.is_empty()) else { return Ok(self.timeout) };
+        let asked = apimachinery::duration::Duration::parse(text)
+            .map_err(|_| Status::bad_request(format!("invalid timeout specified in the request URL - time: invalid duration {text:?}")))?
+            .to_std();
+        Ok(if asked.is_zero() { self.timeout } else { asked.min(self.timeout) })
+    }
+}

@@ -1,0 +1,15 @@
+//! Subresources that are not the object itself.
+
+use std::sync::Arc;
+
+use apimachinery::status::Status;
+
+use crate::request::Request;
+use crate::resource::Served;
+use crate::response::Response;
+use crate::state::Api;
+
+/// Serves a request for a subresource other than `status`.
+pub async fn serve(_api: &Arc<Api>, _served: &Arc<Served>, _request: &mut Request) -> Result<Response, Status> {
+    Err(Status::path_not_found())
+}

@@ -1,0 +1,111 @@
+//! GET of a collection: a page of the objects that are selected, as of one revision.
+
+use apimachinery::status::Status;
+use http::StatusCode;
+use storage::cache::{Entry, Freshness, Snapshot};
+use storage::{Error, Revision};
+
+use std::sync::Arc;
+
+use super::continue_token::ContinueToken;
+use super::{Selection, document, object_renderer, parse_version};
+use crate::objects::{Objects, TOO_OLD, failed};
+use crate::render::Source;
+use crate::render::list::ListMeta;
+use crate::request::Request;
+use crate::request::options::{ListOptions, VersionMatch};
+use crate::resource::Served;
+use crate::response::Response;
+use crate::state::Api;
+
+/// What upstream tells a client whose continue token is too old.
+const CONTINUE_TOO_OLD: &str = "The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+
+/// Objects of one page, and where they were read.
+pub struct Page {
+    pub revision: u64,
+    pub entries: Vec<Arc<Entry>>,
+    pub next: Option<ContinueToken>,
+    pub remaining: Option<u64>,
+}
+
+pub async fn list(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
+    let renderer = object_renderer(api, served, request)?;
+    let options = ListOptions::parse(&request.query)?;
+    let selection = Selection::new(served, &request.info, &options)?;
+    let page = page(&served.objects, &selection, &options).await?;
+    let metadata = ListMeta {
+        resource_version: page.revision,
+        continue_: page.next.map(|token| token.encode()).unwrap_or_default(),
+        remaining: page.remaining,
+    };
+    let items = page.entries.iter().map(|entry| Source::Cached(entry, entry.mod_revision().0));
+    let shown = renderer.list(&metadata, items)?;
+    Ok(document(&renderer, request, StatusCode::OK, shown))
+}
+
+/// Reads one page.
+pub async fn page(objects: &Objects, selection: &Selection, options: &ListOptions) -> Result<Page, Status> {
+    let token = match options.continue_.as_str() {
+        "" => None,
+        text => Some(ContinueToken::decode(text)?),
+    };
+    let snapshot = snapshot(objects, options, token.as_ref()).await?;
+    // From the watch cache, upstream answers "any version" with everything at once.
+    let limit = if options.resource_version == "0" { 0 } else { usize::try_from(options.limit).unwrap_or(0) };
+    let after = token.map(|token| format!("{}{}", objects.prefix(), token.after));
+    let revision = snapshot.revision().0;
+    let scope = selection.scope();
+    let mut matching = snapshot.scoped(scope, after.as_ref().map(|key| key.as_bytes())).filter(|entry| selection.matches(entry));
+    if limit == 0 {
+        return Ok(Page { revision, entries: matching.cloned().collect(), next: None, remaining: None });
+    }
+    let entries: Vec<Arc<Entry>> = matching.by_ref().take(limit).cloned().collect();
+    let more = matching.next().is_some();
+    let last = entries.last().filter(|_| more);
+    let next = last.map(|entry| ContinueToken { revision: Some(revision), after: relative_key(objects, entry) });
+    // Upstream counts what is left only where it need not look at it.
+    let remaining = (more && selection.is_everything()).then(|| 1 + matching.count() as u64);
+    Ok(Page { revision, entries, next, remaining })
+}
+
+fn relative_key(objects: &Objects, entry: &Entry) -> String {
+    String::from_utf8_lossy(entry.key().get(objects.prefix().len()..).unwrap_or_default()).into_owned()
+}
+
+/// The state that the options ask for.
+async fn snapshot(objects: &Objects, options: &ListOptions, token: Option<&ContinueToken>) -> Result<Snapshot, Status> {
+    let cache = &objects.cache;
+    if let Some(token) = token {
+        if !options.resource_version.is_empty() && options.resource_version != "0" {
+            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+        }
+        let taken = match token.revision {
+            Some(revision) => cache.snapshot_at(Revision(revision)).await,
+            None => cache.snapshot(Freshness::Latest).await,
+        };
+        return taken.map_err(|error| match error {
+            Error::Compacted { .. } => continue_expired(token),
+            other => failed(&other),
+        });
+    }
+    let exact = options.resource_version_match == Some(VersionMatch::Exact)
+        || (options.resource_version_match.is_none() && options.limit > 0);
+    let taken = match options.resource_version.as_str() {
+        "" => cache.snapshot(Freshness::Latest).await,
+        "0" => cache.snapshot(Freshness::Any).await,
+        version if exact => cache.snapshot_at(Revision(parse_version(version)?)).await,
+        version => cache.snapshot(Freshness::AtLeast(Revision(parse_version(version)?))).await,
+    };
+    taken.map_err(|error| match error {
+        Error::Compacted { .. } => Status::expired(TOO_OLD),
+        other => failed(&other),
+    })
+}
+
+/// 410 with a token that goes on from the same place in the newest state.
+fn continue_expired(token: &ContinueToken) -> Status {
+    let mut status = Status::expired(CONTINUE_TOO_OLD);
+    status.continue_token = Some(ContinueToken { revision: None, after: token.after.clone() }.encode());
+    status
+}

@@ -1,0 +1,161 @@
+//! PATCH: JSON patch, merge patch and strategic merge patch on the JSON of the served version.
+
+mod apply;
+
+use api::{Object, codec};
+use apimachinery::field::{Error, Path};
+use apimachinery::gvk::{GroupKind, GroupResource};
+use apimachinery::patch;
+use apimachinery::status::Status;
+use bytes::Bytes;
+use http::StatusCode;
+use serde_json::Value;
+
+use super::{not_found, object_renderer, respond, writer};
+use crate::decode::{Expected, decode_json};
+use crate::kind;
+use crate::request::options::{FieldValidation, WriteKind, WriteOptions};
+use crate::request::{Request, body};
+use crate::resource::Served;
+use crate::response::Response;
+use crate::state::Api;
+use crate::write::{Applied, Change};
+
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
+
+/// Operations of one JSON patch.
+const MAX_OPERATIONS: usize = 10_000;
+
+/// A patch, parsed once and applied as often as the write is retried.
+pub enum Patch {
+    Json(Value),
+    Merge(Value),
+    Strategic(Value),
+    Apply(apply::Configuration),
+}
+
+impl Patch {
+    /// Reads a patch of a content type.
+    pub fn parse(content_type: &str, body: &Bytes) -> Result<Patch, Status> {
+        let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
+        let document = || serde_json::from_slice::<Value>(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")));
+        match content_type {
+            JSON_PATCH => {
+                let operations = document()?;
+                patch::parse(&operations).map_err(|error| unreadable(&error))?;
+                let count = operations.as_array().map_or(0, Vec::len);
+                if count > MAX_OPERATIONS {
+                    return Err(Status::request_entity_too_large(format!(
+                        "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
+                    )));
+                }
+                Ok(Patch::Json(operations))
+            }
+            MERGE_PATCH => Ok(Patch::Merge(document()?)),
+            STRATEGIC_MERGE_PATCH => Ok(Patch::Strategic(document()?)),
+            APPLY_PATCH => apply::Configuration::parse(body).map(Patch::Apply),
+            _ => Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH])),
+        }
+    }
+
+    /// The patched document.
+    fn apply(&self, ty: &'static api::types::Type, mut document: Value) -> Result<Value, Status> {
+        match self {
+            Patch::Json(operations) => {
+                patch::json_patch(&mut document, operations)
+                    .map_err(|error| Status::generic(422, "", &GroupResource::default(), "", &error.to_string()))?;
+                Ok(document)
+            }
+            Patch::Merge(patch) => {
+                patch::merge_patch(&mut document, patch);
+                Ok(document)
+            }
+            Patch::Strategic(patch) => strategic(ty, document, patch),
+            Patch::Apply(configuration) => configuration.apply(ty, document),
+        }
+    }
+
+    fn may_create(&self) -> bool {
+        matches!(self, Patch::Apply(_))
+    }
+}
+
+fn strategic(_ty: &'static api::types::Type, _document: Value, _patch: &Value) -> Result<Value, Status> {
+    Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH]))
+}
+
+/// A patch as the write path's change.
+pub struct Patching<'a> {
+    pub served: &'a Served,
+    pub name: &'a str,
+    pub patch: Patch,
+    pub validation: FieldValidation,
+}
+
+impl Change for Patching<'_> {
+    fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status> {
+        let row = self.served.row;
+        let document = match current {
+            Some(current) => to_document(self.served, current)?,
+            None if self.patch.may_create() => Value::Object(serde_json::Map::new()),
+            None => return Err(not_found(self.served, self.name)),
+        };
+        let patched = self.patch.apply(row.ty, document)?;
+        let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
+        let decoded = decode_json(&json, Expected::from(row)).map_err(|status| self.unreadable(&json, &status.message))?;
+        let warnings = match self.validation {
+            FieldValidation::Ignore => Vec::new(),
+            FieldValidation::Warn => decoded.strict_errors,
+            FieldValidation::Strict if decoded.strict_errors.is_empty() => Vec::new(),
+            FieldValidation::Strict => {
+                let why = format!("strict decoding error: {}", decoded.strict_errors.join(", "));
+                return Err(self.unreadable(&json, &why));
+            }
+        };
+        let object = (row.decode)(&decoded.proto).map_err(Status::internal)?;
+        Ok(Applied { object: self.served.to_storage(object)?, warnings })
+    }
+}
+
+impl Patching<'_> {
+    /// The patch makes something that is no object of the kind.
+    fn unreadable(&self, patched: &[u8], why: &str) -> Status {
+        let path = Path::new("patch");
+        let value = String::from_utf8_lossy(patched).into_owned();
+        Status::invalid(&GroupKind::default(), "", &vec![Error::invalid(&path, value, why)])
+    }
+}
+
+/// The JSON of an object in the served version, as a tree.
+pub fn to_document(served: &Served, object: &dyn Object) -> Result<Value, Status> {
+    let object = served.from_storage(object.clone_box())?;
+    let mut raw = Vec::with_capacity(1024);
+    object.encode(&mut raw);
+    let api_version = kind::api_version(served.row);
+    let meta = codec::TypeMeta { api_version: &api_version, kind: served.row.kind };
+    let mut json = Vec::with_capacity(raw.len() * 2);
+    codec::proto_to_json(Some(meta), served.row.ty, &raw, &mut json).map_err(Status::internal)?;
+    serde_json::from_slice(&json).map_err(Status::internal)
+}
+
+pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
+    let content_type = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
+    let kind = if content_type == APPLY_PATCH { WriteKind::Apply } else { WriteKind::Patch };
+    let renderer = object_renderer(api, served, request)?;
+    let body = body::read(request).await?;
+    let options = WriteOptions::parse(&request.query, kind)?;
+    let patch = Patch::parse(&content_type, &body)?;
+    let name = request.info.name.clone();
+    let force_create = patch.may_create();
+    let change = Patching { served, name: &name, patch, validation: options.field_validation };
+    let mut writer = writer(api, served, request, options.dry_run, options.to_json(kind));
+    let saved = writer.update(&change, force_create).await;
+    let warnings = std::mem::take(&mut writer.warnings);
+    warnings.into_iter().for_each(|warning| request.warn(warning));
+    let saved = saved?;
+    let code = if saved.created { StatusCode::CREATED } else { StatusCode::OK };
+    respond(&renderer, request, code, &saved.written)
+}

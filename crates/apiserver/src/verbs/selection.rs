@@ -1,0 +1,117 @@
+//! Which objects a list, watch or deletecollection is about.
+
+use std::sync::Arc;
+
+use apimachinery::status::Status;
+use apimachinery::{fields, labels};
+use storage::Key;
+use storage::cache::{Entry, Predicate, Scope};
+
+use crate::request::info::RequestInfo;
+use crate::request::options::ListOptions;
+use crate::resource::Served;
+
+const NAME: &str = "metadata.name";
+const NAMESPACE: &str = "metadata.namespace";
+
+/// Label and field selectors over the entries of a resource.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    labels: labels::Selector,
+    fields: fields::Selector,
+    prefix_length: usize,
+    namespaced: bool,
+    scope: Scope,
+}
+
+impl Selection {
+    /// What the request's path and selectors select.
+    pub fn new(served: &Served, info: &RequestInfo, options: &ListOptions) -> Result<Selection, Status> {
+        let objects = &served.objects;
+        let mut fields = options.field_selector.clone();
+        check_fields(&fields, objects.strategy().selectable_fields())?;
+        if !info.name.is_empty() {
+            match fields.requires_exact_match(NAME) {
+                Some(name) if name == info.name => {}
+                None if fields.is_everything() => fields = fields::Selector::equals(NAME, info.name.clone()),
+                _ => return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name")),
+            }
+        }
+        let namespace = match (info.namespace.as_str(), fields.requires_exact_match(NAMESPACE)) {
+            ("", Some(selected)) if served.row.namespaced && !selected.contains('/') => selected.to_owned(),
+            ("", _) => String::new(),
+            (requested, _) if served.row.namespaced => requested.to_owned(),
+            _ => String::new(),
+        };
+        let prefix = Key::from(objects.prefix_of(&namespace));
+        let indexed = objects.strategy().selectable_fields().iter().find_map(|field| {
+            let value = fields.requires_exact_match(field)?;
+            objects.indexed.contains(field).then(|| Scope::Field { prefix: prefix.clone(), field, value: value.to_owned() })
+        });
+        let scope = match fields.requires_exact_match(NAME) {
+            Some(name) if !name.contains('/') && !(served.row.namespaced && namespace.is_empty()) => {
+                Scope::Key(Key::from(objects.key(&namespace, name)))
+            }
+            _ => indexed.unwrap_or(Scope::Prefix(prefix)),
+        };
+        Ok(Selection {
+            labels: options.label_selector.clone(),
+            fields,
+            prefix_length: objects.prefix().len(),
+            namespaced: served.row.namespaced,
+            scope,
+        })
+    }
+
+    /// Where to look.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether everything in the scope is selected.
+    pub fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_everything()
+    }
+
+    /// Whether an entry is selected.
+    pub fn matches(&self, entry: &Entry) -> bool {
+        if !self.labels.is_everything() && !self.labels.matches_with(|name| entry.labels().get(name)) {
+            return false;
+        }
+        if self.fields.is_everything() {
+            return true;
+        }
+        let path = entry.key().get(self.prefix_length..).and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
+        let (namespace, name) = if self.namespaced { path.split_once('/').unwrap_or(("", path)) } else { ("", path) };
+        self.fields.matches(|field| match field {
+            NAME => Some(name),
+            NAMESPACE => Some(namespace),
+            other => entry.fields().get(other),
+        })
+    }
+
+    /// The selection as a watch's predicate.
+    pub fn predicate(&self) -> Option<Predicate> {
+        if self.is_everything() {
+            return None;
+        }
+        let selection = self.clone();
+        Some(Arc::new(move |entry| selection.matches(entry)))
+    }
+}
+
+/// Only some fields can be selected by.
+fn check_fields(selector: &fields::Selector, known: &[&str]) -> Result<(), Status> {
+    for requirement in selector.requirements() {
+        let field = requirement.field.as_str();
+        if field == NAME || field == NAMESPACE || known.contains(&field) {
+            continue;
+        }
+        return Err(Status::bad_request(if known.is_empty() {
+            format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        } else {
+            format!("field label not supported: {field}")
+        }));
+    }
+    Ok(())
+}

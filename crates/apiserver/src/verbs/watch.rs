@@ -1,0 +1,237 @@
+//! Watch: the changes of what is selected, as a stream that loses nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use apimachinery::status::Status;
+use bytes::{Bytes, BytesMut};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response as HttpResponse, StatusCode};
+use storage::cache::{EventKind, Freshness, Start, Watch, WatchEvent, WatchRequest};
+use storage::{Error, Revision};
+
+use super::{Selection, parse_version, renderer};
+use crate::metrics::Held;
+use crate::objects::failed;
+use crate::render::list::EventType;
+use crate::render::{IncludeObject, Renderer, Source};
+use crate::request::Request;
+use crate::request::negotiate::{Encoding, Offers, Output, TableVersion, View, stream_not_acceptable};
+use crate::request::options::ListOptions;
+use crate::resource::Served;
+use crate::response::{self, BoxError, Response};
+use crate::state::Api;
+
+/// Frames of waiting events that one chunk of the response gathers at most.
+const MAX_CHUNK_BYTES: usize = 64 * 1024;
+
+pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
+    let output = request.output(Offers::Views)?;
+    if output.encoding == Encoding::Yaml {
+        return Err(stream_not_acceptable());
+    }
+    let mut query = request.query.clone();
+    query.set("watch", "true");
+    let options = ListOptions::parse(&query)?;
+    let selection = Selection::new(served, &request.info, &options)?;
+    let include = renderer(api, served, request, output)?.include;
+    let started = served.objects.cache.watch(watch_request(served, &selection, &options).await?).await;
+    let source = match started {
+        Ok(watch) => Ok(watch),
+        // A revision that is gone is told inside the stream, where clients look for it.
+        Err(Error::Compacted { requested, oldest }) => Err(too_old(requested, oldest)),
+        Err(error) => return Err(failed(&error)),
+    };
+    let frames = Frames { api: api.clone(), served: served.clone(), output, include, columns_sent: false };
+    let held = api.metrics.long_running(request);
+    let timeout = timeout(&options, api.min_request_timeout);
+    if crate::websocket::is_upgrade(request) {
+        return crate::websocket::serve(request, frames_of(source, frames, timeout, held), output.encoding);
+    }
+    let mut answer = HttpResponse::new(response::stream(frames_of(source, frames, timeout, held)));
+    *answer.status_mut() = StatusCode::OK;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(output.encoding.stream_media_type()));
+    Ok(answer)
+}
+
+/// Where the watch starts and what it wants, in the cache's words.
+async fn watch_request(served: &Served, selection: &Selection, options: &ListOptions) -> Result<WatchRequest, Status> {
+    let initial = options.send_initial_events;
+    let freshness = match options.resource_version.as_str() {
+        "" => Freshness::Latest,
+        "0" => Freshness::Any,
+        version => Freshness::AtLeast(Revision(parse_version(version)?)),
+    };
+    let start = match (initial, freshness) {
+        (Some(true), freshness) => Start::State(freshness),
+        (_, Freshness::AtLeast(revision)) => Start::After(revision),
+        (_, freshness) => {
+            let now = served.objects.cache.snapshot(freshness).await.map_err(|error| failed(&error))?;
+            Start::After(now.revision())
+        }
+    };
+    Ok(WatchRequest {
+        scope: selection.scope().clone(),
+        start,
+        predicate: selection.predicate(),
+        bookmarks: options.allow_watch_bookmarks,
+        initial_events_end: initial == Some(true) && options.allow_watch_bookmarks,
+    })
+}
+
+/// The client's timeout; else a random one in the upper half, so that watches don't all end together.
+fn timeout(options: &ListOptions, minimum: Duration) -> Duration {
+    match options.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => {
+            let random = uuid::Uuid::new_v4().as_u128() as u32;
+            minimum.mul_f64(1.0 + f64::from(random) / f64::from(u32::MAX))
+        }
+    }
+}
+
+fn too_old(requested: Revision, oldest: Revision) -> Status {
+    Status::expired(format!("too old resource version: {requested} ({oldest})"))
+}
+
+/// What makes frames of events.
+struct Frames {
+    api: Arc<Api>,
+    served: Arc<Served>,
+    output: Output,
+    include: IncludeObject,
+    /// The columns of a table come with the first event only.
+    columns_sent: bool,
+}
+
+/// The chunks of the response, until the timeout, an error or the server's end.
+fn frames_of(
+    source: Result<Watch, Status>,
+    frames: Frames,
+    timeout: Duration,
+    held: Held,
+) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
+    let shutdown = frames.api.shutdown.clone();
+    let end = async move {
+        tokio::select! {
+            () = tokio::time::sleep(timeout) => {}
+            () = shutdown.wait_owned() => {}
+        }
+    };
+    let state = State { source: Some(source), frames, _held: held };
+    stream::unfold(state, |mut state| async move {
+        let chunk = state.next_chunk().await?;
+        Some((Ok(chunk), state))
+    })
+    .take_until(Box::pin(end))
+}
+
+struct State {
+    /// `None` after the last event.
+    source: Option<Result<Watch, Status>>,
+    frames: Frames,
+    _held: Held,
+}
+
+impl State {
+    /// The next event's frame, and those of events that wait already.
+    async fn next_chunk(&mut self) -> Option<Bytes> {
+        let watch = match self.source.as_mut()? {
+            Ok(watch) => watch,
+            Err(status) => {
+                let frame = self.frames.error(status);
+                self.source = None;
+                return frame;
+            }
+        };
+        let first = watch.next().await;
+        let mut chunk = match self.frames.event(first) {
+            Ok(frame) => frame,
+            Err(last) => {
+                self.source = None;
+                return last;
+            }
+        };
+        // Most of the time one event is all there is: its shared frame is sent as it stands.
+        let mut gathered: Option<BytesMut> = None;
+        while gathered.as_ref().map_or(chunk.len(), BytesMut::len) < MAX_CHUNK_BYTES {
+            let Some(next) = watch.next().now_or_never() else { break };
+            let all = gathered.get_or_insert_with(|| BytesMut::from(&chunk[..]));
+            match self.frames.event(next) {
+                Ok(frame) => all.extend_from_slice(&frame),
+                Err(last) => {
+                    all.extend_from_slice(&last.unwrap_or_default());
+                    self.source = None;
+                    break;
+                }
+            }
+        }
+        if let Some(all) = gathered {
+            chunk = all.freeze();
+        }
+        Some(chunk)
+    }
+}
+
+impl Frames {
+    /// The frame of an item; `Err` with the last frame, if any, when nothing may follow.
+    fn event(&mut self, item: Option<Result<WatchEvent, Error>>) -> Result<Bytes, Option<Bytes>> {
+        let event = match item {
+            None => return Err(None),
+            Some(Ok(event)) => event,
+            Some(Err(Error::Compacted { requested, oldest })) => return Err(self.error(&too_old(requested, oldest))),
+            Some(Err(Error::Slow)) => return Err(self.error(&Status::expired("the watcher fell behind: events were dropped"))),
+            Some(Err(error)) => return Err(self.error(&failed(&error))),
+        };
+        self.render(&event).map_err(|status| self.error(&status))
+    }
+
+    fn render(&mut self, event: &WatchEvent) -> Result<Bytes, Status> {
+        let is_table = matches!(self.output.view, View::Table(_));
+        match event {
+            WatchEvent::Bookmark { revision, initial_events_end } => self.renderer().bookmark(revision.0, *initial_events_end),
+            WatchEvent::Object(event) => {
+                let with_columns = is_table && !std::mem::replace(&mut self.columns_sent, true);
+                let kind = match event.kind {
+                    EventKind::Added => EventType::Added,
+                    EventKind::Modified => EventType::Modified,
+                    EventKind::Deleted => EventType::Deleted,
+                };
+                let row = self.served.row;
+                let frame = event.frame(self.tag(with_columns), |event| {
+                    self.renderer().event(kind, &Source::Cached(&event.entry, event.revision.0), with_columns)
+                })?;
+                self.api.metrics.watch_event(row.group, row.version, row.plural, frame.len());
+                Ok(frame)
+            }
+        }
+    }
+
+    fn renderer(&self) -> Renderer<'_> {
+        Renderer { served: &self.served, output: self.output, include: self.include, now: self.api.clock.now(), kept: &self.api.kept }
+    }
+
+    fn error(&self, status: &Status) -> Option<Bytes> {
+        match self.renderer().error(status) {
+            Ok(frame) => Some(frame),
+            Err(error) => {
+                tracing::error!(%error, "cannot encode the error that ends a watch");
+                None
+            }
+        }
+    }
+
+    /// Tells apart all the frames that one event can have.
+    fn tag(&self, with_columns: bool) -> u16 {
+        let encoding = u16::from(self.output.encoding == Encoding::Protobuf);
+        let view = match self.output.view {
+            View::Full => 0,
+            View::Metadata => 1,
+            View::Table(TableVersion::V1) => 2,
+            View::Table(TableVersion::V1Beta1) => 3,
+        };
+        let version = u16::from(!self.served.is_storage_version());
+        encoding | view << 1 | (self.include as u16) << 3 | u16::from(with_columns) << 5 | version << 6
+    }
+}

@@ -1,0 +1,124 @@
+//! The one write path: every create, update, patch and delete of every kind runs through here.
+//!
+//! create: `default -> mutating admission -> prepare -> hooks -> validate -> validating admission -> commit`;
+//! update: the same from "load", retried as long as somebody else writes in between. The order is upstream's, so
+//! that each step sees what it would see there.
+
+mod admit;
+mod create;
+mod delete;
+pub mod deletion;
+pub mod metadata;
+mod update;
+
+use api::Object;
+use apimachinery::field::ErrorList;
+use apimachinery::gvk::GroupKind;
+use apimachinery::status::Status;
+use auth::UserInfo;
+
+use crate::state::Api;
+use crate::objects::{Objects, Written};
+use crate::resource::Served;
+use crate::strategy::{Behaviour, Context, Outcome, Strategy, Transaction};
+
+pub use admit::OperationOptions;
+pub use delete::Deleted;
+pub use update::{Applied, Change};
+
+/// Who writes what, through which resource.
+pub struct Writer<'a> {
+    pub api: &'a Api,
+    pub served: &'a Served,
+    pub user: &'a UserInfo,
+    /// Empty for cluster-scoped resources.
+    pub namespace: &'a str,
+    /// Empty when the body names the object.
+    pub name: &'a str,
+    pub subresource: &'a str,
+    pub dry_run: bool,
+    /// The options of the request, for admission.
+    pub options: OperationOptions,
+    /// For the response's `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+/// An object that was written, and what the store said.
+pub struct Saved {
+    pub written: Written,
+    pub created: bool,
+}
+
+impl Writer<'_> {
+    fn objects(&self) -> &Objects {
+        &self.served.objects
+    }
+
+    fn behaviour(&self) -> &Behaviour {
+        self.objects().behaviour(self.subresource)
+    }
+
+    fn strategy(&self) -> &dyn Strategy {
+        &*self.behaviour().strategy
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            user: self.user,
+            namespace: (!self.namespace.is_empty()).then_some(self.namespace),
+            subresource: self.subresource,
+            dry_run: self.dry_run,
+            now: self.api.clock.now(),
+        }
+    }
+
+    /// The namespace that an object of this resource must state.
+    fn object_namespace(&self) -> &str {
+        if self.served.row.namespaced { self.namespace } else { "" }
+    }
+
+    fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+    }
+
+    /// 422 with all errors, if there are any.
+    fn valid(&self, name: &str, errors: ErrorList) -> Result<(), Status> {
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let kind = GroupKind::new(self.served.row.group, self.served.row.kind);
+        Err(Status::invalid(&kind, name, &errors))
+    }
+
+    fn deduplicate_owners(&mut self, object: &mut dyn Object, when: &str) {
+        let repeated = metadata::deduplicate_owners(object.metadata_mut());
+        if !repeated.is_empty() {
+            let uids = repeated.join(", ");
+            self.warn([format!(".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {uids}")]);
+        }
+    }
+}
+
+/// Reservations of a write in progress: given back unless committed.
+#[derive(Default)]
+struct Reservation(Option<Box<dyn Transaction>>);
+
+impl Reservation {
+    fn commit(mut self) {
+        if let Some(transaction) = self.0.take() {
+            transaction.finish(Outcome::Committed);
+        }
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if let Some(transaction) = self.0.take() {
+            transaction.finish(Outcome::Aborted);
+        }
+    }
+}

@@ -82,7 +82,11 @@ pub fn built_in(enabled: impl Fn(&str, &str) -> bool) -> Vec<Group> {
             })
             .collect(),
     };
-    GROUPS.iter().map(group).filter(|group| !group.versions.is_empty()).collect()
+    GROUPS
+        .iter()
+        .map(group)
+        .filter(|group| !group.versions.is_empty())
+        .collect()
 }
 
 /// How discovery names the stored form of a kind, so that clients can tell when it changes.
@@ -94,7 +98,11 @@ pub fn storage_version_hash(group: &str, version: &str, kind: &str) -> String {
 impl Group {
     /// `v1` or `apps/v1`.
     fn group_version(&self, version: &str) -> String {
-        if self.name.is_empty() { version.to_owned() } else { format!("{}/{version}", self.name) }
+        if self.name.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{}/{version}", self.name)
+        }
     }
 }
 
@@ -102,9 +110,16 @@ impl Resource {
     fn from_row(row: &catalogue::Resource) -> Self {
         let own = |group: &str, version: &str, kind: &str| {
             if (group, version) == (row.group, row.version) {
-                Kind { kind: kind.to_owned(), ..Kind::default() }
+                Kind {
+                    kind: kind.to_owned(),
+                    ..Kind::default()
+                }
             } else {
-                Kind { group: group.to_owned(), version: version.to_owned(), kind: kind.to_owned() }
+                Kind {
+                    group: group.to_owned(),
+                    version: version.to_owned(),
+                    kind: kind.to_owned(),
+                }
             }
         };
         Self {

@@ -21,18 +21,27 @@ impl ListVersion {
             Self::V2 => "apidiscovery.k8s.io/v2",
             Self::V2Beta1 => "apidiscovery.k8s.io/v2beta1",
         };
-        TypeMeta { api_version, kind: "APIGroupDiscoveryList" }
+        TypeMeta {
+            api_version,
+            kind: "APIGroupDiscoveryList",
+        }
     }
 }
 
 /// All groups with all their resources. `/api` shows the core group alone and `/apis` the others.
 pub fn aggregated<'a>(groups: impl Iterator<Item = &'a Group>) -> APIGroupDiscoveryList {
-    APIGroupDiscoveryList { items: groups.map(group).collect(), ..APIGroupDiscoveryList::default() }
+    APIGroupDiscoveryList {
+        items: groups.map(group).collect(),
+        ..APIGroupDiscoveryList::default()
+    }
 }
 
 fn group(group: &Group) -> APIGroupDiscovery {
     APIGroupDiscovery {
-        metadata: ObjectMeta { name: group.name.clone(), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: group.name.clone(),
+            ..ObjectMeta::default()
+        },
         versions: group.versions.iter().map(version).collect(),
     }
 }
@@ -49,7 +58,12 @@ fn resource(resource: &Resource) -> APIResourceDiscovery {
     APIResourceDiscovery {
         resource: resource.plural.clone(),
         response_kind: Some(Box::new(kind(&resource.kind))),
-        scope: if resource.namespaced { "Namespaced" } else { "Cluster" }.to_owned(),
+        scope: if resource.namespaced {
+            "Namespaced"
+        } else {
+            "Cluster"
+        }
+        .to_owned(),
         singular_resource: resource.singular.clone(),
         verbs: resource.verbs.clone(),
         short_names: resource.short_names.clone(),
@@ -68,5 +82,9 @@ fn subresource(subresource: &Subresource) -> APISubresourceDiscovery {
 }
 
 fn kind(kind: &Kind) -> GroupVersionKind {
-    GroupVersionKind { group: kind.group.clone(), version: kind.version.clone(), kind: kind.kind.clone() }
+    GroupVersionKind {
+        group: kind.group.clone(),
+        version: kind.version.clone(),
+        kind: kind.kind.clone(),
+    }
 }

@@ -10,7 +10,11 @@ use api::meta::v1::{
 pub fn api_versions(groups: &[Group], server_address: &str) -> APIVersions {
     let core = groups.iter().find(|group| group.name.is_empty());
     APIVersions {
-        versions: core.into_iter().flat_map(|group| &group.versions).map(|v| v.name.clone()).collect(),
+        versions: core
+            .into_iter()
+            .flat_map(|group| &group.versions)
+            .map(|v| v.name.clone())
+            .collect(),
         server_address_by_client_cidrs: vec![ServerAddressByClientCIDR {
             client_cidr: "0.0.0.0/0".to_owned(),
             server_address: server_address.to_owned(),
@@ -20,7 +24,13 @@ pub fn api_versions(groups: &[Group], server_address: &str) -> APIVersions {
 
 /// `/apis`: every group but the core one.
 pub fn group_list(groups: &[Group]) -> APIGroupList {
-    APIGroupList { groups: groups.iter().filter(|group| !group.name.is_empty()).map(group).collect() }
+    APIGroupList {
+        groups: groups
+            .iter()
+            .filter(|group| !group.name.is_empty())
+            .map(group)
+            .collect(),
+    }
 }
 
 /// `/apis/GROUP`

@@ -36,7 +36,9 @@ fn keep_stable(groups: &mut Value) {
 
 #[test]
 fn groups_are_upstreams() {
-    let Some(reference) = reference("groups_are_upstreams") else { return };
+    let Some(reference) = reference("groups_are_upstreams") else {
+        return;
+    };
     let mut recorded = load(reference.join("apis.json"));
     keep_stable(&mut recorded["groups"]);
     let mut found = parsed(&group_list(&built_in(|_, _| true)));
@@ -48,7 +50,9 @@ fn groups_are_upstreams() {
 
 #[test]
 fn resources_are_upstreams() {
-    let Some(reference) = reference("resources_are_upstreams") else { return };
+    let Some(reference) = reference("resources_are_upstreams") else {
+        return;
+    };
     for served in built_in(|_, _| true) {
         for version in &served.versions {
             let file = match served.name.as_str() {
@@ -58,7 +62,11 @@ fn resources_are_upstreams() {
             let recorded = load(reference.join(file));
             let found = parsed(&resource_list(&served, version));
             assert_eq!(found["groupVersion"], recorded["groupVersion"]);
-            assert_eq!(found["resources"], recorded["resources"], "{}/{}", served.name, version.name);
+            assert_eq!(
+                found["resources"], recorded["resources"],
+                "{}/{}",
+                served.name, version.name
+            );
         }
         let file = reference.join(format!("apis__{}.json", served.name));
         if !served.name.is_empty() {
@@ -71,7 +79,9 @@ fn resources_are_upstreams() {
 
 #[test]
 fn the_aggregated_document_is_upstreams() {
-    let Some(reference) = reference("the_aggregated_document_is_upstreams") else { return };
+    let Some(reference) = reference("the_aggregated_document_is_upstreams") else {
+        return;
+    };
     let mut recorded = load(reference.join("aggregated_v2.json"));
     keep_stable(&mut recorded["items"]);
     let groups = built_in(|_, _| true);
@@ -97,5 +107,8 @@ fn the_core_group_is_a_list_of_versions() {
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "192.0.2.1:6443"}],
         })
     );
-    assert_eq!(ListVersion::V2Beta1.type_meta().api_version, "apidiscovery.k8s.io/v2beta1");
+    assert_eq!(
+        ListVersion::V2Beta1.type_meta().api_version,
+        "apidiscovery.k8s.io/v2beta1"
+    );
 }

@@ -154,9 +154,12 @@ fn versions_by_hash(facts: &Value) -> BTreeMap<String, String> {
     let mut versions = BTreeMap::new();
     for kind in facts["kinds"].as_array().into_iter().flatten() {
         let (group, version) = (text(kind, "Group"), text(kind, "Version"));
-        let sum = Sha256::digest(format!("{group}/{version}/{}", text(kind, "Kind")));
-        let hash = base64::engine::general_purpose::STANDARD.encode(&sum[..8]);
-        versions.insert(hash, format!("{}/{version}", shown(group)));
+        // Some kinds are stored in a beta version whose types are no longer published.
+        for version in [version, "v1beta1"] {
+            let sum = Sha256::digest(format!("{group}/{version}/{}", text(kind, "Kind")));
+            let hash = base64::engine::general_purpose::STANDARD.encode(&sum[..8]);
+            versions.insert(hash, format!("{}/{version}", shown(group)));
+        }
     }
     versions
 }

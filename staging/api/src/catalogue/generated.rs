@@ -1254,7 +1254,7 @@ pub static RESOURCES: &[Resource] = &[
         categories: &["api-extensions"],
         verbs: &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
         ty: &types::apiextensions_v1::CUSTOM_RESOURCE_DEFINITION, decode: decode::<crate::apiextensions::v1::CustomResourceDefinition>, new: new::<crate::apiextensions::v1::CustomResourceDefinition>,
-        storage: None, prefix: "apiextensions.k8s.io/customresourcedefinitions",
+        storage: Some(("apiextensions.k8s.io", "v1beta1")), prefix: "apiextensions.k8s.io/customresourcedefinitions",
         subresources: &[
             Subresource { name: "status", group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinition", verbs: &["get", "patch", "update"] },
         ],

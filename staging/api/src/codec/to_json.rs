@@ -24,8 +24,11 @@ pub fn proto_to_json(
     if let Some(TypeMeta { api_version, kind }) = meta {
         printer.name(open, "kind");
         text::string(kind.as_bytes(), printer.out);
-        printer.name(open, "apiVersion");
-        text::string(api_version.as_bytes(), printer.out);
+        // Some documents (discovery's) state their kind alone.
+        if !api_version.is_empty() {
+            printer.name(open, "apiVersion");
+            text::string(api_version.as_bytes(), printer.out);
+        }
     }
     printer.members(ty, Reader::new(proto), open)?;
     printer.out.push(b'}');

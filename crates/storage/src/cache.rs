@@ -32,7 +32,7 @@ pub use pairs::Pairs;
 pub use snapshot::{Entries, Snapshot};
 pub use watch::{EventKind, ObjectEvent, Predicate, Scope, Start, Watch, WatchEvent, WatchRequest};
 
-use crate::{Error, Following, Found, Key, Revision, Store};
+use crate::{Error, Following, Found, HistoryLimit, Key, Revision, Store};
 use state::{EntryChange, Mirror, State};
 use watch::Initial;
 use watchers::{Registration, Watcher};
@@ -41,7 +41,7 @@ use watchers::{Registration, Watcher};
 #[derive(Clone)]
 pub struct Options {
     /// Changes kept for watches that start in the past and for lists at a past revision.
-    pub history: usize,
+    pub history: HistoryLimit,
     /// Events that a watcher may be behind before it is dropped with [`Error::Slow`].
     pub watcher_buffer: usize,
     /// Fields whose value leads to its objects directly.
@@ -55,7 +55,10 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            history: 16 * 1024,
+            history: HistoryLimit {
+                changes: 16 * 1024,
+                bytes: 32 << 20,
+            },
             watcher_buffer: 1024,
             indexed_fields: &[],
             bookmark_interval: Duration::from_secs(60),

@@ -30,3 +30,4 @@ pub use contract::{
     WatchItem, WatchStream, Write,
 };
 pub use error::Error;
+pub use versioned::HistoryLimit;

@@ -41,7 +41,7 @@ pub type WallClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 #[derive(Clone)]
 pub struct Options {
     /// Changes kept for reads and watches in the past, when nobody compacts.
-    pub history: usize,
+    pub history: HistoryLimit,
     /// Key and value of one write.
     pub max_write_bytes: usize,
     /// Writes that may wait for the writer; further ones wait to be queued.
@@ -52,7 +52,10 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            history: 100_000,
+            history: HistoryLimit {
+                changes: 100_000,
+                bytes: 64 << 20,
+            },
             max_write_bytes: 8 << 20,
             max_pending: 4096,
             clock: Arc::new(SystemTime::now),
@@ -73,6 +76,9 @@ impl Change for Event {
     }
     fn previous(&self) -> Option<&Arc<KeyValue>> {
         self.previous.as_ref()
+    }
+    fn weight(&self) -> usize {
+        self.previous.as_ref().map_or(0, |previous| previous.value.len())
     }
 }
 
@@ -110,10 +116,7 @@ impl LocalStore {
         disk_usage: DiskUsage,
         options: Options,
     ) -> Result<Self, Error> {
-        let limit = HistoryLimit {
-            changes: options.history,
-        };
-        let mut index = Index::new(recovered.revision, recovered.map, limit);
+        let mut index = Index::new(recovered.revision, recovered.map, options.history);
         recovered.events.into_iter().for_each(|event| index.apply(event));
         let progress = Progress {
             newest: index.revision(),

@@ -22,12 +22,16 @@ pub(crate) trait Change {
     fn key(&self) -> &Key;
     fn current(&self) -> Option<&Arc<Self::Value>>;
     fn previous(&self) -> Option<&Arc<Self::Value>>;
+    /// Bytes that are retained for the sake of this change: about those of `previous`.
+    fn weight(&self) -> usize;
 }
 
-/// How much history is retained when nobody compacts.
+/// How much history is retained when nobody compacts: whichever bound is met first.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct HistoryLimit {
+pub struct HistoryLimit {
     pub changes: usize,
+    /// Of values that were overwritten or deleted.
+    pub bytes: usize,
 }
 
 /// See the module.
@@ -36,6 +40,7 @@ pub(crate) struct Versioned<C: Change> {
     /// Reads at and changes after this revision are retained.
     oldest: Revision,
     history: VecDeque<Arc<C>>,
+    history_bytes: usize,
     limit: HistoryLimit,
     checkpoints: BTreeMap<Revision, OrdMap<Key, Arc<C::Value>>>,
     since_checkpoint: usize,
@@ -81,6 +86,7 @@ impl<C: Change> Versioned<C> {
             newest: View { revision, map },
             oldest: revision,
             history: VecDeque::new(),
+            history_bytes: 0,
             limit,
             checkpoints: BTreeMap::new(),
             since_checkpoint: 0,
@@ -117,6 +123,7 @@ impl<C: Change> Versioned<C> {
             None => self.newest.map.remove(change.key()),
         };
         self.newest.revision = change.revision();
+        self.history_bytes += change.weight();
         self.history.push_back(change);
         self.trim();
     }
@@ -178,7 +185,11 @@ impl<C: Change> Versioned<C> {
             return Ok(());
         }
         let gone = self.position_after(revision);
-        self.history.drain(..gone);
+        self.history_bytes -= self
+            .history
+            .drain(..gone)
+            .map(|change| change.weight())
+            .sum::<usize>();
         self.history.shrink_to(self.history.len().max(1024) * 2);
         self.checkpoints = self.checkpoints.split_off(&revision);
         self.oldest = revision;
@@ -186,11 +197,22 @@ impl<C: Change> Versioned<C> {
     }
 
     fn trim(&mut self) {
-        if self.history.len() <= self.limit.changes {
-            return;
+        while self.history.len() > self.limit.changes || self.history_bytes > self.limit.bytes {
+            self.drop_oldest();
         }
-        // A revision is dropped as a whole: after this loop the oldest readable revision is a real one.
+        while self
+            .checkpoints
+            .first_key_value()
+            .is_some_and(|(revision, _)| *revision < self.oldest)
+        {
+            self.checkpoints.pop_first();
+        }
+    }
+
+    /// Drops the oldest revision as a whole: the one after it is a readable state.
+    fn drop_oldest(&mut self) {
         while let Some(dropped) = self.history.pop_front() {
+            self.history_bytes -= dropped.weight();
             self.oldest = dropped.revision();
             if self
                 .history
@@ -199,13 +221,6 @@ impl<C: Change> Versioned<C> {
             {
                 break;
             }
-        }
-        while self
-            .checkpoints
-            .first_key_value()
-            .is_some_and(|(revision, _)| *revision < self.oldest)
-        {
-            self.checkpoints.pop_first();
         }
     }
 
@@ -255,6 +270,9 @@ mod tests {
         fn previous(&self) -> Option<&Arc<u32>> {
             self.previous.as_ref()
         }
+        fn weight(&self) -> usize {
+            self.previous.iter().count() * 10
+        }
     }
 
     fn contents(view: &View<u32>) -> BTreeMap<String, u32> {
@@ -266,8 +284,14 @@ mod tests {
 
     /// Applies the steps, and compares every revision with a plain copy of the map made at the time.
     fn check(steps: &[(u8, Option<u32>)], history: usize, compact_at: usize) {
-        let mut versioned =
-            Versioned::<Set>::new(Revision(1), OrdMap::new(), HistoryLimit { changes: history });
+        let mut versioned = Versioned::<Set>::new(
+            Revision(1),
+            OrdMap::new(),
+            HistoryLimit {
+                changes: history,
+                bytes: history * 7,
+            },
+        );
         let mut copies = vec![(Revision(1), contents(&versioned.view()))];
         for (step, (key, value)) in steps.iter().enumerate() {
             let key = Key::from(format!("/{key}"));
@@ -300,7 +324,7 @@ mod tests {
         }
         let retained = versioned.changes_after(versioned.oldest()).unwrap().count() as u64;
         assert_eq!(retained, versioned.revision().0 - versioned.oldest().0);
-        assert!(retained <= history as u64);
+        assert!(retained <= history as u64 && versioned.history_bytes <= history * 7);
     }
 
     proptest! {
@@ -319,8 +343,14 @@ mod tests {
         let steps: Vec<_> = (0..2 * CHECKPOINT_INTERVAL as u32 + 10)
             .map(|n| ((n % 5) as u8, (n % 7 > 0).then_some(n)))
             .collect();
-        let mut versioned =
-            Versioned::<Set>::new(Revision(1), OrdMap::new(), HistoryLimit { changes: usize::MAX });
+        let mut versioned = Versioned::<Set>::new(
+            Revision(1),
+            OrdMap::new(),
+            HistoryLimit {
+                changes: usize::MAX,
+                bytes: usize::MAX,
+            },
+        );
         for (key, value) in &steps {
             let key = Key::from(format!("/{key}"));
             let (previous, revision) = (versioned.get(&key).cloned(), versioned.revision().next());

@@ -36,6 +36,11 @@ impl Change for EntryChange {
     fn previous(&self) -> Option<&Arc<Entry>> {
         self.previous.as_ref()
     }
+    fn weight(&self) -> usize {
+        self.previous
+            .as_ref()
+            .map_or(0, |previous| previous.value().len())
+    }
 }
 
 /// What the store feeds, the dispatcher drains and readers look at.
@@ -58,9 +63,8 @@ pub(super) struct State {
 }
 
 impl Mirror {
-    pub fn new(prefix: Key, extract: Arc<dyn Extract>, fields: IndexedFields, history: usize) -> Self {
+    pub fn new(prefix: Key, extract: Arc<dyn Extract>, fields: IndexedFields, limit: HistoryLimit) -> Self {
         let watchers = Arc::new(Watchers::new(prefix, fields.clone()));
-        let limit = HistoryLimit { changes: history };
         Self {
             extract,
             fields,

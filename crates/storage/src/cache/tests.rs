@@ -172,7 +172,10 @@ async fn reads_are_consistent() {
 #[tokio::test]
 async fn snapshots_show_one_revision() {
     let bed = Bed::new(Options {
-        history: 4,
+        history: HistoryLimit {
+            changes: 4,
+            bytes: 1 << 20,
+        },
         ..options()
     })
     .await;
@@ -347,7 +350,10 @@ async fn a_slow_watcher_is_dropped_and_costs_the_others_nothing() {
 #[tokio::test]
 async fn the_past_beyond_the_history_is_gone() {
     let bed = Bed::new(Options {
-        history: 4,
+        history: HistoryLimit {
+            changes: 4,
+            bytes: 1 << 20,
+        },
         ..options()
     })
     .await;

@@ -1,1 +1,35 @@
-//! The built-in resources: a row and a strategy each.
+//! The built-in resources: what each kind defaults, clears, checks and shows.
+//!
+//! Reading order: [`rules`] (what a kind can differ in, and the adapter to the server's strategy), [`metadata`]
+//! (rules of all objects), [`builtin`] (which kind has which rules), then the API groups: [`core`], [`apps`],
+//! [`batch`], [`networking`], and the rest. [`table`] renders the cells of `kubectl get`.
+//!
+//! Defaulting and validation are pure functions on typed structs: no store, no clock, no request. What must look
+//! further (a Service's addresses) is a hook, in the module of its kind. Nothing here knows HTTP.
+//!
+//! Upstream: `pkg/registry`, `pkg/apis/*/{validation,v1/defaults.go}`, `pkg/printers/internalversion`.
+
+pub mod builtin;
+pub mod metadata;
+pub mod rules;
+pub mod table;
+
+pub mod admissionregistration;
+pub mod apps;
+pub mod autoscaling;
+pub mod batch;
+pub mod certificates;
+pub mod coordination;
+pub mod core;
+pub mod discovery;
+pub mod extensions;
+pub mod flowcontrol;
+pub mod networking;
+pub mod node;
+pub mod policy;
+pub mod rbac;
+pub mod resource;
+pub mod scheduling;
+pub mod storage;
+
+pub use builtin::strategy;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::field::{self, ErrorList};
+use crate::field;
 use crate::gvk::{GroupKind, GroupResource};
 use crate::quote::quote;
 
@@ -43,8 +43,8 @@ pub struct Details {
 /// One reason among several, mostly a wrong field.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cause {
-    /// `reason` in JSON.
-    pub type_: String,
+    /// Which kind of cause, such as `FieldValueInvalid`.
+    pub reason: String,
     pub message: String,
     pub field: String,
 }
@@ -169,9 +169,10 @@ impl Status {
         }
     }
 
-    pub fn invalid(kind: &GroupKind, name: &str, errors: &ErrorList) -> Status {
+    pub fn invalid(kind: &GroupKind, name: &str, errors: impl AsRef<[field::Error]>) -> Status {
+        let errors = errors.as_ref();
         let cause = |error: &field::Error| Cause {
-            type_: error.type_.cause().to_owned(),
+            reason: error.type_.cause().to_owned(),
             message: error.body(),
             field: error.field.clone(),
         };
@@ -322,9 +323,9 @@ impl Status {
 
     /// Adds a cause that clients look for.
     #[must_use]
-    pub fn with_cause(mut self, type_: &str, message: impl Into<String>, field: &str) -> Status {
+    pub fn with_cause(mut self, reason: &str, message: impl Into<String>, field: &str) -> Status {
         let cause = Cause {
-            type_: type_.to_owned(),
+            reason: reason.to_owned(),
             message: message.into(),
             field: field.to_owned(),
         };
@@ -332,10 +333,10 @@ impl Status {
         self
     }
 
-    pub fn has_cause(&self, type_: &str) -> bool {
+    pub fn has_cause(&self, reason: &str) -> bool {
         self.details
             .as_ref()
-            .is_some_and(|details| details.causes.iter().any(|cause| cause.type_ == type_))
+            .is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason))
     }
 
     pub fn is_not_found(&self) -> bool {

@@ -92,7 +92,7 @@ fn encode_details(details: &Details) -> Vec<u8> {
 
 fn encode_cause(cause: &Cause) -> Vec<u8> {
     let mut members = Members::open();
-    members.text("reason", &cause.type_);
+    members.text("reason", &cause.reason);
     members.text("message", &cause.message);
     members.text("field", &cause.field);
     members.close()
@@ -134,7 +134,7 @@ fn decode_details(details: &Value) -> Details {
 
 fn decode_cause(cause: &Value) -> Cause {
     Cause {
-        type_: text(cause, "reason"),
+        reason: text(cause, "reason"),
         message: text(cause, "message"),
         field: text(cause, "field"),
     }

@@ -27,7 +27,7 @@ fn documents_are_upstreams() {
                 kind: "Deployment".into(),
             },
             "a",
-            &vec![Error::required(&Path::new("spec").child("selector"), "")],
+            [Error::required(&Path::new("spec").child("selector"), "")],
         ),
         r#"{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"Deployment.apps \"a\" is invalid: spec.selector: Required value","reason":"Invalid","details":{"name":"a","group":"apps","kind":"Deployment","causes":[{"reason":"FieldValueRequired","message":"Required value","field":"spec.selector"}]},"code":422}"#,
     );

@@ -1,0 +1,4 @@
+//! Work that ends.
+
+pub mod cron_job;
+pub mod job;

@@ -1,0 +1,262 @@
+//! What a kind can differ in, typed; and the adapter that makes it the untyped strategy of the server.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::{Object, Resource};
+use apimachinery::field::ErrorList;
+use apimachinery::validation::name_is_dns_subdomain;
+use apiserver::strategy::{Context, GarbageCollection, Strategy};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::metadata;
+
+/// The rules of one kind. Everything has the meaning that most kinds share; a kind states what differs.
+///
+/// The macros [`spec!`](crate::spec), [`status!`](crate::status) and [`generation!`](crate::generation) fill in the parts about fields of these names.
+pub trait Rules: Send + Sync + 'static {
+    type Object: Resource;
+
+    /// Whether PUT to an absent name creates the object.
+    const CREATE_ON_UPDATE: bool = false;
+    /// Whether an update without resourceVersion is taken.
+    const UNCONDITIONAL_UPDATE: bool = true;
+    const RETURNS_DELETED: bool = false;
+    const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::DeleteDependents;
+    /// Whether `metadata.generation` counts changes.
+    const GENERATION: bool = false;
+    /// Selectable fields beyond name and namespace.
+    const FIELDS: &'static [&'static str] = &[];
+    /// How long objects are kept after their last write.
+    const TIME_TO_LIVE: Option<Duration> = None;
+
+    /// What is wrong with a name, or with the prefix of a generated one.
+    fn check_name(name: &str, prefix: bool) -> Vec<String> {
+        name_is_dns_subdomain(name, prefix)
+    }
+
+    fn default(_object: &mut Self::Object) {}
+
+    /// Sets the status of a new object (`old` is `None`), or keeps that of the old one.
+    fn keep_status(_object: &mut Self::Object, _old: Option<&Self::Object>) {}
+
+    /// Undoes changes that the status subresource may not make.
+    fn keep_spec(_object: &mut Self::Object, _old: &Self::Object) {}
+
+    /// Whether the change counts in the generation.
+    fn is_new_generation(_object: &Self::Object, _old: &Self::Object) -> bool {
+        false
+    }
+
+    fn prepare_create(_cx: &Context<'_>, _object: &mut Self::Object) {}
+
+    /// After status and generation have been settled.
+    fn prepare_update(_cx: &Context<'_>, _object: &mut Self::Object, _old: &Self::Object) {}
+
+    /// After the spec has been restored.
+    fn prepare_status_update(_cx: &Context<'_>, _object: &mut Self::Object, _old: &Self::Object) {}
+
+    /// For subresources besides status that change the object: `finalize`, `approval`, `resize`, …
+    fn prepare_subresource_update(cx: &Context<'_>, object: &mut Self::Object, old: &Self::Object) {
+        settle_update::<Self>(object, old);
+        Self::prepare_update(cx, object, old);
+    }
+
+    /// Errors of an object, besides its metadata.
+    fn validate(_object: &Self::Object) -> ErrorList {
+        ErrorList::new()
+    }
+
+    /// Errors of a new object, besides its metadata.
+    fn validate_create(_cx: &Context<'_>, object: &Self::Object) -> ErrorList {
+        Self::validate(object)
+    }
+
+    /// Errors of a change, besides those of metadata.
+    fn validate_update(_cx: &Context<'_>, object: &Self::Object, _old: &Self::Object) -> ErrorList {
+        Self::validate(object)
+    }
+
+    /// Errors of a change of the status.
+    fn validate_status_update(_object: &Self::Object, _old: &Self::Object) -> ErrorList {
+        ErrorList::new()
+    }
+
+    fn validate_subresource_update(cx: &Context<'_>, object: &Self::Object, old: &Self::Object) -> ErrorList {
+        Self::validate_update(cx, object, old)
+    }
+
+    fn warnings(_object: &Self::Object, _old: Option<&Self::Object>) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Value of one of [`Rules::FIELDS`].
+    fn field(_object: &Self::Object, _field: &str) -> Option<String> {
+        None
+    }
+
+    fn grace_period(_object: &mut Self::Object, _requested: Option<i64>) -> Option<i64> {
+        None
+    }
+
+    fn finished(_object: &Self::Object) -> bool {
+        true
+    }
+
+    /// Cells of the kind's columns.
+    fn row(object: &Self::Object, now: Timestamp) -> Vec<Value>;
+}
+
+/// Fills in the parts of [`Rules`] about a field `status`.
+#[macro_export]
+macro_rules! status {
+    () => {
+        fn keep_status(object: &mut Self::Object, old: Option<&Self::Object>) {
+            object.status = old.map(|old| old.status.clone()).unwrap_or_default();
+        }
+    };
+}
+
+/// Fills in the parts of [`Rules`] about a field `spec` beside a status subresource.
+#[macro_export]
+macro_rules! spec {
+    () => {
+        fn keep_spec(object: &mut Self::Object, old: &Self::Object) {
+            object.spec = old.spec.clone();
+        }
+    };
+}
+
+/// The generation counts changes of the named field.
+#[macro_export]
+macro_rules! generation {
+    ($field:ident) => {
+        const GENERATION: bool = true;
+
+        fn is_new_generation(object: &Self::Object, old: &Self::Object) -> bool {
+            object.$field != old.$field
+        }
+    };
+}
+
+/// What an update of the whole object leaves as it was.
+fn settle_update<R: Rules + ?Sized>(object: &mut R::Object, old: &R::Object) {
+    R::keep_status(object, Some(old));
+    let generation = Resource::metadata(old).generation;
+    let bump = R::GENERATION && R::is_new_generation(object, old);
+    Resource::metadata_mut(object).generation = if bump { generation + 1 } else { generation };
+}
+
+/// The rules as the server's strategy.
+pub fn strategy<R: Rules>() -> Arc<dyn Strategy> {
+    Arc::new(Typed::<R>(PhantomData))
+}
+
+struct Typed<R>(PhantomData<fn() -> R>);
+
+/// The catalogue pairs each row with the strategy of its kind, so that another type here is a programming error.
+const OWN_KIND: &str = "invariant: a strategy only sees objects of its kind";
+
+fn own<T: Resource>(object: &dyn Object) -> &T {
+    object.downcast_ref().expect(OWN_KIND)
+}
+
+fn own_mut<T: Resource>(object: &mut dyn Object) -> &mut T {
+    object.downcast_mut().expect(OWN_KIND)
+}
+
+impl<R: Rules> Strategy for Typed<R> {
+    fn default(&self, object: &mut dyn Object) {
+        R::default(own_mut(object));
+    }
+
+    fn prepare_create(&self, cx: &Context<'_>, object: &mut dyn Object) {
+        let object = own_mut::<R::Object>(object);
+        R::keep_status(object, None);
+        Resource::metadata_mut(object).generation = if R::GENERATION { 1 } else { 0 };
+        R::prepare_create(cx, object);
+    }
+
+    fn prepare_update(&self, cx: &Context<'_>, object: &mut dyn Object, old: &dyn Object) {
+        let (object, old) = (own_mut::<R::Object>(object), own::<R::Object>(old));
+        match cx.subresource {
+            "" | "scale" => {
+                settle_update::<R>(object, old);
+                R::prepare_update(cx, object, old);
+            }
+            "status" => {
+                R::keep_spec(object, old);
+                Resource::metadata_mut(object).generation = Resource::metadata(old).generation;
+                R::prepare_status_update(cx, object, old);
+            }
+            _ => R::prepare_subresource_update(cx, object, old),
+        }
+    }
+
+    fn validate_create(&self, cx: &Context<'_>, object: &dyn Object) -> ErrorList {
+        let object = own::<R::Object>(object);
+        let mut errors = metadata::validate(Resource::metadata(object), R::Object::NAMESPACED, R::check_name);
+        errors.extend(R::validate_create(cx, object));
+        errors
+    }
+
+    fn validate_update(&self, cx: &Context<'_>, object: &dyn Object, old: &dyn Object) -> ErrorList {
+        let (object, old) = (own::<R::Object>(object), own::<R::Object>(old));
+        let mut errors = metadata::validate_update(Resource::metadata(object), Resource::metadata(old));
+        errors.extend(match cx.subresource {
+            "" | "scale" => R::validate_update(cx, object, old),
+            "status" => R::validate_status_update(object, old),
+            _ => R::validate_subresource_update(cx, object, old),
+        });
+        errors
+    }
+
+    fn warnings(&self, cx: &Context<'_>, object: &dyn Object, old: Option<&dyn Object>) -> Vec<String> {
+        match cx.subresource {
+            "status" => Vec::new(),
+            _ => R::warnings(own(object), old.map(own)),
+        }
+    }
+
+    fn allow_create_on_update(&self) -> bool {
+        R::CREATE_ON_UPDATE
+    }
+
+    fn allow_unconditional_update(&self) -> bool {
+        R::UNCONDITIONAL_UPDATE
+    }
+
+    fn grace_period(&self, object: &mut dyn Object, requested: Option<i64>) -> Option<i64> {
+        R::grace_period(own_mut(object), requested)
+    }
+
+    fn finished(&self, object: &dyn Object) -> bool {
+        R::finished(own(object))
+    }
+
+    fn garbage_collection(&self) -> GarbageCollection {
+        R::GARBAGE_COLLECTION
+    }
+
+    fn returns_deleted_object(&self) -> bool {
+        R::RETURNS_DELETED
+    }
+
+    fn time_to_live(&self) -> Option<Duration> {
+        R::TIME_TO_LIVE
+    }
+
+    fn selectable_field(&self, object: &dyn Object, field: &str) -> Option<String> {
+        R::field(own(object), field)
+    }
+
+    fn selectable_fields(&self) -> &'static [&'static str] {
+        R::FIELDS
+    }
+
+    fn table_row(&self, object: &dyn Object, now: Timestamp) -> Vec<Value> {
+        R::row(own(object), now)
+    }
+}

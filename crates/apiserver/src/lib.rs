@@ -13,6 +13,7 @@
 //! Upstream: `k8s.io/apiserver/pkg/{server,endpoints,registry}`.
 
 pub mod decode;
+pub mod discovery;
 pub mod dispatch;
 mod error;
 pub mod health;

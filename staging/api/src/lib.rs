@@ -13,6 +13,7 @@ pub mod catalogue;
 pub mod codec;
 pub mod message;
 pub mod runtime;
+pub mod smp;
 pub mod types;
 pub mod wire;
 

@@ -17,12 +17,14 @@ use storage::cache::{Cache, EncodingBudget, Options as CacheOptions};
 use storage::{Key, Store};
 
 use crate::dispatch::Dispatch;
+use crate::discovery;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::object_reader::{CachedObjects, follow};
 use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
+use crate::paths::TokenKeys;
 use crate::resource::Resources;
 use crate::response::{self, Response};
 use crate::stack::{self, Stack};
@@ -71,6 +73,9 @@ pub struct Config {
     pub limits: Limits,
     pub clock: Arc<dyn Clock>,
     pub metrics: Registry,
+    /// `address:port` where clients reach this server.
+    pub server_address: String,
+    pub token_keys: TokenKeys,
     pub shutdown: Shutdown,
 }
 
@@ -100,6 +105,9 @@ impl Server {
         health.done("generic-apiserver-start-informers");
         let api = Arc::new(Api {
             health,
+            groups: discovery::built_in(|_, _| true),
+            server_address: config.server_address,
+            token_keys: config.token_keys,
             store: config.store,
             resources,
             admission,

@@ -9,8 +9,10 @@ use component_base::shutdown::Shutdown;
 use storage::Store;
 use storage::cache::EncodingBudget;
 
+use crate::discovery::Group;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::paths::TokenKeys;
 use crate::resource::Resources;
 
 /// The server's parts, built once.
@@ -25,6 +27,11 @@ pub struct Api {
     pub kept: EncodingBudget,
     pub metrics: Arc<Metrics>,
     pub health: Health,
+    /// What discovery shows.
+    pub groups: Vec<Group>,
+    /// `address:port` where clients reach this server.
+    pub server_address: String,
+    pub token_keys: TokenKeys,
     /// Watches without a timeout of their own last so long, up to twice.
     pub min_request_timeout: Duration,
     pub shutdown: Shutdown,

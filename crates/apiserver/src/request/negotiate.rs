@@ -2,6 +2,8 @@
 
 use apimachinery::status::Status;
 
+use crate::discovery::ListVersion;
+
 /// Media type of protobuf in the `k8s\0` envelope.
 pub const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
@@ -97,6 +99,31 @@ pub fn negotiate(accept: Option<&str>, offers: Offers) -> Result<Output, Status>
         }
     }
     Err(Status::not_acceptable(offered(offers)))
+}
+
+/// Which form of the discovery document is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiscoveryDocument {
+    Legacy,
+    Aggregated(ListVersion),
+}
+
+/// Chooses form and encoding of a discovery document.
+pub fn negotiate_discovery(accept: Option<&str>) -> Result<(DiscoveryDocument, Output), Status> {
+    for clause in clauses(accept.unwrap_or_default()) {
+        let parameter = |name: &str| clause.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
+        let version = match (parameter("g"), parameter("as"), parameter("v")) {
+            ("apidiscovery.k8s.io", "APIGroupDiscoveryList", "v2") => ListVersion::V2,
+            ("apidiscovery.k8s.io", "APIGroupDiscoveryList", "v2beta1") => ListVersion::V2Beta1,
+            ("", "", _) => break,
+            _ => continue,
+        };
+        let media = format!("{}/{}", clause.main, clause.sub);
+        if let Some(encoding) = Encoding::ALL.into_iter().find(|encoding| encoding.media_type() == media) {
+            return Ok((DiscoveryDocument::Aggregated(version), Output { encoding, view: View::Full, pretty: false }));
+        }
+    }
+    Ok((DiscoveryDocument::Legacy, negotiate(accept, Offers::Plain)?))
 }
 
 /// `Accept` clauses in order of preference.

@@ -1,5 +1,8 @@
 //! A server in this process with a memory store, one administrator and kinds without peculiarities.
 
+// Each test file uses a part of it.
+#![allow(dead_code)]
+
 use std::sync::Arc;
 
 use apimachinery::field::ErrorList;
@@ -99,6 +102,8 @@ impl TestServer {
             limits: Limits::default(),
             clock: SystemClock::shared(),
             metrics: metrics.clone(),
+            server_address: "127.0.0.1:6443".to_owned(),
+            token_keys: apiserver::paths::TokenKeys::default(),
             shutdown: shutdown.clone(),
         };
         let security = |_objects: Arc<dyn auth::Objects>| {

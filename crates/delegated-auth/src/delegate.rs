@@ -77,15 +77,30 @@ impl Delegate {
             Some(path) => Some(Roots::new(&tls::certificates(path)?)?),
             None => None,
         };
+        Ok(Self::with(client, clock, options, roots))
+    }
+
+    /// The same with other authorities of client certificates.
+    pub fn with_roots(&self, roots: Roots) -> Self {
+        let inner = &self.0;
+        Self::with(
+            inner.client.clone(),
+            inner.clock.clone(),
+            inner.options.clone(),
+            Some(roots),
+        )
+    }
+
+    fn with(client: Client, clock: Arc<dyn Clock>, options: Options, roots: Option<Roots>) -> Self {
         let (users, decisions) = Default::default();
-        Ok(Self(Arc::new(Inner {
+        Self(Arc::new(Inner {
             client,
             clock,
             options,
             roots,
             users,
             decisions,
-        })))
+        }))
     }
 
     /// The user; `None` for 401. Why not is for the log only. The request is not kept while the answer is awaited.

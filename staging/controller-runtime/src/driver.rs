@@ -159,7 +159,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn failures_and_panics_are_retried_and_shutdown_ends_the_workers() {
         let queue = WorkQueue::new();
-        ["panics", "fails", "later", "fine"].map(|key| queue.add(key));
+        ["panics", "fails", "later", "fine"]
+            .into_iter()
+            .for_each(|key| queue.add(key));
         let script = Arc::new(Script(Mutex::default()));
         let shutdown = Shutdown::new();
         let running = tokio::spawn(run("test", queue.clone(), 2, script.clone(), shutdown.clone()));

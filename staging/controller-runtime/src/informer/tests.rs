@@ -57,8 +57,10 @@ async fn watch_survives_expiry() {
             let body = if query.contains("resourceVersion=5&") {
                 "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"b\",\"resourceVersion\":\"6\"}}}\n\
                  {\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"status\":\"Failure\",\"code\":410,\"reason\":\"Expired\"}}\n"
-            } else {
+            } else if query.contains("resourceVersion=20&") {
                 "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"b\",\"resourceVersion\":\"21\"}}}\n"
+            } else {
+                return Err(client::transport::Error::Broken("away".into()));
             };
             return Ok(json(200, body));
         }

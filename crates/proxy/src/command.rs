@@ -16,7 +16,11 @@ pub enum Error {
     #[error("cannot run {program}")]
     Start { program: String, source: std::io::Error },
     #[error("{program} failed ({status}): {stderr}")]
-    Failed { program: String, status: std::process::ExitStatus, stderr: String },
+    Failed {
+        program: String,
+        status: std::process::ExitStatus,
+        stderr: String,
+    },
     #[error("{program} did not end within {} seconds", TIMEOUT.as_secs())]
     TimedOut { program: String },
 }
@@ -29,7 +33,9 @@ pub struct Runner {
 
 impl Runner {
     pub fn prefixed(prefix: &[&str]) -> Self {
-        Self { prefix: prefix.iter().map(|word| (*word).to_owned()).collect() }
+        Self {
+            prefix: prefix.iter().map(|word| (*word).to_owned()).collect(),
+        }
     }
 
     /// Runs `program` and gives its standard output.
@@ -43,9 +49,19 @@ impl Runner {
         let mut words = self.prefix.iter().map(String::as_str).chain([program]);
         let mut command = Command::new(words.next().unwrap_or(program));
         command.args(words).args(arguments.iter().map(AsRef::as_ref));
-        command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let started = |source| Error::Start { program: name(), source };
+        command.stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let started = |source| Error::Start {
+            program: name(),
+            source,
+        };
         let mut child = command.spawn().map_err(started)?;
         let feed = child.stdin.take();
         let conversation = async {
@@ -64,7 +80,15 @@ impl Runner {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        let stderr: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(STDERR_CHARS).collect();
-        Err(Error::Failed { program: name(), status: output.status, stderr })
+        let stderr: String = String::from_utf8_lossy(&output.stderr)
+            .trim()
+            .chars()
+            .take(STDERR_CHARS)
+            .collect();
+        Err(Error::Failed {
+            program: name(),
+            status: output.status,
+            stderr,
+        })
     }
 }

@@ -11,6 +11,6 @@ pub mod names;
 pub mod rules;
 mod service_rules;
 mod table;
-pub mod transaction;
 #[cfg(test)]
 mod tests;
+pub mod transaction;

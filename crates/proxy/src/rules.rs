@@ -83,7 +83,13 @@ impl<'a> Routing<'a> {
             policy => Disposition::Serve(policy),
         };
         let (internal, external) = (decide(port.internal_policy), decide(port.external_policy));
-        Self { name, port, endpoints, internal, external }
+        Self {
+            name,
+            port,
+            endpoints,
+            internal,
+            external,
+        }
     }
 
     pub fn protocol(&self) -> Protocol {
@@ -110,7 +116,10 @@ impl<'a> Routing<'a> {
 
     /// A load balancer address is often also local to the node, whose own requests then carry that address.
     pub fn firewall_admits_node(&self, node_ip: IpAddr) -> bool {
-        self.port.source_ranges.iter().any(|range| range.contains(&node_ip))
+        self.port
+            .source_ranges
+            .iter()
+            .any(|range| range.contains(&node_ip))
     }
 }
 

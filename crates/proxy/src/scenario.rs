@@ -26,7 +26,10 @@ impl Scenario {
     pub fn parse(text: &str) -> Self {
         let mut scenario = Self {
             settings: settings(Family::V4),
-            node: NodeTopology { name: "node-1".to_owned(), zone: String::new() },
+            node: NodeTopology {
+                name: "node-1".to_owned(),
+                zone: String::new(),
+            },
             service_ports: BTreeMap::new(),
             endpoints: BTreeMap::new(),
             service_cidrs: Vec::new(),
@@ -83,7 +86,11 @@ impl Scenario {
         let (service, port_name) = split_name(words.next().unwrap());
         let protocol = Protocol::from_api(&words.next().unwrap().to_uppercase()).unwrap();
         let address: SocketAddr = words.next().unwrap().parse().unwrap();
-        let name = ServicePortName { service, port: port_name.into(), protocol };
+        let name = ServicePortName {
+            service,
+            port: port_name.into(),
+            protocol,
+        };
         let mut port = plain_port(address);
         for word in words {
             match word.split_once('=').unwrap_or((word, "")) {
@@ -112,7 +119,13 @@ fn settings(family: Family) -> Settings {
         node_ports: NodePortDestinations::AllLocal,
         localhost_node_ports: false,
         conntrack_tcp_liberal: false,
-        node_ip: if family == Family::V4 { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap(),
+        node_ip: if family == Family::V4 {
+            "192.0.2.1"
+        } else {
+            "2001:db8::1"
+        }
+        .parse()
+        .unwrap(),
         random_fully: true,
     }
 }

@@ -29,19 +29,31 @@ pub fn service_ports(
     if spec.type_ == "ExternalName" {
         return Vec::new();
     }
-    let Some(cluster_ip) = cluster_ip(spec, family) else { return Vec::new() };
+    let Some(cluster_ip) = cluster_ip(spec, family) else {
+        return Vec::new();
+    };
     let name = service_name(service);
-    spec.ports.iter().filter_map(|port| service_port(service, &name, port, cluster_ip, external_ips)).collect()
+    spec.ports
+        .iter()
+        .filter_map(|port| service_port(service, &name, port, cluster_ip, external_ips))
+        .collect()
 }
 
 fn cluster_ip(spec: &ServiceSpec, family: Family) -> Option<IpAddr> {
-    let all = if spec.cluster_ips.is_empty() { std::slice::from_ref(&spec.cluster_ip) } else { &spec.cluster_ips };
+    let all = if spec.cluster_ips.is_empty() {
+        std::slice::from_ref(&spec.cluster_ip)
+    } else {
+        &spec.cluster_ips
+    };
     addresses(all, family).next()
 }
 
 /// The texts that are addresses of the family; "None" and "" are not.
 fn addresses(texts: &[String], family: Family) -> impl Iterator<Item = IpAddr> {
-    texts.iter().filter_map(|text| text.trim().parse::<IpAddr>().ok()).filter(move |ip| Family::of(*ip) == family)
+    texts
+        .iter()
+        .filter_map(|text| text.trim().parse::<IpAddr>().ok())
+        .filter(move |ip| Family::of(*ip) == family)
 }
 
 fn service_port(
@@ -70,7 +82,8 @@ fn service_port(
         load_balancer_vips: vips(&service.status.load_balancer.ingress, family),
         source_ranges: source_ranges(&spec.load_balancer_source_ranges, family),
         affinity_seconds: affinity_seconds(spec),
-        health_check_node_port: match spec.type_ == "LoadBalancer" && external_policy == TrafficPolicy::Local {
+        health_check_node_port: match spec.type_ == "LoadBalancer" && external_policy == TrafficPolicy::Local
+        {
             true => nonzero(spec.health_check_node_port),
             false => None,
         },
@@ -85,14 +98,22 @@ fn nonzero(port: i32) -> Option<u16> {
 }
 
 fn policy(name: &str) -> TrafficPolicy {
-    if name == "Local" { TrafficPolicy::Local } else { TrafficPolicy::Cluster }
+    if name == "Local" {
+        TrafficPolicy::Local
+    } else {
+        TrafficPolicy::Cluster
+    }
 }
 
 /// `externalTrafficPolicy` counts only where there is external traffic.
 fn external_policy(spec: &ServiceSpec) -> TrafficPolicy {
     let external = matches!(spec.type_.as_str(), "LoadBalancer" | "NodePort")
         || (spec.type_ == "ClusterIP" && !spec.external_ips.is_empty());
-    if external { policy(&spec.external_traffic_policy) } else { TrafficPolicy::Cluster }
+    if external {
+        policy(&spec.external_traffic_policy)
+    } else {
+        TrafficPolicy::Cluster
+    }
 }
 
 /// Default of `sessionAffinityConfig.clientIP.timeoutSeconds`, should a stored object lack it.
@@ -102,7 +123,10 @@ fn affinity_seconds(spec: &ServiceSpec) -> Option<u32> {
     if spec.session_affinity != "ClientIP" {
         return None;
     }
-    let configured = spec.session_affinity_config.as_ref().and_then(|c| c.client_ip.as_ref()?.timeout_seconds);
+    let configured = spec
+        .session_affinity_config
+        .as_ref()
+        .and_then(|c| c.client_ip.as_ref()?.timeout_seconds);
     u32::try_from(configured.unwrap_or(DEFAULT_AFFINITY_SECONDS)).ok()
 }
 
@@ -121,5 +145,9 @@ fn source_ranges(texts: &[String], family: Family) -> Vec<IpNet> {
         .filter(|net| Family::of_net(net) == family)
         .map(|net| net.trunc())
         .collect();
-    if ranges.iter().any(|net| net.prefix_len() == 0) { Vec::new() } else { ranges }
+    if ranges.iter().any(|net| net.prefix_len() == 0) {
+        Vec::new()
+    } else {
+        ranges
+    }
 }

@@ -31,7 +31,11 @@ struct Backend {
 
 /// The service that a slice belongs to; `None` for a slice that belongs to none.
 pub fn owner(slice: &EndpointSlice) -> Option<ServiceName> {
-    let service = slice.metadata.labels.get(LABEL_SERVICE_NAME).filter(|name| !name.is_empty())?;
+    let service = slice
+        .metadata
+        .labels
+        .get(LABEL_SERVICE_NAME)
+        .filter(|name| !name.is_empty())?;
     Some(ServiceName::new(&slice.metadata.namespace, service))
 }
 
@@ -48,7 +52,11 @@ impl Slice {
         };
         Some(Self {
             ports: slice.ports.iter().filter_map(port).collect(),
-            endpoints: slice.endpoints.iter().filter_map(|e| Backend::new(e, family, node)).collect(),
+            endpoints: slice
+                .endpoints
+                .iter()
+                .filter_map(|e| Backend::new(e, family, node))
+                .collect(),
         })
     }
 
@@ -69,8 +77,16 @@ impl Backend {
             ready: conditions.ready.unwrap_or(true),
             serving: conditions.serving.unwrap_or(true),
             terminating: conditions.terminating.unwrap_or(false),
-            zone_hints: hints.iter().flat_map(|h| &h.for_zones).map(|zone| zone.name.clone()).collect(),
-            node_hints: hints.iter().flat_map(|h| &h.for_nodes).map(|node| node.name.clone()).collect(),
+            zone_hints: hints
+                .iter()
+                .flat_map(|h| &h.for_zones)
+                .map(|zone| zone.name.clone())
+                .collect(),
+            node_hints: hints
+                .iter()
+                .flat_map(|h| &h.for_nodes)
+                .map(|node| node.name.clone())
+                .collect(),
         })
     }
 
@@ -96,7 +112,11 @@ pub fn endpoints_by_port<'a>(
     let mut merged: BTreeMap<ServicePortName, BTreeMap<SocketAddr, Endpoint>> = BTreeMap::new();
     for slice in slices {
         for (port, protocol, number) in &slice.ports {
-            let key = ServicePortName { service: service.clone(), port: Arc::clone(port), protocol: *protocol };
+            let key = ServicePortName {
+                service: service.clone(),
+                port: Arc::clone(port),
+                protocol: *protocol,
+            };
             let endpoints = merged.entry(key).or_default();
             for backend in &slice.endpoints {
                 let endpoint = backend.at(*number);
@@ -106,5 +126,8 @@ pub fn endpoints_by_port<'a>(
             }
         }
     }
-    merged.into_iter().map(|(name, endpoints)| (name, endpoints.into_values().collect())).collect()
+    merged
+        .into_iter()
+        .map(|(name, endpoints)| (name, endpoints.into_values().collect()))
+        .collect()
 }

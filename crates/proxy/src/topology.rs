@@ -54,7 +54,10 @@ pub fn categorize<'a>(endpoints: &'a [Endpoint], port: &ServicePort, node: &Node
 }
 
 fn cluster_endpoints<'a>(endpoints: &'a [Endpoint], hints: Hints, node: &NodeTopology) -> Vec<&'a Endpoint> {
-    let chosen: Vec<_> = endpoints.iter().filter(|e| e.ready && admitted(e, hints, node)).collect();
+    let chosen: Vec<_> = endpoints
+        .iter()
+        .filter(|e| e.ready && admitted(e, hints, node))
+        .collect();
     if !chosen.is_empty() {
         return chosen;
     }
@@ -67,7 +70,10 @@ fn local_endpoints(endpoints: &[Endpoint]) -> Vec<&Endpoint> {
     if !ready.is_empty() {
         return ready;
     }
-    endpoints.iter().filter(|e| e.local && e.serving_terminating()).collect()
+    endpoints
+        .iter()
+        .filter(|e| e.local && e.serving_terminating())
+        .collect()
 }
 
 fn reachable<'a>(sets: &Categorized<'a>, port: &ServicePort, hints: Hints) -> Vec<&'a Endpoint> {
@@ -81,8 +87,12 @@ fn reachable<'a>(sets: &Categorized<'a>, port: &ServicePort, hints: Hints) -> Ve
         // Every ready endpoint is in `cluster` already.
         return sets.cluster.clone();
     }
-    let union: BTreeMap<SocketAddr, &Endpoint> =
-        sets.cluster.iter().chain(&sets.local).map(|e| (e.address, *e)).collect();
+    let union: BTreeMap<SocketAddr, &Endpoint> = sets
+        .cluster
+        .iter()
+        .chain(&sets.local)
+        .map(|e| (e.address, *e))
+        .collect();
     union.into_values().collect()
 }
 

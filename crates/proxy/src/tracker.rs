@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::core::v1::Service;
 use api::discovery::v1::EndpointSlice;
+use jiff::Timestamp;
 
 use crate::model::{Endpoint, Family, Protocol, ServiceName, ServicePort, ServicePortName};
 use crate::services::{ExternalIps, service_name, service_ports};
@@ -19,7 +20,11 @@ pub enum Effect {
 
 impl From<bool> for Effect {
     fn from(changed: bool) -> Self {
-        if changed { Effect::Changed } else { Effect::Unchanged }
+        if changed {
+            Effect::Changed
+        } else {
+            Effect::Unchanged
+        }
     }
 }
 
@@ -33,11 +38,26 @@ pub struct Tracker {
     slices: BTreeMap<ServiceName, BTreeMap<String, Slice>>,
     endpoints: BTreeMap<ServicePortName, Vec<Endpoint>>,
     udp_endpoints_changed: bool,
+    started: Timestamp,
+    triggers: Vec<Timestamp>,
 }
 
+/// What the endpoint slice controller notes: when the change happened that the slice shows.
+const TRIGGER_TIME_ANNOTATION: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+/// Trigger times kept between two syncs; they are samples for a histogram.
+const MAX_TRIGGERS: usize = 1000;
+
 impl Tracker {
-    pub fn new(family: Family, node: impl Into<String>, external_ips: ExternalIps) -> Self {
+    /// `started` is now: changes from before are not measured.
+    pub fn new(
+        family: Family,
+        node: impl Into<String>,
+        external_ips: ExternalIps,
+        started: Timestamp,
+    ) -> Self {
         Self {
+            started,
+            triggers: Vec::new(),
             family,
             node: node.into(),
             external_ips,
@@ -77,7 +97,11 @@ impl Tracker {
         (before != self.service_ports.len()).into()
     }
 
-    fn replace_service(&mut self, service: &ServiceName, ports: Vec<(ServicePortName, ServicePort)>) -> Effect {
+    fn replace_service(
+        &mut self,
+        service: &ServiceName,
+        ports: Vec<(ServicePortName, ServicePort)>,
+    ) -> Effect {
         let new: BTreeMap<_, _> = ports.into_iter().collect();
         let old = take_service(&mut self.service_ports, service);
         let effect = (old != new).into();
@@ -87,20 +111,36 @@ impl Tracker {
 
     /// Takes a new or changed EndpointSlice.
     pub fn apply_slice(&mut self, slice: &EndpointSlice) -> Effect {
-        let Some(service) = owner(slice) else { return Effect::Unchanged };
+        let Some(service) = owner(slice) else {
+            return Effect::Unchanged;
+        };
         let name = &slice.metadata.name;
         // A slice keeps its address type, so of another family means never ours.
-        let Some(new) = Slice::new(slice, self.family, &self.node) else { return Effect::Unchanged };
+        let Some(new) = Slice::new(slice, self.family, &self.node) else {
+            return Effect::Unchanged;
+        };
         let slices = self.slices.entry(service.clone()).or_default();
         if slices.get(name) == Some(&new) {
             return Effect::Unchanged;
         }
         slices.insert(name.clone(), new);
-        self.recompute_endpoints(&service)
+        let effect = self.recompute_endpoints(&service);
+        let trigger = slice
+            .metadata
+            .annotations
+            .get(TRIGGER_TIME_ANNOTATION)
+            .and_then(|text| text.parse().ok());
+        let recent = trigger.filter(|trigger| *trigger >= self.started && effect == Effect::Changed);
+        if self.triggers.len() < MAX_TRIGGERS {
+            self.triggers.extend(recent);
+        }
+        effect
     }
 
     pub fn delete_slice(&mut self, service: &ServiceName, slice: &str) -> Effect {
-        let Some(slices) = self.slices.get_mut(service) else { return Effect::Unchanged };
+        let Some(slices) = self.slices.get_mut(service) else {
+            return Effect::Unchanged;
+        };
         if slices.remove(slice).is_none() {
             return Effect::Unchanged;
         }
@@ -128,13 +168,19 @@ impl Tracker {
     }
 
     fn recompute_endpoints(&mut self, service: &ServiceName) -> Effect {
-        let new = endpoints_by_port(service, self.slices.get(service).into_iter().flat_map(BTreeMap::values));
+        let new = endpoints_by_port(
+            service,
+            self.slices.get(service).into_iter().flat_map(BTreeMap::values),
+        );
         let old = take_service(&mut self.endpoints, service);
         if old == new {
             self.endpoints.extend(new);
             return Effect::Unchanged;
         }
-        self.udp_endpoints_changed |= old.keys().chain(new.keys()).any(|name| name.protocol == Protocol::Udp);
+        self.udp_endpoints_changed |= old
+            .keys()
+            .chain(new.keys())
+            .any(|name| name.protocol == Protocol::Udp);
         self.endpoints.extend(new);
         Effect::Changed
     }
@@ -148,6 +194,11 @@ impl Tracker {
     /// Notes that connection tracking still needs cleaning, after a failed sync.
     pub fn restore_udp_endpoints_changed(&mut self) {
         self.udp_endpoints_changed = true;
+    }
+
+    /// When the changes happened that no sync has applied yet.
+    pub fn take_triggers(&mut self) -> Vec<Timestamp> {
+        std::mem::take(&mut self.triggers)
     }
 
     /// Health check node ports, by service.
@@ -164,17 +215,37 @@ impl Tracker {
         let mut ips: BTreeMap<&ServiceName, BTreeSet<std::net::IpAddr>> = BTreeMap::new();
         for (name, endpoints) in &self.endpoints {
             for endpoint in endpoints.iter().filter(|e| e.local && e.ready) {
-                ips.entry(&name.service).or_default().insert(endpoint.address.ip());
+                ips.entry(&name.service)
+                    .or_default()
+                    .insert(endpoint.address.ip());
             }
         }
-        ips.into_iter().map(|(service, ips)| (service.clone(), ips.len())).collect()
+        ips.into_iter()
+            .map(|(service, ips)| (service.clone(), ips.len()))
+            .collect()
     }
 }
 
 /// Takes out the entries of one service, which are neighbours in the map's order.
-fn take_service<T>(map: &mut BTreeMap<ServicePortName, T>, service: &ServiceName) -> BTreeMap<ServicePortName, T> {
-    let first = ServicePortName { service: service.clone(), port: "".into(), protocol: Protocol::Tcp };
-    let keys: Vec<_> =
-        map.range(first..).map(|(key, _)| key).take_while(|key| key.service == *service).cloned().collect();
-    keys.into_iter().filter_map(|key| map.remove_entry(&key)).collect()
+fn take_service<T>(
+    map: &mut BTreeMap<ServicePortName, T>,
+    service: &ServiceName,
+) -> BTreeMap<ServicePortName, T> {
+    let first = ServicePortName {
+        service: service.clone(),
+        port: "".into(),
+        protocol: Protocol::Tcp,
+    };
+    let keys: Vec<_> = map
+        .range(first..)
+        .map(|(key, _)| key)
+        .take_while(|key| key.service == *service)
+        .cloned()
+        .collect();
+    keys.into_iter()
+        .filter_map(|key| map.remove_entry(&key))
+        .collect()
 }
+
+#[cfg(test)]
+mod tests;

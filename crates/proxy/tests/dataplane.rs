@@ -45,7 +45,10 @@ impl State {
                 node_ip: network::NODE.parse().unwrap(),
                 random_fully: true,
             },
-            node: NodeTopology { name: "node".to_owned(), zone: String::new() },
+            node: NodeTopology {
+                name: "node".to_owned(),
+                zone: String::new(),
+            },
             service_ports: BTreeMap::new(),
             endpoints: BTreeMap::new(),
         }
@@ -77,7 +80,8 @@ impl State {
             zone_hints: [].into(),
             node_hints: [].into(),
         };
-        self.endpoints.insert(key(name, protocol), addresses.iter().map(endpoint).collect());
+        self.endpoints
+            .insert(key(name, protocol), addresses.iter().map(endpoint).collect());
     }
 
     fn input(&self) -> Input<'_> {
@@ -92,17 +96,27 @@ impl State {
 }
 
 fn key(name: &str, protocol: Protocol) -> ServicePortName {
-    ServicePortName { service: ServiceName::new("test", name), port: "".into(), protocol }
+    ServicePortName {
+        service: ServiceName::new("test", name),
+        port: "".into(),
+        protocol,
+    }
 }
 
 impl Backend {
     async fn sync(&mut self, state: &State) {
         match self {
             Backend::IpTables(backend) => {
-                backend.sync(&iptables::rules::compile(&state.input()).0).await.unwrap();
+                backend
+                    .sync(&iptables::rules::compile(&state.input()).0)
+                    .await
+                    .unwrap();
             }
             Backend::NfTables(backend) => {
-                backend.sync(nftables::rules::compile(&state.input()).0, Instant::now()).await.unwrap();
+                backend
+                    .sync(nftables::rules::compile(&state.input()).0, Instant::now())
+                    .await
+                    .unwrap();
             }
         }
     }
@@ -139,8 +153,16 @@ async fn serves_traffic(network: &Network, mut backend: Backend, flush: &[&str])
     state.service("web", Protocol::Tcp, "172.30.0.1", 80).node_port = Some(30080);
     state.service("dns", Protocol::Udp, "172.30.0.2", 53);
     backend.sync(&state).await;
-    assert_eq!(network.tcp(WEB), Err(ErrorKind::ConnectionRefused), "no endpoints: rejected");
-    assert_eq!(network.tcp(NODE_PORT), Err(ErrorKind::ConnectionRefused), "no endpoints: rejected");
+    assert_eq!(
+        network.tcp(WEB),
+        Err(ErrorKind::ConnectionRefused),
+        "no endpoints: rejected"
+    );
+    assert_eq!(
+        network.tcp(NODE_PORT),
+        Err(ErrorKind::ConnectionRefused),
+        "no endpoints: rejected"
+    );
 
     state.endpoints("web", Protocol::Tcp, &["10.180.0.2:8080", "10.180.0.2:8081"]);
     state.endpoints("dns", Protocol::Udp, &["10.180.0.2:5353"]);
@@ -152,18 +174,32 @@ async fn serves_traffic(network: &Network, mut backend: Backend, flush: &[&str])
     assert_eq!(answers, ["8080", "8081"], "both endpoints are used");
     assert!(network.tcp(NODE_PORT).is_ok(), "the node port answers");
     assert_eq!(network.udp(DNS).as_deref(), Ok("5353"));
-    assert!(network.tcp_from_node(WEB).is_ok(), "the node itself reaches the service");
-    assert!(network.tcp_from_pod(WEB).is_ok(), "an endpoint reaches itself through the service");
+    assert!(
+        network.tcp_from_node(WEB).is_ok(),
+        "the node itself reaches the service"
+    );
+    assert!(
+        network.tcp_from_pod(WEB).is_ok(),
+        "an endpoint reaches itself through the service"
+    );
 
     state.endpoints("web", Protocol::Tcp, &["10.180.0.2:8081"]);
     backend.sync(&state).await;
-    assert!((0..10).all(|_| network.tcp(WEB).as_deref() == Ok("8081")), "the endpoint that left gets nothing");
+    assert!(
+        (0..10).all(|_| network.tcp(WEB).as_deref() == Ok("8081")),
+        "the endpoint that left gets nothing"
+    );
 
     state.endpoints("web", Protocol::Tcp, &["10.180.0.2:8080", "10.180.0.2:8081"]);
-    state.service("web", Protocol::Tcp, "172.30.0.1", 80).affinity_seconds = Some(60);
+    state
+        .service("web", Protocol::Tcp, "172.30.0.1", 80)
+        .affinity_seconds = Some(60);
     backend.sync(&state).await;
     let first = network.tcp(WEB).unwrap();
-    assert!((0..10).all(|_| network.tcp(WEB).as_ref() == Ok(&first)), "the client sticks to its endpoint");
+    assert!(
+        (0..10).all(|_| network.tcp(WEB).as_ref() == Ok(&first)),
+        "the client sticks to its endpoint"
+    );
 
     assert!(backend.intact().await);
     network.in_node(flush);
@@ -183,9 +219,12 @@ async fn serves_traffic(network: &Network, mut backend: Backend, flush: &[&str])
 
 #[tokio::test]
 async fn iptables_serves_traffic() {
-    let Some(network) = Network::new("ipt") else { return };
+    let Some(network) = Network::new("ipt") else {
+        return;
+    };
     let backend = Backend::IpTables(iptables::backend::Backend::new(network.runner(), Family::V4));
-    let flush = "iptables -t nat -F && iptables -t nat -X && iptables -F && iptables -X && iptables -t mangle -X";
+    let flush =
+        "iptables -t nat -F && iptables -t nat -X && iptables -F && iptables -X && iptables -t mangle -X";
     serves_traffic(&network, backend, &["sh", "-c", flush]).await;
     let left = network.in_node(&["iptables-save"]);
     assert!(!left.contains("KUBE-"), "cleanup leaves nothing:\n{left}");
@@ -193,7 +232,9 @@ async fn iptables_serves_traffic() {
 
 #[tokio::test]
 async fn nftables_serves_traffic() {
-    let Some(network) = Network::new("nft") else { return };
+    let Some(network) = Network::new("nft") else {
+        return;
+    };
     let backend = Backend::NfTables(nftables::backend::Backend::new(network.runner(), Family::V4));
     serves_traffic(&network, backend, &["nft", "flush", "ruleset"]).await;
     let left = network.in_node(&["nft", "list", "tables"]);
@@ -202,9 +243,13 @@ async fn nftables_serves_traffic() {
 
 #[tokio::test]
 async fn nftables_replaces_what_it_finds() {
-    let Some(network) = Network::new("nfr") else { return };
+    let Some(network) = Network::new("nfr") else {
+        return;
+    };
     let mut state = State::new();
-    state.service("web", Protocol::Tcp, "172.30.0.1", 80).affinity_seconds = Some(60);
+    state
+        .service("web", Protocol::Tcp, "172.30.0.1", 80)
+        .affinity_seconds = Some(60);
     state.endpoints("web", Protocol::Tcp, &["10.180.0.2:8080", "10.180.0.2:8081"]);
     let backend = || Backend::NfTables(nftables::backend::Backend::new(network.runner(), Family::V4));
     backend().sync(&state).await;
@@ -213,16 +258,27 @@ async fn nftables_replaces_what_it_finds() {
     state.service("other", Protocol::Tcp, "172.30.0.3", 80);
     state.endpoints("other", Protocol::Tcp, &["10.180.0.2:8080"]);
     backend().sync(&state).await;
-    assert!((0..10).all(|_| network.tcp(WEB).as_ref() == Ok(&first)), "the client sticks to its endpoint");
+    assert!(
+        (0..10).all(|_| network.tcp(WEB).as_ref() == Ok(&first)),
+        "the client sticks to its endpoint"
+    );
     state.service_ports.remove(&key("other", Protocol::Tcp));
     backend().sync(&state).await;
     let rules = network.in_node(&["nft", "list", "map", "ip", "kube-proxy", "service-ips"]);
-    assert!(rules.contains("172.30.0.1") && !rules.contains("172.30.0.3"), "{rules}");
+    assert!(
+        rules.contains("172.30.0.1") && !rules.contains("172.30.0.3"),
+        "{rules}"
+    );
 }
 
 #[test]
 fn a_runner_says_what_failed() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let error = runtime.block_on(Runner::default().run("sh", &["-c", "echo broken >&2; exit 3"], None)).unwrap_err();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let error = runtime
+        .block_on(Runner::default().run("sh", &["-c", "echo broken >&2; exit 3"], None))
+        .unwrap_err();
     assert_eq!(error.to_string(), "sh failed (exit status: 3): broken");
 }

@@ -32,7 +32,11 @@ struct Tools {
 
 impl Tools {
     fn name(&self, suffix: &str) -> String {
-        let base = if self.family == Family::V4 { "iptables" } else { "ip6tables" };
+        let base = if self.family == Family::V4 {
+            "iptables"
+        } else {
+            "ip6tables"
+        };
         format!("{base}{suffix}")
     }
 
@@ -44,7 +48,10 @@ impl Tools {
 
     async fn restore(&self, script: &str) -> Result<(), Error> {
         let arguments = ["-w", LOCK_WAIT, "--noflush", "--counters"];
-        self.runner.run(&self.name("-restore"), &arguments, Some(script)).await.map(drop)
+        self.runner
+            .run(&self.name("-restore"), &arguments, Some(script))
+            .await
+            .map(drop)
     }
 
     async fn save(&self, table: &str) -> Result<String, Error> {
@@ -52,7 +59,9 @@ impl Tools {
     }
 
     async fn chain_exists(&self, table: &str, chain: &str) -> bool {
-        self.iptables(["-t", table, "-S", chain, "1"].map(str::to_owned).to_vec()).await.is_ok()
+        self.iptables(["-t", table, "-S", chain, "1"].map(str::to_owned).to_vec())
+            .await
+            .is_ok()
     }
 
     async fn ensure_jump(&self, jump: &Jump) -> Result<(), Error> {
@@ -67,18 +76,29 @@ impl Tools {
 
 impl Backend {
     pub fn new(runner: Runner, family: Family) -> Self {
-        Self { tools: Tools { runner, family }, applied: None }
+        Self {
+            tools: Tools { runner, family },
+            applied: None,
+        }
     }
 
     /// Whether `--random-fully` is known: since iptables 1.6.2.
     pub async fn has_random_fully(&self) -> Result<bool, Error> {
-        let text = self.tools.runner.run(&self.tools.name(""), &["--version"], None).await?;
+        let text = self
+            .tools
+            .runner
+            .run(&self.tools.name(""), &["--version"], None)
+            .await?;
         Ok(version(&text).is_some_and(|version| version >= (1, 6, 2)))
     }
 
     /// The extent that the next sync will have.
     pub fn next_extent(&self) -> Extent {
-        if self.applied.is_some() { Extent::Partial } else { Extent::Full }
+        if self.applied.is_some() {
+            Extent::Partial
+        } else {
+            Extent::Full
+        }
     }
 
     /// Makes the tables hold `rules`: the difference to what the last sync made, or everything if that isn't
@@ -101,7 +121,9 @@ impl Backend {
         let saved = self.tools.save("nat").await?;
         let mut script = difference(&Applied::unknown(saved_chains(&saved)), rules);
         for (table, _) in FIXED_CHAINS {
-            script.text.push_str(&format!("*{table}\n:{CANARY} - [0:0]\nCOMMIT\n"));
+            script
+                .text
+                .push_str(&format!("*{table}\n:{CANARY} - [0:0]\nCOMMIT\n"));
         }
         self.tools.restore(&script.text).await?;
         // Jumps last: until then no packet comes to half-made chains.
@@ -149,7 +171,9 @@ impl Backend {
             }
             let declared: String = chains.iter().map(|chain| format!(":{chain} - [0:0]\n")).collect();
             let deleted: String = chains.iter().map(|chain| format!("-X {chain}\n")).collect();
-            self.tools.restore(&format!("*{table}\n{declared}{deleted}COMMIT\n")).await?;
+            self.tools
+                .restore(&format!("*{table}\n{declared}{deleted}COMMIT\n"))
+                .await?;
         }
         Ok(())
     }
@@ -159,5 +183,9 @@ impl Backend {
 fn version(text: &str) -> Option<(u32, u32, u32)> {
     let word = text.split_whitespace().find_map(|word| word.strip_prefix('v'))?;
     let mut numbers = word.split('.').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+    Some((
+        numbers.next()?.ok()?,
+        numbers.next()?.ok()?,
+        numbers.next()?.ok()?,
+    ))
 }

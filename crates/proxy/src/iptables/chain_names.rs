@@ -50,12 +50,17 @@ impl ServiceChains {
 
 /// The chain that sends to one endpoint of a service port.
 pub fn endpoint_chain(name: &ServicePortName, endpoint: SocketAddr) -> String {
-    format!("{ENDPOINT}{}", hash(&format!("{name}{}{endpoint}", name.protocol)))
+    format!(
+        "{ENDPOINT}{}",
+        hash(&format!("{name}{}{endpoint}", name.protocol))
+    )
 }
 
 /// Whether a chain found in the nat table belongs to some service port.
 pub fn is_service_chain(chain: &str) -> bool {
-    [CLUSTER_POLICY, LOCAL_POLICY, FIREWALL, EXTERNAL, ENDPOINT].iter().any(|prefix| chain.starts_with(prefix))
+    [CLUSTER_POLICY, LOCAL_POLICY, FIREWALL, EXTERNAL, ENDPOINT]
+        .iter()
+        .any(|prefix| chain.starts_with(prefix))
 }
 
 /// Chain names may have 28 characters, hence 16 of the hash.

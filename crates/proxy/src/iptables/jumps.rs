@@ -22,7 +22,13 @@ const fn jump(
     matches: &'static str,
     comment: &'static str,
 ) -> Jump {
-    Jump { table, from, to, matches, comment }
+    Jump {
+        table,
+        from,
+        to,
+        matches,
+        comment,
+    }
 }
 
 const EXTERNAL_COMMENT: &str = "kubernetes externally-visible service portals";
@@ -33,7 +39,13 @@ const FIREWALL_COMMENT: &str = "kubernetes load balancer firewall";
 pub const JUMPS: &[Jump] = &[
     jump("filter", "INPUT", EXTERNAL_SERVICES, NEW, EXTERNAL_COMMENT),
     jump("filter", "FORWARD", EXTERNAL_SERVICES, NEW, EXTERNAL_COMMENT),
-    jump("filter", "INPUT", NODE_PORTS, "", "kubernetes health check service ports"),
+    jump(
+        "filter",
+        "INPUT",
+        NODE_PORTS,
+        "",
+        "kubernetes health check service ports",
+    ),
     jump("filter", "FORWARD", SERVICES, NEW, PORTALS),
     jump("filter", "OUTPUT", SERVICES, NEW, PORTALS),
     jump("filter", "FORWARD", FORWARD, "", "kubernetes forwarding rules"),
@@ -42,7 +54,13 @@ pub const JUMPS: &[Jump] = &[
     jump("filter", "FORWARD", PROXY_FIREWALL, NEW, FIREWALL_COMMENT),
     jump("nat", "OUTPUT", SERVICES, "", PORTALS),
     jump("nat", "PREROUTING", SERVICES, "", PORTALS),
-    jump("nat", "POSTROUTING", POSTROUTING, "", "kubernetes postrouting rules"),
+    jump(
+        "nat",
+        "POSTROUTING",
+        POSTROUTING,
+        "",
+        "kubernetes postrouting rules",
+    ),
 ];
 
 /// The same jumps that kubelet makes; left in place on cleanup, because kubelet still wants them.
@@ -53,7 +71,17 @@ pub const KUBELET_JUMPS: &[Jump] = &[
 
 /// The proxy's fixed chains by table, for cleanup.
 pub const FIXED_CHAINS: &[(&str, &[&str])] = &[
-    ("filter", &[SERVICES, EXTERNAL_SERVICES, FORWARD, NODE_PORTS, PROXY_FIREWALL, CANARY]),
+    (
+        "filter",
+        &[
+            SERVICES,
+            EXTERNAL_SERVICES,
+            FORWARD,
+            NODE_PORTS,
+            PROXY_FIREWALL,
+            CANARY,
+        ],
+    ),
     ("nat", &[SERVICES, NODE_PORTS, POSTROUTING, MARK_MASQ, CANARY]),
     ("mangle", &[CANARY]),
 ];
@@ -61,8 +89,10 @@ pub const FIXED_CHAINS: &[(&str, &[&str])] = &[
 impl Jump {
     /// The arguments of `iptables` that perform `operation` (`-C`, `-I`, `-D`) on this jump.
     pub fn arguments(&self, operation: &str) -> Vec<String> {
-        let mut args: Vec<String> =
-            ["-t", self.table, operation, self.from].into_iter().map(str::to_owned).collect();
+        let mut args: Vec<String> = ["-t", self.table, operation, self.from]
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         args.extend(self.matches.split_whitespace().map(str::to_owned));
         if !self.comment.is_empty() {
             args.extend(["-m", "comment", "--comment", self.comment].map(str::to_owned));

@@ -19,14 +19,20 @@ type ChainDigest = [u8; 16];
 
 impl Applied {
     pub fn of(rules: &RuleSet) -> Self {
-        Self { filter: digests(&rules.filter), nat: digests(&rules.nat) }
+        Self {
+            filter: digests(&rules.filter),
+            nat: digests(&rules.nat),
+        }
     }
 
     /// Nothing is known of the contents, only that these nat chains exist: what is found at start, or after a
     /// failure. Every wanted chain will be written and every other service chain removed.
     pub fn unknown<'a>(existing_nat_chains: impl IntoIterator<Item = &'a str>) -> Self {
         let nat = existing_nat_chains.into_iter().filter(|c| is_service_chain(c));
-        Self { filter: BTreeMap::new(), nat: nat.map(|c| (c.to_owned(), ChainDigest::default())).collect() }
+        Self {
+            filter: BTreeMap::new(),
+            nat: nat.map(|c| (c.to_owned(), ChainDigest::default())).collect(),
+        }
     }
 }
 
@@ -53,19 +59,31 @@ pub fn difference(applied: &Applied, desired: &RuleSet) -> Script {
     script
 }
 
-fn write_table(out: &mut String, name: &str, applied: &BTreeMap<String, ChainDigest>, desired: &Table) -> usize {
+fn write_table(
+    out: &mut String,
+    name: &str,
+    applied: &BTreeMap<String, ChainDigest>,
+    desired: &Table,
+) -> usize {
     let changed: Vec<_> = desired
         .chains
         .iter()
         .filter(|(chain, rules)| applied.get(*chain) != Some(&digest(&rules.text)))
         .collect();
-    let stale: BTreeSet<&String> = applied.keys().filter(|chain| !desired.chains.contains_key(*chain)).collect();
+    let stale: BTreeSet<&String> = applied
+        .keys()
+        .filter(|chain| !desired.chains.contains_key(*chain))
+        .collect();
     if changed.is_empty() && stale.is_empty() {
         return 0;
     }
     // Writing to a String cannot fail.
     let _ = writeln!(out, "*{name}");
-    for chain in changed.iter().map(|(chain, _)| *chain).chain(stale.iter().copied()) {
+    for chain in changed
+        .iter()
+        .map(|(chain, _)| *chain)
+        .chain(stale.iter().copied())
+    {
         let _ = writeln!(out, ":{chain} - [0:0]");
     }
     for (_, rules) in &changed {
@@ -79,7 +97,11 @@ fn write_table(out: &mut String, name: &str, applied: &BTreeMap<String, ChainDig
 }
 
 fn digests(table: &Table) -> BTreeMap<String, ChainDigest> {
-    table.chains.iter().map(|(chain, rules)| (chain.clone(), digest(&rules.text))).collect()
+    table
+        .chains
+        .iter()
+        .map(|(chain, rules)| (chain.clone(), digest(&rules.text)))
+        .collect()
 }
 
 /// Never equal to the all-zero digest of an unknown chain, but with a probability of 2^-128.
@@ -91,5 +113,7 @@ fn digest(text: &str) -> ChainDigest {
 
 /// The chains named in the output of `iptables-save`.
 pub fn saved_chains(saved: &str) -> impl Iterator<Item = &str> {
-    saved.lines().filter_map(|line| line.strip_prefix(':')?.split_whitespace().next())
+    saved
+        .lines()
+        .filter_map(|line| line.strip_prefix(':')?.split_whitespace().next())
 }

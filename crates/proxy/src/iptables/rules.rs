@@ -63,8 +63,17 @@ pub fn compile(input: &Input<'_>) -> (RuleSet, NoLocalEndpoints) {
     let mut rules = RuleSet::default();
     let mut missing = NoLocalEndpoints::default();
     write_base(&mut rules, input.settings);
-    let total: usize = input.service_ports.keys().filter_map(|n| input.endpoints.get(n)).map(Vec::len).sum();
-    let comments = if total > LARGE_CLUSTER_ENDPOINTS { Comments::Omit } else { Comments::Write };
+    let total: usize = input
+        .service_ports
+        .keys()
+        .filter_map(|n| input.endpoints.get(n))
+        .map(Vec::len)
+        .sum();
+    let comments = if total > LARGE_CLUSTER_ENDPOINTS {
+        Comments::Omit
+    } else {
+        Comments::Write
+    };
     for (name, port) in input.service_ports {
         let routing = Routing::new(name, port, input);
         missing.count(&routing);
@@ -92,13 +101,22 @@ fn write_base(rules: &mut RuleSet, settings: &Settings) {
     }
     let mark = settings.masquerade_mark();
     let nat = &mut rules.nat;
-    nat.append(POSTROUTING, format_args!("-m mark ! --mark {mark}/{mark} -j RETURN"));
-    // The mark is cleared, so that a packet that passes twice (a tunnel, say) isn't masqueraded twice.
-    nat.append(POSTROUTING, format_args!("-j MARK --xor-mark {mark}"));
-    let random = if settings.random_fully { " --random-fully" } else { "" };
     nat.append(
         POSTROUTING,
-        format_args!("-m comment --comment \"kubernetes service traffic requiring SNAT\" -j MASQUERADE{random}"),
+        format_args!("-m mark ! --mark {mark}/{mark} -j RETURN"),
+    );
+    // The mark is cleared, so that a packet that passes twice (a tunnel, say) isn't masqueraded twice.
+    nat.append(POSTROUTING, format_args!("-j MARK --xor-mark {mark}"));
+    let random = if settings.random_fully {
+        " --random-fully"
+    } else {
+        ""
+    };
+    nat.append(
+        POSTROUTING,
+        format_args!(
+            "-m comment --comment \"kubernetes service traffic requiring SNAT\" -j MASQUERADE{random}"
+        ),
     );
     nat.append(MARK_MASQ, format_args!("-j MARK --or-mark {mark}"));
     if settings.family == Family::V4 && settings.localhost_node_ports {
@@ -115,10 +133,12 @@ fn write_base(rules: &mut RuleSet, settings: &Settings) {
 
 /// The way to the node ports: the last rule of the services chain, since it matches every local address.
 fn write_node_port_jump(rules: &mut RuleSet, settings: &Settings) {
-    const COMMENT: &str =
-        "-m comment --comment \"kubernetes service nodeports; NOTE: this must be the last rule in this chain\"";
+    const COMMENT: &str = "-m comment --comment \"kubernetes service nodeports; NOTE: this must be the last rule in this chain\"";
     let mut jump = |destination: &str| {
-        rules.nat.append(chains::SERVICES, format_args!("{COMMENT} {destination} -j {}", chains::NODE_PORTS));
+        rules.nat.append(
+            chains::SERVICES,
+            format_args!("{COMMENT} {destination} -j {}", chains::NODE_PORTS),
+        );
     };
     match &settings.node_ports {
         NodePortDestinations::AllLocal => jump(match settings.family {
@@ -143,11 +163,16 @@ fn write_forward(rules: &mut RuleSet, settings: &Settings) {
     if !settings.conntrack_tcp_liberal {
         // Without this, a delayed packet that conntrack calls invalid reaches the client untranslated and
         // resets its connection (kubernetes/kubernetes#74839).
-        filter.append(chains::FORWARD, format_args!("-m conntrack --ctstate INVALID -j DROP"));
+        filter.append(
+            chains::FORWARD,
+            format_args!("-m conntrack --ctstate INVALID -j DROP"),
+        );
     }
     filter.append(
         chains::FORWARD,
-        format_args!("-m comment --comment \"kubernetes forwarding rules\" -m mark --mark {mark}/{mark} -j ACCEPT"),
+        format_args!(
+            "-m comment --comment \"kubernetes forwarding rules\" -m mark --mark {mark}/{mark} -j ACCEPT"
+        ),
     );
     filter.append(
         chains::FORWARD,

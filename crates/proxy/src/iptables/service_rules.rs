@@ -11,7 +11,13 @@ use crate::rules::{Disposition, Routing, Settings};
 /// Writes everything `routing` asks for.
 pub fn write_service(rules: &mut RuleSet, routing: &Routing<'_>, settings: &Settings, comments: Comments) {
     let chains = ServiceChains::new(routing.name);
-    let mut writer = Writer { rules, routing, settings, chains: &chains, comments };
+    let mut writer = Writer {
+        rules,
+        routing,
+        settings,
+        chains: &chains,
+        comments,
+    };
     writer.capture_cluster_ip();
     writer.capture_external_addresses();
     writer.capture_node_port();
@@ -59,7 +65,10 @@ impl Writer<'_> {
     /// Matches the service port on one of its addresses.
     fn destination(&self, ip: IpAddr) -> String {
         let protocol = self.routing.protocol();
-        format!("-m {protocol} -p {protocol} -d {ip} --dport {}", self.routing.port.port)
+        format!(
+            "-m {protocol} -p {protocol} -d {ip} --dport {}",
+            self.routing.port.port
+        )
     }
 
     fn capture_cluster_ip(&mut self) {
@@ -76,13 +85,20 @@ impl Writer<'_> {
         };
         let chain = self.policy_chain(policy).to_owned();
         let matched = format!("-m comment --comment \"{name} cluster IP\" {destination}");
-        self.rules.nat.append(chains::SERVICES, format_args!("{matched} -j {chain}"));
+        self.rules
+            .nat
+            .append(chains::SERVICES, format_args!("{matched} -j {chain}"));
         // Traffic from outside the pods may come by a route to the service range through this node; the answer
         // has to come back the same way, even if the endpoint is elsewhere.
         if self.settings.masquerade_all {
-            self.rules.nat.append(&chain, format_args!("{matched} -j {}", chains::MARK_MASQ));
+            self.rules
+                .nat
+                .append(&chain, format_args!("{matched} -j {}", chains::MARK_MASQ));
         } else if let Some(not_local) = self.settings.local_detector.iptables(Origin::NotLocal) {
-            self.rules.nat.append(&chain, format_args!("{matched} {not_local} -j {}", chains::MARK_MASQ));
+            self.rules.nat.append(
+                &chain,
+                format_args!("{matched} {not_local} -j {}", chains::MARK_MASQ),
+            );
         }
     }
 
@@ -92,7 +108,11 @@ impl Writer<'_> {
             self.capture_external(*ip, "external IP", &self.chains.external);
         }
         let firewall = self.routing.endpoints.any && self.routing.has_firewall();
-        let chain = if firewall { &self.chains.firewall } else { &self.chains.external };
+        let chain = if firewall {
+            &self.chains.firewall
+        } else {
+            &self.chains.external
+        };
         for ip in &port.load_balancer_vips {
             self.capture_external(*ip, "loadbalancer IP", chain);
             if firewall {
@@ -124,13 +144,17 @@ impl Writer<'_> {
     }
 
     fn capture_node_port(&mut self) {
-        let Some(node_port) = self.routing.port.node_port else { return };
+        let Some(node_port) = self.routing.port.node_port else {
+            return;
+        };
         let (name, protocol) = (self.routing.name, self.routing.protocol());
         if self.routing.endpoints.any {
             let chain = &self.chains.external;
             self.rules.nat.append(
                 chains::NODE_PORTS,
-                format_args!("-m comment --comment {name} -m {protocol} -p {protocol} --dport {node_port} -j {chain}"),
+                format_args!(
+                    "-m comment --comment {name} -m {protocol} -p {protocol} --dport {node_port} -j {chain}"
+                ),
             );
         }
         if let Some((target, why)) = refusal(self.routing.external) {
@@ -145,7 +169,9 @@ impl Writer<'_> {
     }
 
     fn accept_health_checks(&mut self) {
-        let Some(port) = self.routing.port.health_check_node_port else { return };
+        let Some(port) = self.routing.port.health_check_node_port else {
+            return;
+        };
         let name = self.routing.name;
         self.rules.filter.append(
             chains::NODE_PORTS,
@@ -254,7 +280,9 @@ impl Writer<'_> {
                 1 => String::new(),
                 n => format!("-m statistic --mode random --probability {:.10} ", 1.0 / n as f64),
             };
-            self.rules.nat.append(chain, format_args!("{comment}{chance}-j {target}"));
+            self.rules
+                .nat
+                .append(chain, format_args!("{comment}{chance}-j {target}"));
         }
     }
 
@@ -262,7 +290,10 @@ impl Writer<'_> {
         match self.comments {
             Comments::Omit => String::new(),
             Comments::Write => {
-                format!("-m comment --comment \"{} -> {}\" ", self.routing.name, endpoint.address)
+                format!(
+                    "-m comment --comment \"{} -> {}\" ",
+                    self.routing.name, endpoint.address
+                )
             }
         }
     }

@@ -19,7 +19,9 @@ fn check(text: &str, expected: Expect) {
 }
 
 fn fixed(rule: &str) -> bool {
-    ["-A KUBE-POSTROUTING", "-A KUBE-MARK-MASQ", "-A KUBE-FORWARD"].iter().any(|p| rule.starts_with(p))
+    ["-A KUBE-POSTROUTING", "-A KUBE-MARK-MASQ", "-A KUBE-FORWARD"]
+        .iter()
+        .any(|p| rule.starts_with(p))
         || rule.contains("kubernetes service nodeports")
 }
 
@@ -141,23 +143,29 @@ fn traffic_that_nobody_serves_is_refused() {
 
 #[test]
 fn affinity_remembers_clients() {
-    check("service ns1/svc1:p80 tcp 172.30.0.41:80 affinity=10800\n endpoint 10.180.0.1:80", expect![[r#"
+    check(
+        "service ns1/svc1:p80 tcp 172.30.0.41:80 affinity=10800\n endpoint 10.180.0.1:80",
+        expect![[r#"
         nat -A KUBE-SEP-SXIVWICOYRO3J4NJ -m comment --comment ns1/svc1:p80 -s 10.180.0.1 -j KUBE-MARK-MASQ
         nat -A KUBE-SEP-SXIVWICOYRO3J4NJ -m comment --comment ns1/svc1:p80 -m recent --name KUBE-SEP-SXIVWICOYRO3J4NJ --set -m tcp -p tcp -j DNAT --to-destination 10.180.0.1:80
         nat -A KUBE-SERVICES -m comment --comment "ns1/svc1:p80 cluster IP" -m tcp -p tcp -d 172.30.0.41 --dport 80 -j KUBE-SVC-XPGD46QRK7WJZT7O
         nat -A KUBE-SVC-XPGD46QRK7WJZT7O -m comment --comment "ns1/svc1:p80 -> 10.180.0.1:80" -m recent --name KUBE-SEP-SXIVWICOYRO3J4NJ --rcheck --seconds 10800 --reap -j KUBE-SEP-SXIVWICOYRO3J4NJ
         nat -A KUBE-SVC-XPGD46QRK7WJZT7O -m comment --comment "ns1/svc1:p80 -> 10.180.0.1:80" -j KUBE-SEP-SXIVWICOYRO3J4NJ
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn addresses_of_ipv6_are_bracketed() {
-    check("node family=IPv6\n service ns1/svc1 tcp [fd00::41]:80 \n endpoint [fd00:10::1]:80", expect![[r#"
+    check(
+        "node family=IPv6\n service ns1/svc1 tcp [fd00::41]:80 \n endpoint [fd00:10::1]:80",
+        expect![[r#"
         nat -A KUBE-SEP-TASVK5PNNN2SLYQG -m comment --comment ns1/svc1 -s fd00:10::1 -j KUBE-MARK-MASQ
         nat -A KUBE-SEP-TASVK5PNNN2SLYQG -m comment --comment ns1/svc1 -m tcp -p tcp -j DNAT --to-destination [fd00:10::1]:80
         nat -A KUBE-SERVICES -m comment --comment "ns1/svc1 cluster IP" -m tcp -p tcp -d fd00::41 --dport 80 -j KUBE-SVC-AQI2S6QIMU7PVVRP
         nat -A KUBE-SVC-AQI2S6QIMU7PVVRP -m comment --comment "ns1/svc1 -> [fd00:10::1]:80" -j KUBE-SEP-TASVK5PNNN2SLYQG
-    "#]]);
+    "#]],
+    );
 }
 
 const ONE: &str = "service ns1/svc1:p80 tcp 172.30.0.41:80\n endpoint 10.180.0.1:80";
@@ -167,7 +175,10 @@ const TWO: &str = "service ns1/svc1:p80 tcp 172.30.0.41:80\n endpoint 10.180.0.1
 #[test]
 fn only_differences_are_applied() {
     check_change(ONE, ONE, expect![[""]]);
-    check_change(ONE, TWO, expect![[r#"
+    check_change(
+        ONE,
+        TWO,
+        expect![[r#"
         *filter
         :KUBE-SERVICES - [0:0]
         -A KUBE-SERVICES -m comment --comment "ns2/svc2 has no endpoints" -m tcp -p tcp -d 172.30.0.42 --dport 80 -j REJECT
@@ -180,8 +191,12 @@ fn only_differences_are_applied() {
         -A KUBE-SVC-XPGD46QRK7WJZT7O -m comment --comment "ns1/svc1:p80 -> 10.180.0.1:80" -m statistic --mode random --probability 0.5000000000 -j KUBE-SEP-SXIVWICOYRO3J4NJ
         -A KUBE-SVC-XPGD46QRK7WJZT7O -m comment --comment "ns1/svc1:p80 -> 10.180.0.2:80" -j KUBE-SEP-LXVODXWDISEETFEF
         COMMIT
-    "#]]);
-    check_change(TWO, ONE, expect![[r#"
+    "#]],
+    );
+    check_change(
+        TWO,
+        ONE,
+        expect![[r#"
         *filter
         :KUBE-SERVICES - [0:0]
         COMMIT
@@ -191,7 +206,8 @@ fn only_differences_are_applied() {
         -A KUBE-SVC-XPGD46QRK7WJZT7O -m comment --comment "ns1/svc1:p80 -> 10.180.0.1:80" -j KUBE-SEP-SXIVWICOYRO3J4NJ
         -X KUBE-SEP-LXVODXWDISEETFEF
         COMMIT
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -201,16 +217,28 @@ fn chains_of_former_services_are_removed_at_start() {
     let text = difference(&applied, &compile(&scenario.input()).0).text;
     let removed: Vec<_> = text.lines().filter(|line| line.starts_with("-X")).collect();
     assert_eq!(removed, ["-X KUBE-SEP-OLD", "-X KUBE-SVC-OLD"]);
-    assert!(text.contains(":KUBE-SVC-XPGD46QRK7WJZT7O - [0:0]\n"), "the hash is upstream's");
-    assert!(text.contains(":KUBE-SEP-SXIVWICOYRO3J4NJ - [0:0]\n"), "the hash is upstream's");
+    assert!(
+        text.contains(":KUBE-SVC-XPGD46QRK7WJZT7O - [0:0]\n"),
+        "the hash is upstream's"
+    );
+    assert!(
+        text.contains(":KUBE-SEP-SXIVWICOYRO3J4NJ - [0:0]\n"),
+        "the hash is upstream's"
+    );
 }
 
 #[test]
 fn comments_are_left_out_of_large_clusters() {
-    let endpoints: String =
-        (0..1001).map(|i| format!("endpoint 10.1.{}.{}:80\n", i / 256, i % 256)).collect();
+    let endpoints: String = (0..1001)
+        .map(|i| format!("endpoint 10.1.{}.{}:80\n", i / 256, i % 256))
+        .collect();
     let scenario = Scenario::parse(&format!("service ns1/svc1 tcp 172.30.0.41:80\n{endpoints}"));
     let (rules, _) = compile(&scenario.input());
-    let commented = rules.nat.chains.values().flat_map(|c| c.text.lines()).filter(|l| l.contains("--comment"));
+    let commented = rules
+        .nat
+        .chains
+        .values()
+        .flat_map(|c| c.text.lines())
+        .filter(|l| l.contains("--comment"));
     assert_eq!(commented.filter(|l| l.contains(" -> ")).count(), 0);
 }

@@ -26,12 +26,22 @@ pub struct Backend {
 
 impl Backend {
     pub fn new(runner: Runner, family: Family) -> Self {
-        Self { runner, family, applied: None, stale: BTreeMap::new(), cleanup_failures: 0 }
+        Self {
+            runner,
+            family,
+            applied: None,
+            stale: BTreeMap::new(),
+            cleanup_failures: 0,
+        }
     }
 
     /// The extent that the next sync will have.
     pub fn next_extent(&self) -> Extent {
-        if self.applied.is_some() { Extent::Partial } else { Extent::Full }
+        if self.applied.is_some() {
+            Extent::Partial
+        } else {
+            Extent::Full
+        }
     }
 
     /// How often deleting stale chains failed so far.
@@ -72,7 +82,8 @@ impl Backend {
             .stale
             .iter()
             .filter(|(chain, since)| {
-                now.saturating_duration_since(**since) >= STALE_CHAIN_REST && !rules.chains.contains_key(*chain)
+                now.saturating_duration_since(**since) >= STALE_CHAIN_REST
+                    && !rules.chains.contains_key(*chain)
             })
             .map(|(chain, _)| chain.clone())
             .collect();
@@ -103,7 +114,8 @@ impl Backend {
         self.applied = None;
         self.stale.clear();
         let name = format!("{} {TABLE}", family(self.family));
-        self.run(&format!("add table {name}\ndelete table {name}\n")).await
+        self.run(&format!("add table {name}\ndelete table {name}\n"))
+            .await
     }
 
     async fn run(&self, script: &str) -> Result<(), Error> {
@@ -123,12 +135,19 @@ impl Backend {
 /// Reads names out of `nft --json`. What can't be read counts as absent: the transaction then fails and says so.
 fn found(text: &str) -> Found {
     let root: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    let objects = root.get("nftables").and_then(|list| list.as_array()).cloned().unwrap_or_default();
+    let objects = root
+        .get("nftables")
+        .and_then(|list| list.as_array())
+        .cloned()
+        .unwrap_or_default();
     let names = |kind: &str| -> Vec<String> {
         let name = |object: &serde_json::Value| Some(object.get(kind)?.get("name")?.as_str()?.to_owned());
         objects.iter().filter_map(name).collect()
     };
     let sets = names("set").into_iter().map(|name| (name, ContainerKind::Set));
     let maps = names("map").into_iter().map(|name| (name, ContainerKind::Map));
-    Found { chains: BTreeSet::from_iter(names("chain")), containers: sets.chain(maps).collect() }
+    Found {
+        chains: BTreeSet::from_iter(names("chain")),
+        containers: sets.chain(maps).collect(),
+    }
 }

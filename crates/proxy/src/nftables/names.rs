@@ -73,7 +73,10 @@ impl EndpointNames {
         // Colons may not stand in names.
         let ip = endpoint.ip().to_string().replace(':', ".");
         let base = hashed(format!("{}__{ip}/{}", service_base(name), endpoint.port()));
-        Self { chain: format!("endpoint-{base}"), affinity: format!("affinity-{base}") }
+        Self {
+            chain: format!("endpoint-{base}"),
+            affinity: format!("affinity-{base}"),
+        }
     }
 }
 
@@ -85,7 +88,10 @@ fn service_base(name: &ServicePortName) -> String {
 fn hashed(name: String) -> String {
     let mut name = format!("{}-{name}", sha256_prefix(&name, 8));
     if name.len() > NAME_BASE_MAX {
-        let cut = (0..=NAME_BASE_MAX - 3).rev().find(|i| name.is_char_boundary(*i)).unwrap_or(0);
+        let cut = (0..=NAME_BASE_MAX - 3)
+            .rev()
+            .find(|i| name.is_char_boundary(*i))
+            .unwrap_or(0);
         name.truncate(cut);
         name.push_str("...");
     }

@@ -56,7 +56,11 @@ pub enum Elements {
 
 impl RuleSet {
     pub fn new(family: Family) -> Self {
-        Self { family, chains: BTreeMap::new(), containers: BTreeMap::new() }
+        Self {
+            family,
+            chains: BTreeMap::new(),
+            containers: BTreeMap::new(),
+        }
     }
 
     pub fn ensure_chain(&mut self, name: &str) -> &mut Chain {
@@ -70,7 +74,11 @@ impl RuleSet {
     /// Adds an element to a declared set or map. Two services may claim one external address and port: the first
     /// by name wins, and goes on winning.
     pub fn element(&mut self, container: &str, key: String, value: String) {
-        if let Some(Container { elements: Elements::Listed(elements), .. }) = self.containers.get_mut(container) {
+        if let Some(Container {
+            elements: Elements::Listed(elements),
+            ..
+        }) = self.containers.get_mut(container)
+        {
             elements.entry(key).or_insert(value);
         }
     }

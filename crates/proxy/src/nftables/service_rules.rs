@@ -12,7 +12,12 @@ use crate::rules::{Disposition, Routing, Settings};
 /// Writes everything `routing` asks for.
 pub fn write_service(rules: &mut RuleSet, routing: &Routing<'_>, settings: &Settings) {
     let chains = ServiceChains::new(routing.name);
-    let mut writer = Writer { rules, routing, settings, chains: &chains };
+    let mut writer = Writer {
+        rules,
+        routing,
+        settings,
+        chains: &chains,
+    };
     writer.capture_cluster_ip();
     writer.capture_external_addresses();
     writer.capture_node_port();
@@ -95,7 +100,9 @@ impl Writer<'_> {
     }
 
     fn capture_node_port(&mut self) {
-        let Some(node_port) = self.routing.port.node_port else { return };
+        let Some(node_port) = self.routing.port.node_port else {
+            return;
+        };
         let key = format!("{} . {node_port}", self.routing.protocol());
         if self.routing.endpoints.any {
             let verdict = format!("goto {}", self.chains.external);
@@ -120,7 +127,9 @@ impl Writer<'_> {
         let masquerade = masquerade(self.settings);
         match self.routing.port.external_policy {
             // The endpoint may be on another node, and its answer has to pass here to be translated back.
-            TrafficPolicy::Cluster => self.rules.rule(chain, format!("{masquerade} comment \"masquerade\"")),
+            TrafficPolicy::Cluster => self
+                .rules
+                .rule(chain, format!("{masquerade} comment \"masquerade\"")),
             TrafficPolicy::Local => {
                 // Pods and the node reach every endpoint even when outsiders only reach local ones.
                 let cluster = &self.chains.cluster;
@@ -129,7 +138,10 @@ impl Writer<'_> {
                     self.rules.rule(chain, rule);
                 }
                 let source = "fib saddr type local";
-                self.rules.rule(chain, format!("{source} {masquerade} comment \"masquerade local traffic\""));
+                self.rules.rule(
+                    chain,
+                    format!("{source} {masquerade} comment \"masquerade local traffic\""),
+                );
                 let rule = format!("{source} goto {cluster} comment \"short-circuit local traffic\"");
                 self.rules.rule(chain, rule);
             }
@@ -146,7 +158,11 @@ impl Writer<'_> {
         if self.routing.firewall_admits_node(self.settings.node_ip) {
             sources.extend(port.load_balancer_vips.iter().map(ToString::to_string));
         }
-        let rule = format!("{} saddr != {{ {} }} drop", family(self.settings.family), sources.join(", "));
+        let rule = format!(
+            "{} saddr != {{ {} }} drop",
+            family(self.settings.family),
+            sources.join(", ")
+        );
         self.rules.rule(&self.chains.firewall, rule);
     }
 
@@ -167,21 +183,35 @@ impl Writer<'_> {
             );
             return self.rules.rule(chain, rule);
         }
-        let names: Vec<_> =
-            endpoints.iter().map(|e| EndpointNames::new(self.routing.name, e.address)).collect();
+        let names: Vec<_> = endpoints
+            .iter()
+            .map(|e| EndpointNames::new(self.routing.name, e.address))
+            .collect();
         for name in &names {
-            self.rules.rule(chain, format!("{ip} saddr @{} goto {}", name.affinity, name.chain));
+            self.rules.rule(
+                chain,
+                format!("{ip} saddr @{} goto {}", name.affinity, name.chain),
+            );
         }
-        let targets: Vec<_> =
-            names.iter().enumerate().map(|(i, name)| format!("{i} : goto {}", name.chain)).collect();
-        self.rules.rule(chain, format!("numgen random mod {count} vmap {{ {} }}", targets.join(", ")));
+        let targets: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| format!("{i} : goto {}", name.chain))
+            .collect();
+        self.rules.rule(
+            chain,
+            format!("numgen random mod {count} vmap {{ {} }}", targets.join(", ")),
+        );
     }
 
     /// A chain for each endpoint, which remembers the client. The timeout stands in the rule rather than in the
     /// set: a set's timeout can't be changed while rules refer to it.
     fn write_sticky_endpoints(&mut self, seconds: u32) {
         let ip = family(self.settings.family);
-        let definition = format!("type {}; flags dynamic, timeout;", address_type(self.settings.family));
+        let definition = format!(
+            "type {}; flags dynamic, timeout;",
+            address_type(self.settings.family)
+        );
         for endpoint in &self.routing.endpoints.reachable {
             let names = EndpointNames::new(self.routing.name, endpoint.address);
             let set = Container {
@@ -192,8 +222,11 @@ impl Writer<'_> {
             let remember = format!("update @{} {{ {ip} saddr timeout {seconds}s }}", names.affinity);
             self.rules.containers.insert(names.affinity, set);
             self.rules.rule(&names.chain, remember);
-            let translate =
-                format!("meta l4proto {} dnat to {}", self.routing.protocol(), endpoint.address);
+            let translate = format!(
+                "meta l4proto {} dnat to {}",
+                self.routing.protocol(),
+                endpoint.address
+            );
             self.rules.rule(&names.chain, translate);
         }
     }

@@ -27,27 +27,54 @@ const HOOKS: &[Hook] = &[
     (
         "filter-input",
         "type filter hook input priority filter;",
-        &["ct state new jump nodeport-endpoints-check", "ct state new jump service-endpoints-check"],
+        &[
+            "ct state new jump nodeport-endpoints-check",
+            "ct state new jump service-endpoints-check",
+        ],
     ),
     (
         "filter-forward",
         "type filter hook forward priority filter;",
-        &["ct state new jump service-endpoints-check", "ct state new jump cluster-ips-check"],
+        &[
+            "ct state new jump service-endpoints-check",
+            "ct state new jump cluster-ips-check",
+        ],
     ),
     (
         "filter-output",
         "type filter hook output priority filter;",
-        &["ct state new jump service-endpoints-check", "ct state new jump cluster-ips-check"],
+        &[
+            "ct state new jump service-endpoints-check",
+            "ct state new jump cluster-ips-check",
+        ],
     ),
-    ("nat-prerouting", "type nat hook prerouting priority dstnat;", &["jump services"]),
-    ("nat-output", "type nat hook output priority -100;", &["jump services"]),
-    ("nat-postrouting", "type nat hook postrouting priority srcnat;", &["jump masquerading"]),
+    (
+        "nat-prerouting",
+        "type nat hook prerouting priority dstnat;",
+        &["jump services"],
+    ),
+    (
+        "nat-output",
+        "type nat hook output priority -100;",
+        &["jump services"],
+    ),
+    (
+        "nat-postrouting",
+        "type nat hook postrouting priority srcnat;",
+        &["jump masquerading"],
+    ),
 ];
 
 pub fn write(rules: &mut RuleSet, input: &Input<'_>) {
     for (name, hook, jumps) in HOOKS {
         let jumps = jumps.iter().map(|jump| (*jump).to_owned()).collect();
-        rules.chains.insert((*name).to_owned(), Chain { hook: Some(hook), rules: jumps });
+        rules.chains.insert(
+            (*name).to_owned(),
+            Chain {
+                hook: Some(hook),
+                rules: jumps,
+            },
+        );
     }
     declare_containers(rules, input.settings);
     write_masquerading(rules, input.settings);
@@ -84,7 +111,14 @@ fn declare_containers(rules: &mut RuleSet, settings: &Settings) {
 
 fn declare(rules: &mut RuleSet, name: &str, kind: ContainerKind, definition: &str) {
     let elements = Elements::Listed(BTreeMap::new());
-    rules.containers.insert(name.to_owned(), Container { kind, definition: definition.to_owned(), elements });
+    rules.containers.insert(
+        name.to_owned(),
+        Container {
+            kind,
+            definition: definition.to_owned(),
+            elements,
+        },
+    );
 }
 
 fn write_masquerading(rules: &mut RuleSet, settings: &Settings) {
@@ -125,7 +159,9 @@ fn node_port_match(settings: &Settings) -> String {
     let ip = family(settings.family);
     match &settings.node_ports {
         NodePortDestinations::Only(_) => format!("{ip} daddr @{NODE_PORT_IPS}"),
-        NodePortDestinations::AllLocal if settings.family == Family::V4 => "ip daddr != 127.0.0.0/8".to_owned(),
+        NodePortDestinations::AllLocal if settings.family == Family::V4 => {
+            "ip daddr != 127.0.0.0/8".to_owned()
+        }
         NodePortDestinations::AllLocal => "ip6 daddr != ::1".to_owned(),
     }
 }
@@ -139,9 +175,15 @@ fn write_refusals(rules: &mut RuleSet, settings: &Settings) {
     );
     rules.rule(
         NODE_PORT_ENDPOINTS_CHECK,
-        format!("{} meta l4proto . th dport vmap @{NO_ENDPOINT_NODE_PORTS}", node_port_match(settings)),
+        format!(
+            "{} meta l4proto . th dport vmap @{NO_ENDPOINT_NODE_PORTS}",
+            node_port_match(settings)
+        ),
     );
-    rules.rule(FIREWALL_CHECK, format!("{ip} daddr . meta l4proto . th dport vmap @{FIREWALL_IPS}"));
+    rules.rule(
+        FIREWALL_CHECK,
+        format!("{ip} daddr . meta l4proto . th dport vmap @{FIREWALL_IPS}"),
+    );
 }
 
 fn write_dispatch(rules: &mut RuleSet, settings: &Settings) {
@@ -163,14 +205,20 @@ fn write_dispatch(rules: &mut RuleSet, settings: &Settings) {
             ),
         );
     }
-    rules.rule(SERVICES, format!("{ip} daddr . meta l4proto . th dport vmap @{SERVICE_IPS}"));
+    rules.rule(
+        SERVICES,
+        format!("{ip} daddr . meta l4proto . th dport vmap @{SERVICE_IPS}"),
+    );
     let local = match settings.node_ports {
         NodePortDestinations::AllLocal => "fib daddr type local ",
         NodePortDestinations::Only(_) => "",
     };
     rules.rule(
         SERVICES,
-        format!("{local}{} meta l4proto . th dport vmap @{SERVICE_NODE_PORTS}", node_port_match(settings)),
+        format!(
+            "{local}{} meta l4proto . th dport vmap @{SERVICE_NODE_PORTS}",
+            node_port_match(settings)
+        ),
     );
 }
 

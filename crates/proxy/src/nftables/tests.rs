@@ -33,7 +33,10 @@ fn check_change(from: &str, to: &str, expected: Expect) {
     let (from, to) = (Scenario::parse(from), Scenario::parse(to));
     let applied = Applied::Known(compile(&from.input()).0);
     let transaction = difference(&applied, &compile(&to.input()).0);
-    expected.assert_eq(&format!("{}stale: {:?}", transaction.text, transaction.stale_chains));
+    expected.assert_eq(&format!(
+        "{}stale: {:?}",
+        transaction.text, transaction.stale_chains
+    ));
 }
 
 #[test]
@@ -120,7 +123,8 @@ fn affinity_remembers_clients() {
 
 #[test]
 fn the_whole_table() {
-    let scenario = Scenario::parse("node cidr=10.0.0.0/8 nodeports=192.0.2.1,127.0.0.1 service-cidr=172.30.0.0/16");
+    let scenario =
+        Scenario::parse("node cidr=10.0.0.0/8 nodeports=192.0.2.1,127.0.0.1 service-cidr=172.30.0.0/16");
     let found = Found {
         chains: BTreeSet::from(["nat-output".to_owned(), "service-OLD-a/b/tcp/c".to_owned()]),
         containers: BTreeMap::from([
@@ -207,17 +211,25 @@ const TWO: &str = "service ns1/svc1:p80 tcp 172.30.0.41:80\n endpoint 10.180.0.1
 #[test]
 fn only_differences_are_applied() {
     check_change(ONE, ONE, expect!["stale: []"]);
-    check_change(ONE, TWO, expect![[r#"
+    check_change(
+        ONE,
+        TWO,
+        expect![[r#"
         add chain ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80
         flush chain ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80
         add rule ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80 meta l4proto tcp dnat ip addr . port to numgen random mod 2 map { 0 : 10.180.0.1 . 80, 1 : 10.180.0.2 . 80 }
         add element ip kube-proxy cluster-ips { 172.30.0.42 }
         add element ip kube-proxy no-endpoint-services { 172.30.0.42 . tcp . 80 : goto reject-chain }
-        stale: []"#]]);
-    check_change(TWO, "", expect![[r#"
+        stale: []"#]],
+    );
+    check_change(
+        TWO,
+        "",
+        expect![[r#"
         flush chain ip kube-proxy service-ULMVA6XW-ns1/svc1/tcp/p80
         delete element ip kube-proxy cluster-ips { 172.30.0.41, 172.30.0.42 }
         delete element ip kube-proxy no-endpoint-services { 172.30.0.42 . tcp . 80 : goto reject-chain }
         delete element ip kube-proxy service-ips { 172.30.0.41 . tcp . 80 : goto service-ULMVA6XW-ns1/svc1/tcp/p80 }
-        stale: ["service-ULMVA6XW-ns1/svc1/tcp/p80"]"#]]);
+        stale: ["service-ULMVA6XW-ns1/svc1/tcp/p80"]"#]],
+    );
 }

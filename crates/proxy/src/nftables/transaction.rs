@@ -40,18 +40,27 @@ impl Transaction {
 
 /// The transaction that turns `applied` into `desired`.
 pub fn difference(applied: &Applied, desired: &RuleSet) -> Transaction {
-    let mut writer = Writer { out: String::new(), prefix: format!("{} {TABLE}", family(desired.family)) };
+    let mut writer = Writer {
+        out: String::new(),
+        prefix: format!("{} {TABLE}", family(desired.family)),
+    };
     let stale_chains = match applied {
         Applied::Known(current) => writer.update(current, desired),
         Applied::Found(found) => writer.replace(found, desired),
     };
-    Transaction { text: writer.out, stale_chains }
+    Transaction {
+        text: writer.out,
+        stale_chains,
+    }
 }
 
 /// The transaction that deletes chains which nothing refers to any more.
 pub fn deletion<'a>(rules: &RuleSet, chains: impl IntoIterator<Item = &'a String>) -> String {
     let prefix = format!("{} {TABLE}", family(rules.family));
-    chains.into_iter().map(|chain| format!("delete chain {prefix} {chain}\n")).collect()
+    chains
+        .into_iter()
+        .map(|chain| format!("delete chain {prefix} {chain}\n"))
+        .collect()
 }
 
 struct Writer {
@@ -72,14 +81,24 @@ impl Writer {
                 self.declare_container(name, container);
             }
         }
-        let changed: Vec<_> =
-            desired.chains.iter().filter(|(name, chain)| current.chains.get(*name) != Some(chain)).collect();
-        let stale: Vec<_> =
-            current.chains.keys().filter(|name| !desired.chains.contains_key(*name)).cloned().collect();
+        let changed: Vec<_> = desired
+            .chains
+            .iter()
+            .filter(|(name, chain)| current.chains.get(*name) != Some(chain))
+            .collect();
+        let stale: Vec<_> = current
+            .chains
+            .keys()
+            .filter(|name| !desired.chains.contains_key(*name))
+            .cloned()
+            .collect();
         self.write_chains(&changed, &stale);
         for (name, container) in &desired.containers {
             let before = match current.containers.get(name) {
-                Some(Container { elements: Elements::Listed(elements), .. }) => elements,
+                Some(Container {
+                    elements: Elements::Listed(elements),
+                    ..
+                }) => elements,
                 _ => &BTreeMap::new(),
             };
             self.write_elements(name, before, container);
@@ -109,8 +128,12 @@ impl Writer {
             }
         }
         let all: Vec<_> = desired.chains.iter().collect();
-        let stale: Vec<_> =
-            found.chains.iter().filter(|name| !desired.chains.contains_key(*name)).cloned().collect();
+        let stale: Vec<_> = found
+            .chains
+            .iter()
+            .filter(|name| !desired.chains.contains_key(*name))
+            .cloned()
+            .collect();
         self.write_chains(&all, &stale);
         for (name, container) in &desired.containers {
             self.write_elements(name, &BTreeMap::new(), container);
@@ -126,7 +149,10 @@ impl Writer {
     fn declare_container(&mut self, name: &str, container: &Container) {
         let prefix = self.prefix.clone();
         let kind = container.kind.as_str();
-        self.line(format_args!("add {kind} {prefix} {name} {{ {} }}", container.definition));
+        self.line(format_args!(
+            "add {kind} {prefix} {name} {{ {} }}",
+            container.definition
+        ));
     }
 
     fn delete_container(&mut self, name: &str, kind: ContainerKind) {
@@ -155,20 +181,35 @@ impl Writer {
     }
 
     fn write_elements(&mut self, name: &str, before: &BTreeMap<String, String>, container: &Container) {
-        let Elements::Listed(after) = &container.elements else { return };
-        let gone: Vec<_> =
-            before.iter().filter(|(key, value)| after.get(*key) != Some(value)).map(|(k, v)| entry(k, v)).collect();
-        let new: Vec<_> =
-            after.iter().filter(|(key, value)| before.get(*key) != Some(value)).map(|(k, v)| entry(k, v)).collect();
+        let Elements::Listed(after) = &container.elements else {
+            return;
+        };
+        let gone: Vec<_> = before
+            .iter()
+            .filter(|(key, value)| after.get(*key) != Some(value))
+            .map(|(k, v)| entry(k, v))
+            .collect();
+        let new: Vec<_> = after
+            .iter()
+            .filter(|(key, value)| before.get(*key) != Some(value))
+            .map(|(k, v)| entry(k, v))
+            .collect();
         let prefix = self.prefix.clone();
         for (operation, entries) in [("delete", gone), ("add", new)] {
             for chunk in entries.chunks(ELEMENTS_PER_LINE) {
-                self.line(format_args!("{operation} element {prefix} {name} {{ {} }}", chunk.join(", ")));
+                self.line(format_args!(
+                    "{operation} element {prefix} {name} {{ {} }}",
+                    chunk.join(", ")
+                ));
             }
         }
     }
 }
 
 fn entry(key: &str, value: &str) -> String {
-    if value.is_empty() { key.to_owned() } else { format!("{key} : {value}") }
+    if value.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{key} : {value}")
+    }
 }

@@ -31,8 +31,12 @@ const LOCAL: &str = "service ns/svc tcp 10.96.0.1:80 nodeport=30000 external=Loc
 #[test]
 fn ready_endpoints_serve() {
     check(
-        &format!("{PLAIN}\n endpoint 10.0.0.1:80\n endpoint 10.0.0.2:80 not-ready\n endpoint 10.0.0.3:80 terminating"),
-        expect!["cluster [10.0.0.1] local [] reachable [10.0.0.1] internal Serve(Cluster) external Serve(Cluster)"],
+        &format!(
+            "{PLAIN}\n endpoint 10.0.0.1:80\n endpoint 10.0.0.2:80 not-ready\n endpoint 10.0.0.3:80 terminating"
+        ),
+        expect![
+            "cluster [10.0.0.1] local [] reachable [10.0.0.1] internal Serve(Cluster) external Serve(Cluster)"
+        ],
     );
 }
 
@@ -40,17 +44,24 @@ fn ready_endpoints_serve() {
 fn terminating_endpoints_serve_when_nothing_else_does() {
     check(
         &format!("{PLAIN}\n endpoint 10.0.0.2:80 not-ready\n endpoint 10.0.0.3:80 terminating"),
-        expect!["cluster [10.0.0.3] local [] reachable [10.0.0.3] internal Serve(Cluster) external Serve(Cluster)"],
+        expect![
+            "cluster [10.0.0.3] local [] reachable [10.0.0.3] internal Serve(Cluster) external Serve(Cluster)"
+        ],
     );
     check(
         &format!("{LOCAL}\n endpoint 10.0.0.1:80\n endpoint 10.0.0.3:80 local terminating"),
-        expect!["cluster [10.0.0.1] local [10.0.0.3] reachable [10.0.0.1 10.0.0.3] internal Serve(Cluster) external Serve(Local)"],
+        expect![
+            "cluster [10.0.0.1] local [10.0.0.3] reachable [10.0.0.1 10.0.0.3] internal Serve(Cluster) external Serve(Local)"
+        ],
     );
 }
 
 #[test]
 fn without_endpoints_traffic_is_rejected() {
-    check(PLAIN, expect!["cluster [] local [] reachable [] internal Reject external Reject"]);
+    check(
+        PLAIN,
+        expect!["cluster [] local [] reachable [] internal Reject external Reject"],
+    );
     check(
         &format!("{PLAIN}\n endpoint 10.0.0.2:80 not-ready"),
         expect!["cluster [] local [] reachable [] internal Reject external Reject"],
@@ -74,18 +85,28 @@ fn hints_narrow_the_choice_when_they_cover_every_endpoint() {
     let zoned = "endpoint 10.0.0.1:80 zones=z1\n endpoint 10.0.0.2:80 zones=z2";
     check(
         &format!("node zone=z1\n {PLAIN}\n {zoned}"),
-        expect!["cluster [10.0.0.1] local [] reachable [10.0.0.1] internal Serve(Cluster) external Serve(Cluster)"],
+        expect![
+            "cluster [10.0.0.1] local [] reachable [10.0.0.1] internal Serve(Cluster) external Serve(Cluster)"
+        ],
     );
     check(
         &format!("node zone=z1\n {PLAIN}\n {zoned}\n endpoint 10.0.0.3:80"),
-        expect!["cluster [10.0.0.1 10.0.0.2 10.0.0.3] local [] reachable [10.0.0.1 10.0.0.2 10.0.0.3] internal Serve(Cluster) external Serve(Cluster)"],
+        expect![
+            "cluster [10.0.0.1 10.0.0.2 10.0.0.3] local [] reachable [10.0.0.1 10.0.0.2 10.0.0.3] internal Serve(Cluster) external Serve(Cluster)"
+        ],
     );
     check(
         &format!("node zone=z3\n {PLAIN}\n {zoned}"),
-        expect!["cluster [10.0.0.1 10.0.0.2] local [] reachable [10.0.0.1 10.0.0.2] internal Serve(Cluster) external Serve(Cluster)"],
+        expect![
+            "cluster [10.0.0.1 10.0.0.2] local [] reachable [10.0.0.1 10.0.0.2] internal Serve(Cluster) external Serve(Cluster)"
+        ],
     );
     check(
-        &format!("node zone=z1\n {PLAIN}\n endpoint 10.0.0.1:80 zones=z1 nodes=node-2\n endpoint 10.0.0.2:80 zones=z2 nodes=node-1"),
-        expect!["cluster [10.0.0.2] local [] reachable [10.0.0.2] internal Serve(Cluster) external Serve(Cluster)"],
+        &format!(
+            "node zone=z1\n {PLAIN}\n endpoint 10.0.0.1:80 zones=z1 nodes=node-2\n endpoint 10.0.0.2:80 zones=z2 nodes=node-1"
+        ),
+        expect![
+            "cluster [10.0.0.2] local [] reachable [10.0.0.2] internal Serve(Cluster) external Serve(Cluster)"
+        ],
     );
 }

@@ -20,7 +20,9 @@ pub struct Network {
 impl Network {
     /// `None`, with a line on stderr, where namespaces can't be made.
     pub fn new(name: &str) -> Option<Self> {
-        let network = Self { suffix: format!("{name}{}", std::process::id()) };
+        let network = Self {
+            suffix: format!("{name}{}", std::process::id()),
+        };
         for place in ["client", "node", "pod"] {
             if !run("ip", &["netns", "add", &network.place(place)]) {
                 eprintln!("skipped: network namespaces need root and iproute2");
@@ -45,7 +47,9 @@ impl Network {
     /// A cable between a place and the node.
     fn connect(&self, place: &str, address: &str, node_address: &str) {
         let (here, node) = (self.place(place), self.place("node"));
-        let ends = ["link", "add", "eth0", "netns", &here, "type", "veth", "peer", "name", place, "netns", &node];
+        let ends = [
+            "link", "add", "eth0", "netns", &here, "type", "veth", "peer", "name", place, "netns", &node,
+        ];
         assert!(run("ip", &ends));
         for (place, device, address) in [(place, "eth0", address), ("node", place, node_address)] {
             self.inside(place, &["ip", "addr", "add", address, "dev", device]);
@@ -65,8 +69,16 @@ impl Network {
 
     fn inside(&self, place: &str, command: &[&str]) -> String {
         let place = self.place(place);
-        let output = Command::new("ip").args(["netns", "exec", &place]).args(command).output().unwrap();
-        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("ip")
+            .args(["netns", "exec", &place])
+            .args(command)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -118,7 +130,11 @@ impl Network {
             socket.send_to(b"?", address).map_err(|e| e.kind())?;
             let mut buffer = [0; 64];
             let (length, from) = socket.recv_from(&mut buffer).map_err(|e| e.kind())?;
-            assert_eq!(from, address.parse().unwrap(), "the answer comes from the service");
+            assert_eq!(
+                from,
+                address.parse().unwrap(),
+                "the answer comes from the service"
+            );
             Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
         })
     }
@@ -133,7 +149,10 @@ fn ask(address: &str) -> Result<String, ErrorKind> {
 }
 
 fn run(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .args(arguments)
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 impl Drop for Network {

@@ -129,7 +129,7 @@ impl Tracker {
             .metadata
             .annotations
             .get(TRIGGER_TIME_ANNOTATION)
-            .and_then(|text| text.parse().ok());
+            .and_then(|text| text.parse::<Timestamp>().ok());
         let recent = trigger.filter(|trigger| *trigger >= self.started && effect == Effect::Changed);
         if self.triggers.len() < MAX_TRIGGERS {
             self.triggers.extend(recent);

@@ -65,7 +65,12 @@ impl Cluster {
     }
 
     fn reindex(&mut self) {
-        self.index = self.nodes.iter().enumerate().map(|(at, node)| (node.name().to_owned(), at)).collect();
+        self.index = self
+            .nodes
+            .iter()
+            .enumerate()
+            .map(|(at, node)| (node.name().to_owned(), at))
+            .collect();
     }
 }
 
@@ -99,7 +104,9 @@ impl Cache {
     /// Adds or replaces a node.
     pub fn set_node(&mut self, node: Arc<Node>) {
         let name = node.metadata.name.clone();
-        let Some(info) = self.cluster.node_mut(&name) else { return self.add_node(name, node) };
+        let Some(info) = self.cluster.node_mut(&name) else {
+            return self.add_node(name, node);
+        };
         self.unordered |= zone(&info.node) != zone(&node);
         let before = info.images().clone();
         info.set_node(node);
@@ -123,7 +130,9 @@ impl Cache {
 
     /// Forgets a node; pods that still count on it keep their place until they go.
     pub fn remove_node(&mut self, name: &str) {
-        let Some(at) = self.cluster.index.get(name).copied() else { return };
+        let Some(at) = self.cluster.index.get(name).copied() else {
+            return;
+        };
         let info = self.cluster.nodes.remove(at);
         self.cluster.count_images(info.images(), false);
         self.cluster.reindex();
@@ -167,7 +176,9 @@ impl Cache {
     }
 
     pub fn remove_pod(&mut self, uid: &str) {
-        let Some(placement) = self.pods.remove(uid) else { return };
+        let Some(placement) = self.pods.remove(uid) else {
+            return;
+        };
         if let Some(info) = self.cluster.node_mut(&placement.node) {
             info.remove_pod(uid);
         } else if let Some(strays) = self.strays.get_mut(&placement.node) {
@@ -196,6 +207,10 @@ impl Cache {
         self.cluster.namespaces.remove(name);
     }
 
+    pub fn retain_namespaces(&mut self, keep: impl Fn(&str) -> bool) {
+        self.cluster.namespaces.retain(|name, _| keep(name));
+    }
+
     pub fn namespace_labels(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.cluster.namespaces.get(name)
     }
@@ -209,14 +224,19 @@ impl Cache {
             Some(info) => info.add_pod(pod.clone()),
             None => self.strays.entry(node.clone()).or_default().push(pod.clone()),
         }
-        self.pods.insert(pod.uid().to_owned(), Placement { node, pod, assumed });
+        self.pods
+            .insert(pod.uid().to_owned(), Placement { node, pod, assumed });
     }
 }
 
 /// Region and zone of a node in one word.
 fn zone(node: &Node) -> String {
     let label = |key: &str| node.metadata.labels.get(key).map_or("", String::as_str);
-    format!("{}:{}", label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"))
+    format!(
+        "{}:{}",
+        label("topology.kubernetes.io/region"),
+        label("topology.kubernetes.io/zone")
+    )
 }
 
 #[cfg(test)]
@@ -266,7 +286,12 @@ mod tests {
         for (name, zone) in [("c1", "c"), ("a2", "a"), ("a1", "a"), ("a3", "a"), ("b1", "b")] {
             cache.set_node(node(name).label("topology.kubernetes.io/zone", zone).arc());
         }
-        let names: Vec<_> = cache.cluster().nodes.iter().map(|n| n.name().to_owned()).collect();
+        let names: Vec<_> = cache
+            .cluster()
+            .nodes
+            .iter()
+            .map(|n| n.name().to_owned())
+            .collect();
         assert_eq!(names, ["a1", "b1", "c1", "a2", "a3"]);
         assert_eq!(cache.node("a3").map(NodeInfo::name), Some("a3"));
     }

@@ -52,31 +52,50 @@ pub struct Outcome {
 
 pub fn run(input: &Input<'_>, cluster: &Cluster) -> Outcome {
     if cluster.nodes.is_empty() {
-        return Outcome { result: Err(Failure::NoNodes), next_start: 0 };
+        return Outcome {
+            result: Err(Failure::NoNodes),
+            next_start: 0,
+        };
     }
-    let mut diagnosis = Diagnosis { node_count: cluster.nodes.len(), ..Diagnosis::default() };
+    let mut diagnosis = Diagnosis {
+        node_count: cluster.nodes.len(),
+        ..Diagnosis::default()
+    };
     let mut filters = match Filters::prepare(input.profile, input.pod, cluster) {
         Ok(filters) => filters,
         Err((plugin, rejection)) => {
             diagnosis.plugins.insert(plugin);
             diagnosis.pre_filter = Some(rejection);
-            return Outcome { result: Err(Failure::Unfit(Box::new(diagnosis))), next_start: input.start };
+            return Outcome {
+                result: Err(Failure::Unfit(Box::new(diagnosis))),
+                next_start: input.start,
+            };
         }
     };
     if let Some((_, plugins)) = &filters.only {
         diagnosis.plugins.extend(plugins);
         let names = plugins.join(" ");
-        diagnosis.absent = Some(Rejection::unresolvable(format!("node(s) didn't satisfy plugin(s) [{names}]")));
+        diagnosis.absent = Some(Rejection::unresolvable(format!(
+            "node(s) didn't satisfy plugin(s) [{names}]"
+        )));
     }
     let (feasible, examined) = search(input, cluster, &mut filters, &mut diagnosis);
     let next_start = (input.start + examined) % cluster.nodes.len();
     let result = match feasible.as_slice() {
         [] => Err(Failure::Unfit(Box::new(diagnosis))),
-        [only] => Ok(Choice { node: only.name().to_owned(), evaluated: 1 + diagnosis.nodes.len(), feasible: 1 }),
+        [only] => Ok(Choice {
+            node: only.name().to_owned(),
+            evaluated: 1 + diagnosis.nodes.len(),
+            feasible: 1,
+        }),
         several => {
             let best = best_of(input, cluster, several);
             let evaluated = several.len() + diagnosis.nodes.len();
-            Ok(Choice { node: best.name().to_owned(), evaluated, feasible: several.len() })
+            Ok(Choice {
+                node: best.name().to_owned(),
+                evaluated,
+                feasible: several.len(),
+            })
         }
     };
     Outcome { result, next_start }
@@ -95,7 +114,10 @@ impl<'a> Filters<'a> {
         pod: &'a PodInfo,
         cluster: &'a Cluster,
     ) -> Result<Self, (PluginName, Rejection)> {
-        let mut out = Self { asked: Vec::new(), only: None };
+        let mut out = Self {
+            asked: Vec::new(),
+            only: None,
+        };
         for plugin in &profile.filters {
             let filter = match plugin.filter(pod, cluster) {
                 Filtering::Pass => continue,
@@ -111,7 +133,10 @@ impl<'a> Filters<'a> {
         if let Some((names, plugins)) = &out.only
             && names.is_empty()
         {
-            let reason = format!("node(s) didn't satisfy plugin(s) [{}] simultaneously", plugins.join(" "));
+            let reason = format!(
+                "node(s) didn't satisfy plugin(s) [{}] simultaneously",
+                plugins.join(" ")
+            );
             return Err((plugins[0], Rejection::unresolvable(reason)));
         }
         Ok(out)
@@ -129,7 +154,9 @@ impl<'a> Filters<'a> {
 
     /// The first filter that rejects the node.
     pub fn check(&self, node: &NodeInfo) -> Result<(), (PluginName, Rejection)> {
-        self.asked.iter().try_for_each(|(name, filter)| filter.check(node).map_err(|rejection| (*name, rejection)))
+        self.asked
+            .iter()
+            .try_for_each(|(name, filter)| filter.check(node).map_err(|rejection| (*name, rejection)))
     }
 
     /// Accounts for a pod coming to or going from the node, and changes the node so.
@@ -153,8 +180,15 @@ impl<'a> Filters<'a> {
         node: &NodeInfo,
         nominated: &Nominated,
     ) -> Result<(), (PluginName, Rejection)> {
-        let first = |other: &&std::sync::Arc<PodInfo>| other.priority() >= pod.priority() && other.uid() != pod.uid();
-        let ahead: Vec<_> = nominated.get(node.name()).into_iter().flatten().filter(first).cloned().collect();
+        let first =
+            |other: &&std::sync::Arc<PodInfo>| other.priority() >= pod.priority() && other.uid() != pod.uid();
+        let ahead: Vec<_> = nominated
+            .get(node.name())
+            .into_iter()
+            .flatten()
+            .filter(first)
+            .cloned()
+            .collect();
         if !ahead.is_empty() {
             let mut crowded = node.clone();
             for other in &ahead {
@@ -191,7 +225,9 @@ fn search<'c>(
 ) -> (Vec<&'c NodeInfo>, usize) {
     let nominated = &input.pod.pod.status.nominated_node_name;
     if let Some(node) = cluster.node(nominated)
-        && filters.check_with_nominated(input.pod, node, input.nominated).is_ok()
+        && filters
+            .check_with_nominated(input.pod, node, input.nominated)
+            .is_ok()
     {
         return (vec![node], 0);
     }
@@ -225,7 +261,9 @@ fn search<'c>(
 fn best_of<'c>(input: &Input<'_>, cluster: &'c Cluster, nodes: &[&'c NodeInfo]) -> &'c NodeInfo {
     let mut totals = vec![0_i64; nodes.len()];
     for (plugin, weight) in &input.profile.scorers {
-        let Some(scorer) = plugin.score(input.pod, cluster, nodes) else { continue };
+        let Some(scorer) = plugin.score(input.pod, cluster, nodes) else {
+            continue;
+        };
         let mut scores: Vec<_> = nodes.iter().map(|node| scorer.score(node)).collect();
         scorer.normalize(nodes, &mut scores);
         for (total, score) in totals.iter_mut().zip(scores) {
@@ -233,7 +271,12 @@ fn best_of<'c>(input: &Input<'_>, cluster: &'c Cluster, nodes: &[&'c NodeInfo]) 
         }
     }
     let max = totals.iter().copied().max().unwrap_or(0);
-    let best: Vec<_> = nodes.iter().zip(&totals).filter(|(_, total)| **total == max).map(|(node, _)| *node).collect();
+    let best: Vec<_> = nodes
+        .iter()
+        .zip(&totals)
+        .filter(|(_, total)| **total == max)
+        .map(|(node, _)| *node)
+        .collect();
     best[(input.random % best.len() as u64) as usize]
 }
 

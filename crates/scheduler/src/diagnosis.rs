@@ -25,7 +25,10 @@ pub struct Diagnosis {
 impl Diagnosis {
     /// The nodes that might fit if pods on them were gone.
     pub fn preemption_candidates(&self) -> BTreeSet<&str> {
-        let resolvable = self.nodes.iter().filter(|(_, rejection)| rejection.remedy == Remedy::Preemption);
+        let resolvable = self
+            .nodes
+            .iter()
+            .filter(|(_, rejection)| rejection.remedy == Remedy::Preemption);
         resolvable.map(|(name, _)| name.as_str()).collect()
     }
 
@@ -41,7 +44,10 @@ impl Diagnosis {
                 *counts.entry(reason).or_default() += absent;
             }
         }
-        let mut lines: Vec<_> = counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        let mut lines: Vec<_> = counts
+            .into_iter()
+            .map(|(reason, count)| format!("{count} {reason}"))
+            .collect();
         lines.sort();
         lines.join(", ")
     }
@@ -72,11 +78,21 @@ mod tests {
 
     #[test]
     fn reasons_are_counted_over_nodes() {
-        let mut diagnosis = Diagnosis { node_count: 3, ..Diagnosis::default() };
-        let both = Rejection { reasons: vec!["Insufficient cpu".into(), "Too many pods".into()], remedy: Remedy::None };
-        diagnosis.nodes.insert("a".into(), Rejection::resolvable("Insufficient cpu"));
+        let mut diagnosis = Diagnosis {
+            node_count: 3,
+            ..Diagnosis::default()
+        };
+        let both = Rejection {
+            reasons: vec!["Insufficient cpu".into(), "Too many pods".into()],
+            remedy: Remedy::None,
+        };
+        diagnosis
+            .nodes
+            .insert("a".into(), Rejection::resolvable("Insufficient cpu"));
         diagnosis.nodes.insert("b".into(), both);
-        diagnosis.absent = Some(Rejection::unresolvable("node(s) didn't satisfy plugin(s) [NodeAffinity]"));
+        diagnosis.absent = Some(Rejection::unresolvable(
+            "node(s) didn't satisfy plugin(s) [NodeAffinity]",
+        ));
         diagnosis.preemption = Some("preemption: not eligible".into());
         assert_eq!(
             diagnosis.to_string(),

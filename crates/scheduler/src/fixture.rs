@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use api::core::v1::{
-    Affinity, Container, ContainerImage, ContainerPort, Node, Pod, PodAffinity, PodAffinityTerm, PodAntiAffinity, Taint,
-    TopologySpreadConstraint, WeightedPodAffinityTerm,
+    Affinity, Container, ContainerImage, ContainerPort, Node, Pod, PodAffinity, PodAffinityTerm,
+    PodAntiAffinity, Taint, TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 use api::meta::v1::{LabelSelector, OwnerReference};
 use apimachinery::quantity::Quantity;
@@ -19,7 +19,11 @@ pub struct PodFixture(Pod);
 pub fn node(name: &str) -> NodeFixture {
     let mut node = Node::default();
     node.metadata.name = name.to_owned();
-    NodeFixture(node).label("kubernetes.io/hostname", name).amount("cpu", "4").amount("memory", "8Gi").amount("pods", "110")
+    NodeFixture(node)
+        .label("kubernetes.io/hostname", name)
+        .amount("cpu", "4")
+        .amount("memory", "8Gi")
+        .amount("pods", "110")
 }
 
 /// A pod of one container without requests; its uid is its name.
@@ -29,7 +33,11 @@ pub fn pod(name: &str) -> PodFixture {
     pod.metadata.uid = name.to_owned();
     pod.metadata.namespace = "default".to_owned();
     pod.spec.scheduler_name = "default-scheduler".to_owned();
-    pod.spec.containers.push(Container { name: "main".to_owned(), image: "web:1".to_owned(), ..Container::default() });
+    pod.spec.containers.push(Container {
+        name: "main".to_owned(),
+        image: "web:1".to_owned(),
+        ..Container::default()
+    });
     PodFixture(pod)
 }
 
@@ -44,7 +52,10 @@ impl NodeFixture {
     }
 
     pub fn amount(mut self, resource: &str, amount: &str) -> Self {
-        self.0.status.allocatable.insert(resource.to_owned(), quantity(amount));
+        self.0
+            .status
+            .allocatable
+            .insert(resource.to_owned(), quantity(amount));
         self
     }
 
@@ -53,7 +64,11 @@ impl NodeFixture {
     }
 
     pub fn taint(mut self, key: &str, effect: &str) -> Self {
-        self.0.spec.taints.push(Taint { key: key.to_owned(), effect: effect.to_owned(), ..Taint::default() });
+        self.0.spec.taints.push(Taint {
+            key: key.to_owned(),
+            effect: effect.to_owned(),
+            ..Taint::default()
+        });
         self
     }
 
@@ -64,7 +79,10 @@ impl NodeFixture {
 
     pub fn image(mut self, name: &str, megabytes: i64) -> Self {
         let size_bytes = megabytes * 1024 * 1024;
-        self.0.status.images.push(ContainerImage { names: vec![name.to_owned()], size_bytes });
+        self.0.status.images.push(ContainerImage {
+            names: vec![name.to_owned()],
+            size_bytes,
+        });
         self
     }
 
@@ -75,7 +93,10 @@ impl NodeFixture {
 
 impl PodFixture {
     pub fn amount(mut self, resource: &str, amount: &str) -> Self {
-        self.0.spec.containers[0].resources.requests.insert(resource.to_owned(), quantity(amount));
+        self.0.spec.containers[0]
+            .resources
+            .requests
+            .insert(resource.to_owned(), quantity(amount));
         self
     }
 
@@ -99,7 +120,10 @@ impl PodFixture {
     }
 
     pub fn host_port(mut self, port: i32) -> Self {
-        self.0.spec.containers[0].ports.push(ContainerPort { host_port: port, ..ContainerPort::default() });
+        self.0.spec.containers[0].ports.push(ContainerPort {
+            host_port: port,
+            ..ContainerPort::default()
+        });
         self
     }
 
@@ -126,32 +150,44 @@ impl PodFixture {
     pub fn with(mut self, key: &str, value: &str, topology_key: &str) -> Self {
         let term = term(key, value, topology_key);
         let together: &mut PodAffinity = self.affinity().pod_affinity.get_or_insert_default();
-        together.required_during_scheduling_ignored_during_execution.push(term);
+        together
+            .required_during_scheduling_ignored_during_execution
+            .push(term);
         self
     }
 
     pub fn apart(mut self, key: &str, value: &str, topology_key: &str) -> Self {
         let term = term(key, value, topology_key);
         let apart: &mut PodAntiAffinity = self.affinity().pod_anti_affinity.get_or_insert_default();
-        apart.required_during_scheduling_ignored_during_execution.push(term);
+        apart
+            .required_during_scheduling_ignored_during_execution
+            .push(term);
         self
     }
 
     pub fn rather_with(mut self, key: &str, value: &str, topology_key: &str, weight: i32) -> Self {
-        let term = WeightedPodAffinityTerm { weight, pod_affinity_term: term(key, value, topology_key) };
+        let term = WeightedPodAffinityTerm {
+            weight,
+            pod_affinity_term: term(key, value, topology_key),
+        };
         let together: &mut PodAffinity = self.affinity().pod_affinity.get_or_insert_default();
-        together.preferred_during_scheduling_ignored_during_execution.push(term);
+        together
+            .preferred_during_scheduling_ignored_during_execution
+            .push(term);
         self
     }
 
     pub fn spread(mut self, key: &str, value: &str, topology_key: &str, max_skew: i32) -> Self {
-        self.0.spec.topology_spread_constraints.push(TopologySpreadConstraint {
-            max_skew,
-            topology_key: topology_key.to_owned(),
-            when_unsatisfiable: "DoNotSchedule".to_owned(),
-            label_selector: Some(Box::new(selector(key, value))),
-            ..TopologySpreadConstraint::default()
-        });
+        self.0
+            .spec
+            .topology_spread_constraints
+            .push(TopologySpreadConstraint {
+                max_skew,
+                topology_key: topology_key.to_owned(),
+                when_unsatisfiable: "DoNotSchedule".to_owned(),
+                label_selector: Some(Box::new(selector(key, value))),
+                ..TopologySpreadConstraint::default()
+            });
         self
     }
 

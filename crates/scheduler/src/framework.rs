@@ -31,11 +31,17 @@ pub enum Remedy {
 
 impl Rejection {
     pub fn resolvable(reason: impl Into<String>) -> Self {
-        Self { reasons: vec![reason.into()], remedy: Remedy::Preemption }
+        Self {
+            reasons: vec![reason.into()],
+            remedy: Remedy::Preemption,
+        }
     }
 
     pub fn unresolvable(reason: impl Into<String>) -> Self {
-        Self { reasons: vec![reason.into()], remedy: Remedy::None }
+        Self {
+            reasons: vec![reason.into()],
+            remedy: Remedy::None,
+        }
     }
 }
 
@@ -118,14 +124,22 @@ pub trait Plugin: Send + Sync {
 pub enum Event<'a> {
     /// A node came, or changed in a way that matters to scheduling.
     NodeAdded(&'a NodeInfo),
-    NodeChanged { node: &'a NodeInfo, change: NodeChange },
+    NodeChanged {
+        node: &'a NodeInfo,
+        change: NodeChange,
+    },
     /// A pod was bound or a bound pod's labels changed.
     AssignedPodAdded(&'a PodInfo),
-    AssignedPodChanged { old: &'a PodInfo, new: &'a PodInfo },
+    AssignedPodChanged {
+        old: &'a PodInfo,
+        new: &'a PodInfo,
+    },
     /// A bound pod (or an assumption) is gone.
     AssignedPodDeleted(&'a PodInfo),
     /// The waiting pod itself changed.
-    PodChanged { old: &'a PodInfo },
+    PodChanged {
+        old: &'a PodInfo,
+    },
     /// Something that only volumes or devices depend on changed.
     StorageChanged,
     /// Every waiting pod is to be tried again.

@@ -18,6 +18,8 @@ pub mod cache;
 pub mod config;
 pub mod cycle;
 pub mod diagnosis;
+#[cfg(test)]
+mod fixture;
 pub mod framework;
 pub mod machine;
 pub mod metrics;
@@ -31,5 +33,3 @@ pub mod profile;
 pub mod queue;
 pub mod resources;
 pub mod task;
-#[cfg(test)]
-mod fixture;

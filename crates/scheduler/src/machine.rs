@@ -21,7 +21,12 @@ use crate::queue::{Counts, Queue, Timing, Waiting};
 #[derive(Debug)]
 pub enum Step {
     /// Bind the pod to the node; [`Machine::bound`] or [`Machine::bind_failed`] tells the end.
-    Bind { pod: Arc<PodInfo>, choice: Choice, attempts: u32, first_attempt: Timestamp },
+    Bind {
+        pod: Arc<PodInfo>,
+        choice: Choice,
+        attempts: u32,
+        first_attempt: Timestamp,
+    },
     /// Tell why the pod has no node yet.
     Report(Report),
     /// The pod is being deleted: it is not scheduled any more.
@@ -65,7 +70,10 @@ impl Machine {
         Self {
             cache: Cache::default(),
             queue: Queue::new(timing),
-            profiles: profiles.into_iter().map(|profile| (profile.scheduler_name.clone(), profile)).collect(),
+            profiles: profiles
+                .into_iter()
+                .map(|profile| (profile.scheduler_name.clone(), profile))
+                .collect(),
             budgets: Budgets::default(),
             nominated: Nominated::new(),
             binding: HashMap::new(),
@@ -91,8 +99,13 @@ impl Machine {
             return Some(Step::SkipDeleting { pod });
         }
         let profile = self.profiles.get(&pod.pod.spec.scheduler_name)?;
-        let input =
-            cycle::Input { profile, pod: &pod, nominated: &self.nominated, start: self.start, random };
+        let input = cycle::Input {
+            profile,
+            pod: &pod,
+            nominated: &self.nominated,
+            start: self.start,
+            random,
+        };
         let outcome = cycle::run(&input, self.cache.cluster());
         self.start = outcome.next_start;
         Some(match outcome.result {
@@ -107,15 +120,25 @@ impl Machine {
         self.denominate(pod.uid());
         let (attempts, first_attempt) = (waiting.attempts, waiting.first_attempt.unwrap_or(waiting.since));
         self.binding.insert(pod.uid().to_owned(), waiting);
-        Step::Bind { pod, choice, attempts, first_attempt }
+        Step::Bind {
+            pod,
+            choice,
+            attempts,
+            first_attempt,
+        }
     }
 
     fn no_node(&mut self, waiting: Waiting, failure: Failure, now: Timestamp) -> Report {
         let pod = waiting.info.clone();
         let had_nomination = !pod.pod.status.nominated_node_name.is_empty();
         let clear = had_nomination.then(String::new);
-        let mut report =
-            Report { pod: pod.clone(), message: String::new(), nominate: None, victims: vec![], displaced: vec![] };
+        let mut report = Report {
+            pod: pod.clone(),
+            message: String::new(),
+            nominate: None,
+            victims: vec![],
+            displaced: vec![],
+        };
         let mut diagnosis = match failure {
             Failure::NoNodes => {
                 report.message = "no nodes available to schedule pods".to_owned();
@@ -156,9 +179,19 @@ impl Machine {
         pod: &PodInfo,
         diagnosis: &crate::diagnosis::Diagnosis,
     ) -> Option<Result<preemption::Plan, preemption::Reason>> {
-        let profile = self.profiles.get(&pod.pod.spec.scheduler_name).filter(|profile| profile.preemption)?;
+        let profile = self
+            .profiles
+            .get(&pod.pod.spec.scheduler_name)
+            .filter(|profile| profile.preemption)?;
         let budgets = self.budgets.all();
-        Some(preemption::plan(profile, pod, self.cache.cluster(), &self.nominated, &budgets, diagnosis))
+        Some(preemption::plan(
+            profile,
+            pod,
+            self.cache.cluster(),
+            &self.nominated,
+            &budgets,
+            diagnosis,
+        ))
     }
 
     /// The bind succeeded; the watch will confirm it.
@@ -189,7 +222,10 @@ impl Machine {
             Input::Replace(pods) => {
                 let present: HashSet<_> = pods.iter().map(|pod| pod.metadata.uid.clone()).collect();
                 let known = self.cache.pod_uids().chain(self.queue.uids());
-                let gone: Vec<_> = known.filter(|uid| !present.contains(*uid)).map(str::to_owned).collect();
+                let gone: Vec<_> = known
+                    .filter(|uid| !present.contains(*uid))
+                    .map(str::to_owned)
+                    .collect();
                 for uid in gone {
                     self.remove_pod(&uid, now);
                 }
@@ -211,11 +247,17 @@ impl Machine {
     fn set_assigned(&mut self, new: Arc<PodInfo>, now: Timestamp) {
         self.queue.remove(new.uid());
         self.denominate(new.uid());
-        let old = self.cache.pod(new.uid()).cloned().filter(|_| !self.cache.is_assumed(new.uid()));
+        let old = self
+            .cache
+            .pod(new.uid())
+            .cloned()
+            .filter(|_| !self.cache.is_assumed(new.uid()));
         self.cache.set_pod(new.clone());
         match old {
             None => self.fire(&Event::AssignedPodAdded(&new), now),
-            Some(old) if old.pod.metadata.labels != new.pod.metadata.labels || old.requests != new.requests => {
+            Some(old)
+                if old.pod.metadata.labels != new.pod.metadata.labels || old.requests != new.requests =>
+            {
                 self.fire(&Event::AssignedPodChanged { old: &old, new: &new }, now);
             }
             Some(_) => {}
@@ -237,7 +279,9 @@ impl Machine {
         } else {
             self.nominate(&new, &nominated);
         }
-        let Some(profile) = self.profiles.get(&new.pod.spec.scheduler_name) else { return };
+        let Some(profile) = self.profiles.get(&new.pod.spec.scheduler_name) else {
+            return;
+        };
         let gate = profile.gate(&new).err().map(|(plugin, _)| plugin);
         match self.queue.get(new.uid()) {
             None => self.queue.add(new, gate, now),
@@ -286,7 +330,9 @@ impl Machine {
             return;
         }
         // The info carries the pods too: plugins judge by what is free.
-        let Some(info) = self.cache.node(&node.metadata.name).cloned() else { return };
+        let Some(info) = self.cache.node(&node.metadata.name).cloned() else {
+            return;
+        };
         match change {
             None => self.fire(&Event::NodeAdded(&info), now),
             Some(change) => self.fire(&Event::NodeChanged { node: &info, change }, now),
@@ -299,10 +345,16 @@ impl Machine {
             None => self.cache.remove_namespace(name),
             Some(labels) if self.cache.namespace_labels(name) != Some(&labels) => {
                 self.cache.set_namespace(name.to_owned(), labels);
-                self.queue.on_event(|waiting| waiting.rejectors.contains("InterPodAffinity"), now);
+                self.queue
+                    .on_event(|waiting| waiting.rejectors.contains("InterPodAffinity"), now);
             }
             Some(_) => {}
         }
+    }
+
+    /// Forgets the namespaces that are not to be kept.
+    pub fn retain_namespaces(&mut self, keep: impl Fn(&str) -> bool) {
+        self.cache.retain_namespaces(keep);
     }
 
     pub fn owners_mut(&mut self) -> &mut Owners {
@@ -324,7 +376,10 @@ impl Machine {
 
     fn nominate(&mut self, pod: &Arc<PodInfo>, node: &str) {
         self.denominate(pod.uid());
-        self.nominated.entry(node.to_owned()).or_default().push(pod.clone());
+        self.nominated
+            .entry(node.to_owned())
+            .or_default()
+            .push(pod.clone());
     }
 
     fn denominate(&mut self, uid: &str) {
@@ -335,12 +390,22 @@ impl Machine {
     }
 
     fn lower_nominated(&self, node: &str, priority: i32) -> Vec<Arc<PodInfo>> {
-        self.nominated.get(node).into_iter().flatten().filter(|pod| pod.priority() < priority).cloned().collect()
+        self.nominated
+            .get(node)
+            .into_iter()
+            .flatten()
+            .filter(|pod| pod.priority() < priority)
+            .cloned()
+            .collect()
     }
 }
 
 fn prefixed(reason: String) -> String {
-    if reason.starts_with("preemption: ") { reason } else { format!("preemption: {reason}") }
+    if reason.starts_with("preemption: ") {
+        reason
+    } else {
+        format!("preemption: {reason}")
+    }
 }
 
 /// Whether anything but the status changed that scheduling could depend on.
@@ -366,7 +431,6 @@ fn slim_node(mut node: Node) -> Node {
     node.status.images = status.images;
     node
 }
-
 
 #[cfg(test)]
 mod tests;

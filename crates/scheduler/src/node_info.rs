@@ -44,7 +44,11 @@ impl NodeInfo {
     pub fn set_node(&mut self, node: Arc<Node>) {
         self.allocatable = Resources::from_list(&node.status.allocatable);
         let images = node.status.images.iter();
-        self.images = Arc::new(images.flat_map(|image| image.names.iter().map(|name| (name.clone(), image.size_bytes))).collect());
+        self.images = Arc::new(
+            images
+                .flat_map(|image| image.names.iter().map(|name| (name.clone(), image.size_bytes)))
+                .collect(),
+        );
         self.node = node;
     }
 

@@ -37,7 +37,10 @@ impl Owners {
         if selector.is_empty() {
             self.remove_service(namespace, name);
         } else {
-            self.services.entry(namespace.to_owned()).or_default().insert(name.to_owned(), selector);
+            self.services
+                .entry(namespace.to_owned())
+                .or_default()
+                .insert(name.to_owned(), selector);
         }
     }
 
@@ -50,27 +53,48 @@ impl Owners {
         }
     }
 
+    pub fn clear_services(&mut self) {
+        self.services.clear();
+    }
+
+    pub fn clear_workloads(&mut self, kind: OwnerKind) {
+        self.workloads.retain(|(have, _, _), _| *have != kind);
+    }
+
     pub fn set_workload(&mut self, kind: OwnerKind, namespace: &str, name: &str, selector: Selector) {
-        self.workloads.insert((kind, namespace.to_owned(), name.to_owned()), selector);
+        self.workloads
+            .insert((kind, namespace.to_owned(), name.to_owned()), selector);
     }
 
     pub fn remove_workload(&mut self, kind: OwnerKind, namespace: &str, name: &str) {
-        self.workloads.remove(&(kind, namespace.to_owned(), name.to_owned()));
+        self.workloads
+            .remove(&(kind, namespace.to_owned(), name.to_owned()));
     }
 
     /// What the services that select the pod and its controller select together; everything if there is none.
     pub fn default_selector(&self, pod: &Pod) -> Selector {
         let namespace = &pod.metadata.namespace;
         let matching = |selector: &&BTreeMap<String, String>| {
-            selector.iter().all(|(key, value)| pod.metadata.labels.get(key) == Some(value))
+            selector
+                .iter()
+                .all(|(key, value)| pod.metadata.labels.get(key) == Some(value))
         };
-        let services = self.services.get(namespace).into_iter().flat_map(BTreeMap::values).filter(matching);
+        let services = self
+            .services
+            .get(namespace)
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .filter(matching);
         let labels: BTreeMap<_, _> = services.flatten().collect();
         let mut out = Selector::everything();
         for (key, value) in labels {
             out = out.with(Requirement::equals(key, value));
         }
-        let controller = pod.metadata.owner_references.iter().find(|owner| owner.controller == Some(true));
+        let controller = pod
+            .metadata
+            .owner_references
+            .iter()
+            .find(|owner| owner.controller == Some(true));
         let workload = controller.and_then(|owner| {
             let kind = OwnerKind::of(&owner.api_version, &owner.kind)?;
             self.workloads.get(&(kind, namespace.clone(), owner.name.clone()))

@@ -54,15 +54,19 @@ pub type NamespaceLabels = HashMap<String, BTreeMap<String, String>>;
 impl AffinityTerm {
     /// Whether the term speaks of `pod`.
     pub fn matches(&self, pod: &Pod, namespaces: &NamespaceLabels) -> bool {
-        self.covers_namespace(&pod.metadata.namespace, namespaces) && self.selector.matches(&pod.metadata.labels)
+        self.covers_namespace(&pod.metadata.namespace, namespaces)
+            && self.selector.matches(&pod.metadata.labels)
     }
 
     fn covers_namespace(&self, namespace: &str, labels: &NamespaceLabels) -> bool {
         self.namespaces.iter().any(|ns| ns == namespace)
-            || self.namespace_selector.as_ref().is_some_and(|selector| match labels.get(namespace) {
-                Some(labels) => selector.matches(labels),
-                None => selector.is_everything(),
-            })
+            || self
+                .namespace_selector
+                .as_ref()
+                .is_some_and(|selector| match labels.get(namespace) {
+                    Some(labels) => selector.matches(labels),
+                    None => selector.is_everything(),
+                })
     }
 
     fn compile(term: &PodAffinityTerm, namespace: &str) -> Self {
@@ -74,7 +78,10 @@ impl AffinityTerm {
         Self {
             selector: compile_selector(term.label_selector.as_deref()),
             namespaces,
-            namespace_selector: term.namespace_selector.as_deref().map(|selector| compile_selector(Some(selector))),
+            namespace_selector: term
+                .namespace_selector
+                .as_deref()
+                .map(|selector| compile_selector(Some(selector))),
             topology_key: term.topology_key.clone(),
         }
     }
@@ -84,7 +91,9 @@ impl AffinityTerm {
 pub fn compile_selector(selector: Option<&LabelSelector>) -> Selector {
     match selector {
         None => Selector::nothing(),
-        Some(selector) => api::selector::from_label_selector(selector).unwrap_or_else(|_| Selector::nothing()),
+        Some(selector) => {
+            api::selector::from_label_selector(selector).unwrap_or_else(|_| Selector::nothing())
+        }
     }
 }
 
@@ -94,7 +103,11 @@ impl PodInfo {
         let namespace = pod.metadata.namespace.as_str();
         let affinity = pod.spec.affinity.as_deref();
         let required = |terms: Option<&Vec<PodAffinityTerm>>| -> Vec<AffinityTerm> {
-            terms.into_iter().flatten().map(|term| AffinityTerm::compile(term, namespace)).collect()
+            terms
+                .into_iter()
+                .flatten()
+                .map(|term| AffinityTerm::compile(term, namespace))
+                .collect()
         };
         let preferred = |terms: Option<&Vec<WeightedPodAffinityTerm>>| -> Vec<WeightedTerm> {
             let compile = |weighted: &WeightedPodAffinityTerm| WeightedTerm {
@@ -108,10 +121,18 @@ impl PodInfo {
         Self {
             scoring_requests: scoring_requests(&pod, &requests),
             ports: host_ports(&pod),
-            required_affinity: required(together.map(|a| &a.required_during_scheduling_ignored_during_execution)),
-            required_anti_affinity: required(apart.map(|a| &a.required_during_scheduling_ignored_during_execution)),
-            preferred_affinity: preferred(together.map(|a| &a.preferred_during_scheduling_ignored_during_execution)),
-            preferred_anti_affinity: preferred(apart.map(|a| &a.preferred_during_scheduling_ignored_during_execution)),
+            required_affinity: required(
+                together.map(|a| &a.required_during_scheduling_ignored_during_execution),
+            ),
+            required_anti_affinity: required(
+                apart.map(|a| &a.required_during_scheduling_ignored_during_execution),
+            ),
+            preferred_affinity: preferred(
+                together.map(|a| &a.preferred_during_scheduling_ignored_during_execution),
+            ),
+            preferred_anti_affinity: preferred(
+                apart.map(|a| &a.preferred_during_scheduling_ignored_during_execution),
+            ),
             requests,
             pod,
         }
@@ -130,7 +151,11 @@ impl PodInfo {
         slim.spec.node_name.clone_from(&full.spec.node_name);
         slim.spec.priority = full.spec.priority;
         slim.status.start_time = full.status.start_time;
-        let disruption = full.status.conditions.iter().filter(|condition| condition.type_ == "DisruptionTarget");
+        let disruption = full
+            .status
+            .conditions
+            .iter()
+            .filter(|condition| condition.type_ == "DisruptionTarget");
         slim.status.conditions = disruption.cloned().collect();
         info.pod = Arc::new(slim);
         info
@@ -167,23 +192,50 @@ impl PodInfo {
 
 fn host_ports(pod: &Pod) -> Vec<HostPort> {
     // Sidecars keep their ports for the life of the pod; other init containers are gone when the rest runs.
-    let sidecars = pod.spec.init_containers.iter().filter(|c| c.restart_policy.as_deref() == Some("Always"));
-    let ports = pod.spec.containers.iter().chain(sidecars).flat_map(|container| &container.ports);
+    let sidecars = pod
+        .spec
+        .init_containers
+        .iter()
+        .filter(|c| c.restart_policy.as_deref() == Some("Always"));
+    let ports = pod
+        .spec
+        .containers
+        .iter()
+        .chain(sidecars)
+        .flat_map(|container| &container.ports);
     ports
         .filter(|port| port.host_port > 0)
         .map(|port| HostPort {
-            ip: if port.host_ip.is_empty() { "0.0.0.0".to_owned() } else { port.host_ip.clone() },
-            protocol: if port.protocol.is_empty() { "TCP".to_owned() } else { port.protocol.clone() },
+            ip: if port.host_ip.is_empty() {
+                "0.0.0.0".to_owned()
+            } else {
+                port.host_ip.clone()
+            },
+            protocol: if port.protocol.is_empty() {
+                "TCP".to_owned()
+            } else {
+                port.protocol.clone()
+            },
             port: port.host_port,
         })
         .collect()
 }
 
 fn scoring_requests(pod: &Pod, requests: &Resources) -> Resources {
-    let of_pod = |name: &str| pod.spec.resources.as_deref().is_some_and(|r| r.requests.contains_key(name));
+    let of_pod = |name: &str| {
+        pod.spec
+            .resources
+            .as_deref()
+            .is_some_and(|r| r.requests.contains_key(name))
+    };
     // How many containers ask for none, where the pod itself does not either.
     let missing = |name: &str| {
-        let silent = pod.spec.containers.iter().filter(|c| !c.resources.requests.contains_key(name)).count();
+        let silent = pod
+            .spec
+            .containers
+            .iter()
+            .filter(|c| !c.resources.requests.contains_key(name))
+            .count();
         if of_pod(name) { 0 } else { silent as i64 }
     };
     let mut out = requests.clone();
@@ -213,7 +265,7 @@ impl SpreadConstraint {
             .collect()
     }
 
-    fn compile(constraint: &TopologySpreadConstraint, pod_labels: &BTreeMap<String, String>) -> Self {
+    pub fn compile(constraint: &TopologySpreadConstraint, pod_labels: &BTreeMap<String, String>) -> Self {
         let mut selector = compile_selector(constraint.label_selector.as_deref());
         for key in &constraint.match_label_keys {
             if let Some(value) = pod_labels.get(key) {
@@ -222,10 +274,15 @@ impl SpreadConstraint {
         }
         Self {
             max_skew: i64::from(constraint.max_skew),
-            min_domains: constraint.min_domains.map_or(1, |n| usize::try_from(n).unwrap_or(1)),
+            min_domains: constraint
+                .min_domains
+                .map_or(1, |n| usize::try_from(n).unwrap_or(1)),
             topology_key: constraint.topology_key.clone(),
             selector,
-            honor_affinity: constraint.node_affinity_policy.as_deref().is_none_or(|policy| policy == "Honor"),
+            honor_affinity: constraint
+                .node_affinity_policy
+                .as_deref()
+                .is_none_or(|policy| policy == "Honor"),
             honor_taints: constraint.node_taints_policy.as_deref() == Some("Honor"),
         }
     }

@@ -66,8 +66,13 @@ pub fn plan(
     eligible(pod, cluster, diagnosis)?;
     let candidates = diagnosis.preemption_candidates();
     let unhelpful = || {
-        let mut found = Diagnosis { node_count: cluster.nodes.len(), ..Diagnosis::default() };
-        found.absent = Some(Rejection::unresolvable("Preemption is not helpful for scheduling"));
+        let mut found = Diagnosis {
+            node_count: cluster.nodes.len(),
+            ..Diagnosis::default()
+        };
+        found.absent = Some(Rejection::unresolvable(
+            "Preemption is not helpful for scheduling",
+        ));
         found
     };
     let Ok(mut filters) = Filters::prepare(profile, pod, cluster) else {
@@ -88,7 +93,10 @@ pub fn plan(
             break;
         }
     }
-    plans.into_iter().min_by(compare).ok_or_else(|| format!("preemption: {found}"))
+    plans
+        .into_iter()
+        .min_by(compare)
+        .ok_or_else(|| format!("preemption: {found}"))
 }
 
 fn eligible(pod: &PodInfo, cluster: &Cluster, diagnosis: &Diagnosis) -> Result<(), Reason> {
@@ -97,7 +105,10 @@ fn eligible(pod: &PodInfo, cluster: &Cluster, diagnosis: &Diagnosis) -> Result<(
     }
     // While victims of an earlier preemption still go away, wait for them, unless their node can't fit any more.
     let nominated = &pod.pod.status.nominated_node_name;
-    let hopeless = diagnosis.nodes.get(nominated).is_some_and(|r| r.remedy == crate::framework::Remedy::None);
+    let hopeless = diagnosis
+        .nodes
+        .get(nominated)
+        .is_some_and(|r| r.remedy == crate::framework::Remedy::None);
     let leaving = |other: &Arc<PodInfo>| {
         other.is_terminating() && other.priority() < pod.priority() && was_preempted(other)
     };
@@ -111,7 +122,9 @@ fn eligible(pod: &PodInfo, cluster: &Cluster, diagnosis: &Diagnosis) -> Result<(
 
 fn was_preempted(pod: &PodInfo) -> bool {
     pod.pod.status.conditions.iter().any(|condition| {
-        condition.type_ == "DisruptionTarget" && condition.status == "True" && condition.reason == "PreemptionByScheduler"
+        condition.type_ == "DisruptionTarget"
+            && condition.status == "True"
+            && condition.reason == "PreemptionByScheduler"
     })
 }
 
@@ -123,22 +136,32 @@ fn victims_on(
     nominated: &Nominated,
     budgets: &[Budget],
 ) -> Result<Plan, Rejection> {
-    let mut lower: Vec<_> = node.pods.iter().filter(|other| other.priority() < pod.priority()).cloned().collect();
+    let mut lower: Vec<_> = node
+        .pods
+        .iter()
+        .filter(|other| other.priority() < pod.priority())
+        .cloned()
+        .collect();
     if lower.is_empty() {
-        return Err(Rejection::unresolvable("No preemption victims found for incoming pod"));
+        return Err(Rejection::unresolvable(
+            "No preemption victims found for incoming pod",
+        ));
     }
     let mut without = node.clone();
     for other in &lower {
         filters.simulate(other, &mut without, Change::Remove);
     }
-    let fits = filters.check_with_nominated(pod, &without, nominated).map_err(|(_, rejection)| rejection);
+    let fits = filters
+        .check_with_nominated(pod, &without, nominated)
+        .map_err(|(_, rejection)| rejection);
     let mut victims = Vec::new();
     let mut violations = 0;
     if fits.is_ok() {
-        lower.sort_by(|a, b| importance(b).cmp(&importance(a)));
+        lower.sort_by_key(|pod| std::cmp::Reverse(importance(pod)));
         let violating = violating(&lower, budgets);
         // Those that break a budget are spared first, the most important first.
-        let (breaking, free): (Vec<_>, Vec<_>) = lower.iter().partition(|other| violating.contains(other.uid()));
+        let (breaking, free): (Vec<_>, Vec<_>) =
+            lower.iter().partition(|other| violating.contains(other.uid()));
         for other in breaking.into_iter().chain(free) {
             filters.simulate(other, &mut without, Change::Add);
             if filters.check_with_nominated(pod, &without, nominated).is_err() {
@@ -147,7 +170,7 @@ fn victims_on(
                 victims.push(other.clone());
             }
         }
-        victims.sort_by(|a, b| importance(b).cmp(&importance(a)));
+        victims.sort_by_key(|pod| std::cmp::Reverse(importance(pod)));
         for other in &victims {
             filters.simulate(other, &mut without, Change::Add);
         }
@@ -156,7 +179,11 @@ fn victims_on(
             filters.simulate(other, &mut without, Change::Add);
         }
     }
-    fits.map(|()| Plan { node: node.name().to_owned(), victims, violations })
+    fits.map(|()| Plan {
+        node: node.name().to_owned(),
+        victims,
+        violations,
+    })
 }
 
 /// Higher priority, then earlier start.
@@ -166,7 +193,10 @@ fn importance(pod: &PodInfo) -> (i32, std::cmp::Reverse<Timestamp>) {
 
 /// When the pod started; one that has not is the least settled.
 fn started(pod: &PodInfo) -> Timestamp {
-    pod.pod.status.start_time.map_or(Timestamp::MAX, |time| time.timestamp())
+    pod.pod
+        .status
+        .start_time
+        .map_or(Timestamp::MAX, |time| time.timestamp())
 }
 
 /// Pods whose going would leave a budget below zero, taken in the given order.
@@ -196,11 +226,18 @@ fn compare(a: &Plan, b: &Plan) -> std::cmp::Ordering {
     let top = |plan: &Plan| plan.victims.first().map_or(i32::MIN, |victim| victim.priority());
     // Counted from the lowest priority, so that many unimportant victims weigh more than one.
     let sum = |plan: &Plan| -> i64 {
-        plan.victims.iter().map(|victim| i64::from(victim.priority()) - i64::from(i32::MIN)).sum()
+        plan.victims
+            .iter()
+            .map(|victim| i64::from(victim.priority()) - i64::from(i32::MIN))
+            .sum()
     };
     let earliest = |plan: &Plan| {
         let top = top(plan);
-        plan.victims.iter().filter(|victim| victim.priority() == top).map(|victim| started(victim)).min()
+        plan.victims
+            .iter()
+            .filter(|victim| victim.priority() == top)
+            .map(|victim| started(victim))
+            .min()
     };
     a.violations
         .cmp(&b.violations)
@@ -216,7 +253,10 @@ pub struct Budgets(BTreeMap<(String, String), Budget>);
 
 impl Budgets {
     pub fn set(&mut self, pdb: &PodDisruptionBudget) {
-        self.0.insert((pdb.metadata.namespace.clone(), pdb.metadata.name.clone()), Budget::new(pdb));
+        self.0.insert(
+            (pdb.metadata.namespace.clone(), pdb.metadata.name.clone()),
+            Budget::new(pdb),
+        );
     }
 
     pub fn remove(&mut self, namespace: &str, name: &str) {
@@ -239,18 +279,33 @@ mod tests {
     use crate::fixture::{NodeFixture, PodFixture, cache, node, pod};
 
     /// `node: victims`, or the reason.
-    fn check(nodes: Vec<NodeFixture>, bound: Vec<PodFixture>, incoming: PodFixture, budgets: &[Budget]) -> String {
+    fn check(
+        nodes: Vec<NodeFixture>,
+        bound: Vec<PodFixture>,
+        incoming: PodFixture,
+        budgets: &[Budget],
+    ) -> String {
         let mut cache = cache(nodes, bound);
         let profile = Profile::default_for("default-scheduler");
         let pod = incoming.info();
         let nominated = Nominated::new();
-        let input = cycle::Input { profile: &profile, pod: &pod, nominated: &nominated, start: 0, random: 0 };
+        let input = cycle::Input {
+            profile: &profile,
+            pod: &pod,
+            nominated: &nominated,
+            start: 0,
+            random: 0,
+        };
         let Err(Failure::Unfit(diagnosis)) = cycle::run(&input, cache.cluster()).result else {
             return "fits".to_owned();
         };
         match plan(&profile, &pod, cache.cluster(), &nominated, budgets, &diagnosis) {
             Ok(plan) => {
-                let names: Vec<_> = plan.victims.iter().map(|v| v.pod.metadata.name.as_str()).collect();
+                let names: Vec<_> = plan
+                    .victims
+                    .iter()
+                    .map(|v| v.pod.metadata.name.as_str())
+                    .collect();
                 format!("{}: {}", plan.node, names.join(" "))
             }
             Err(reason) => reason,
@@ -259,10 +314,24 @@ mod tests {
 
     #[test]
     fn the_least_important_pods_that_make_room_go() {
-        let full = || vec![pod("low").cpu("1").priority(1).on("a"), pod("mid").cpu("3").priority(5).on("a")];
-        assert_eq!(check(vec![node("a")], full(), pod("p").cpu("1").priority(10), &[]), "a: low");
-        assert_eq!(check(vec![node("a")], full(), pod("p").cpu("2").priority(10), &[]), "a: mid");
-        assert_eq!(check(vec![node("a")], full(), pod("p").cpu("4").priority(10), &[]), "a: mid low");
+        let full = || {
+            vec![
+                pod("low").cpu("1").priority(1).on("a"),
+                pod("mid").cpu("3").priority(5).on("a"),
+            ]
+        };
+        assert_eq!(
+            check(vec![node("a")], full(), pod("p").cpu("1").priority(10), &[]),
+            "a: low"
+        );
+        assert_eq!(
+            check(vec![node("a")], full(), pod("p").cpu("2").priority(10), &[]),
+            "a: mid"
+        );
+        assert_eq!(
+            check(vec![node("a")], full(), pod("p").cpu("4").priority(10), &[]),
+            "a: mid low"
+        );
         assert_eq!(
             check(vec![node("a")], full(), pod("p").cpu("1"), &[]),
             "preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod."
@@ -276,17 +345,37 @@ mod tests {
     #[test]
     fn the_node_that_hurts_least_is_chosen() {
         let nodes = || vec![node("a"), node("b")];
-        let bound = || vec![pod("x").cpu("4").priority(5).on("a"), pod("y").cpu("4").priority(2).on("b")];
-        assert_eq!(check(nodes(), bound(), pod("p").cpu("1").priority(10), &[]), "b: y");
-        let two = || vec![pod("x").cpu("4").priority(2).on("a"), pod("y1").cpu("2").on("b"), pod("y2").cpu("2").on("b")];
-        assert_eq!(check(nodes(), two(), pod("p").cpu("4").priority(10), &[]), "b: y1 y2");
+        let bound = || {
+            vec![
+                pod("x").cpu("4").priority(5).on("a"),
+                pod("y").cpu("4").priority(2).on("b"),
+            ]
+        };
+        assert_eq!(
+            check(nodes(), bound(), pod("p").cpu("1").priority(10), &[]),
+            "b: y"
+        );
+        let two = || {
+            vec![
+                pod("x").cpu("4").priority(2).on("a"),
+                pod("y1").cpu("2").on("b"),
+                pod("y2").cpu("2").on("b"),
+            ]
+        };
+        assert_eq!(
+            check(nodes(), two(), pod("p").cpu("4").priority(10), &[]),
+            "b: y1 y2"
+        );
     }
 
     #[test]
     fn budgets_are_kept_if_any_node_allows_it() {
         let nodes = || vec![node("a"), node("b")];
         let bound = || {
-            vec![pod("x").cpu("4").priority(1).label("app", "db").on("a"), pod("y").cpu("4").priority(2).on("b")]
+            vec![
+                pod("x").cpu("4").priority(1).label("app", "db").on("a"),
+                pod("y").cpu("4").priority(2).on("b"),
+            ]
         };
         let budget = Budget {
             namespace: "default".into(),
@@ -294,14 +383,26 @@ mod tests {
             allowed: 0,
             disrupted: BTreeSet::new(),
         };
-        assert_eq!(check(nodes(), bound(), pod("p").cpu("1").priority(10), &[]), "a: x");
-        assert_eq!(check(nodes(), bound(), pod("p").cpu("1").priority(10), &[budget]), "b: y");
+        assert_eq!(
+            check(nodes(), bound(), pod("p").cpu("1").priority(10), &[]),
+            "a: x"
+        );
+        assert_eq!(
+            check(nodes(), bound(), pod("p").cpu("1").priority(10), &[budget]),
+            "b: y"
+        );
     }
 
     #[test]
     fn a_pod_may_renounce() {
-        let never = pod("p").cpu("1").priority(10).edit(|p| p.spec.preemption_policy = Some("Never".into()));
+        let never = pod("p")
+            .cpu("1")
+            .priority(10)
+            .edit(|p| p.spec.preemption_policy = Some("Never".into()));
         let bound = vec![pod("x").cpu("4").on("a")];
-        assert_eq!(check(vec![node("a")], bound, never, &[]), "not eligible due to preemptionPolicy=Never.");
+        assert_eq!(
+            check(vec![node("a")], bound, never, &[]),
+            "not eligible due to preemptionPolicy=Never."
+        );
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::framework::{Event, Plugin};
-use crate::pod_info::PodInfo;
 use crate::plugins::image_locality::ImageLocality;
 use crate::plugins::inter_pod_affinity::InterPodAffinity;
 use crate::plugins::node_affinity::NodeAffinity;
@@ -14,6 +13,7 @@ use crate::plugins::node_unschedulable::NodeUnschedulable;
 use crate::plugins::pod_topology_spread::PodTopologySpread;
 use crate::plugins::scheduling_gates::SchedulingGates;
 use crate::plugins::taint_toleration::TaintToleration;
+use crate::pod_info::PodInfo;
 
 /// The name that pods have unless they ask for another scheduler.
 pub const DEFAULT_SCHEDULER_NAME: &str = "default-scheduler";
@@ -42,7 +42,7 @@ pub struct Arguments {
     pub ignore_preferred_terms_of_existing_pods: bool,
 }
 
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FitArguments {
     pub strategy: crate::plugins::node_resources::Strategy,
     pub ignored_resources: Vec<String>,
@@ -92,20 +92,26 @@ pub fn plugin(name: &str, args: &Arguments) -> Option<Box<dyn Plugin>> {
         "NodeUnschedulable" => Box::new(NodeUnschedulable),
         "NodeName" => Box::new(NodeName),
         "TaintToleration" => Box::new(TaintToleration),
-        "NodeAffinity" => Box::new(NodeAffinity { added: args.added_affinity.clone() }),
+        "NodeAffinity" => Box::new(NodeAffinity {
+            added: args.added_affinity.clone(),
+        }),
         "NodePorts" => Box::new(NodePorts),
         "NodeResourcesFit" => Box::new(Fit {
             strategy: args.fit.strategy.clone(),
             ignored_resources: args.fit.ignored_resources.clone(),
             ignored_resource_groups: args.fit.ignored_resource_groups.clone(),
         }),
-        "PodTopologySpread" => Box::new(PodTopologySpread { defaults: args.spread.clone() }),
+        "PodTopologySpread" => Box::new(PodTopologySpread {
+            defaults: args.spread.clone(),
+        }),
         "InterPodAffinity" => Box::new(InterPodAffinity {
             hard_pod_affinity_weight: args.hard_pod_affinity_weight,
             ignore_preferred_terms_of_existing_pods: args.ignore_preferred_terms_of_existing_pods,
         }),
         "NodeResourcesBalancedAllocation" => Box::new(match &args.balanced {
-            Some(resources) => BalancedAllocation { resources: resources.clone() },
+            Some(resources) => BalancedAllocation {
+                resources: resources.clone(),
+            },
             None => BalancedAllocation::default(),
         }),
         "ImageLocality" => Box::new(ImageLocality),
@@ -118,7 +124,9 @@ impl Profile {
     pub fn default_for(scheduler_name: &str) -> Self {
         let args = Arguments::default();
         let all = |names: &[PluginName]| names.iter().filter_map(|name| plugin(name, &args)).collect();
-        let scorers = DEFAULT_SCORERS.iter().filter_map(|(name, weight)| Some((plugin(name, &args)?, *weight)));
+        let scorers = DEFAULT_SCORERS
+            .iter()
+            .filter_map(|(name, weight)| Some((plugin(name, &args)?, *weight)));
         Self {
             scheduler_name: scheduler_name.to_owned(),
             gates: all(&["SchedulingGates"]),
@@ -131,15 +139,24 @@ impl Profile {
 
     /// The first gate that holds the pod back, and its words.
     pub fn gate(&self, pod: &PodInfo) -> Result<(), (PluginName, String)> {
-        self.gates.iter().try_for_each(|plugin| plugin.gate(pod).map_err(|message| (plugin.name(), message)))
+        self.gates
+            .iter()
+            .try_for_each(|plugin| plugin.gate(pod).map_err(|message| (plugin.name(), message)))
     }
 
     /// Whether the event may help a pod that these plugins rejected. A plugin that is not known here (of an earlier
     /// configuration) is taken to be helped by anything.
     pub fn is_helped(&self, pod: &PodInfo, rejectors: &BTreeSet<PluginName>, event: &Event<'_>) -> bool {
-        let known = |name: &PluginName| self.gates.iter().chain(&self.filters).find(|plugin| plugin.name() == *name);
+        let known = |name: &PluginName| {
+            self.gates
+                .iter()
+                .chain(&self.filters)
+                .find(|plugin| plugin.name() == *name)
+        };
         matches!(event, Event::Unconditional)
             || rejectors.is_empty()
-            || rejectors.iter().any(|name| known(name).is_none_or(|plugin| plugin.is_helped_by(pod, event)))
+            || rejectors
+                .iter()
+                .any(|name| known(name).is_none_or(|plugin| plugin.is_helped_by(pod, event)))
     }
 }

@@ -58,8 +58,13 @@ pub struct Waiting {
 pub enum Place {
     Active,
     /// Until then.
-    Backoff { until: Timestamp, after_error: bool },
-    Unschedulable { since: Timestamp },
+    Backoff {
+        until: Timestamp,
+        after_error: bool,
+    },
+    Unschedulable {
+        since: Timestamp,
+    },
     Gated,
 }
 
@@ -106,15 +111,31 @@ impl Queue {
     pub fn add(&mut self, info: Arc<PodInfo>, gate: Option<PluginName>, now: Timestamp) {
         self.remove(info.uid());
         let rejectors = gate.into_iter().collect();
-        let waiting =
-            Waiting { info, since: now, attempts: 0, first_attempt: None, rejectors, errors: 0, misses: 0 };
-        self.put(waiting, if gate.is_some() { Place::Gated } else { Place::Active });
+        let waiting = Waiting {
+            info,
+            since: now,
+            attempts: 0,
+            first_attempt: None,
+            rejectors,
+            errors: 0,
+            misses: 0,
+        };
+        self.put(
+            waiting,
+            if gate.is_some() {
+                Place::Gated
+            } else {
+                Place::Active
+            },
+        );
     }
 
     /// The pod changed. One that was unschedulable or gated and may now be tried goes back to be; `helped` says
     /// whether a plugin that rejected it takes the change as a help.
     pub fn update(&mut self, info: Arc<PodInfo>, gate: Option<PluginName>, helped: bool, now: Timestamp) {
-        let Some((mut waiting, place)) = self.remove(info.uid()) else { return self.add(info, gate, now) };
+        let Some((mut waiting, place)) = self.remove(info.uid()) else {
+            return self.add(info, gate, now);
+        };
         waiting.info = info;
         match (place, gate) {
             (Place::Gated, None) => {
@@ -149,7 +170,17 @@ impl Queue {
             Some((_, uid)) => uid.clone(),
             None => {
                 let early = |(_, uid): &&(Timestamp, String)| {
-                    matches!(self.pods.get(uid), Some((_, Place::Backoff { after_error: false, .. }, _)))
+                    matches!(
+                        self.pods.get(uid),
+                        Some((
+                            _,
+                            Place::Backoff {
+                                after_error: false,
+                                ..
+                            },
+                            _
+                        ))
+                    )
                 };
                 self.backoff.iter().find(early)?.1.clone()
             }
@@ -176,13 +207,22 @@ impl Queue {
         waiting.misses = 0;
         waiting.since = now;
         let until = now + self.pause(waiting.errors);
-        self.put(waiting, Place::Backoff { until, after_error: true });
+        self.put(
+            waiting,
+            Place::Backoff {
+                until,
+                after_error: true,
+            },
+        );
     }
 
     /// Something happened: releases the unschedulable and gated pods that it helps.
     pub fn on_event(&mut self, helps: impl Fn(&Waiting) -> bool, now: Timestamp) -> usize {
         let waits = |place: &Place| matches!(place, Place::Unschedulable { .. });
-        let helped = self.pods.iter().filter(|(_, (waiting, place, _))| waits(place) && helps(waiting));
+        let helped = self
+            .pods
+            .iter()
+            .filter(|(_, (waiting, place, _))| waits(place) && helps(waiting));
         let uids: Vec<_> = helped.map(|(uid, _)| uid.clone()).collect();
         for uid in &uids {
             if let Some((waiting, _)) = self.remove(uid) {
@@ -204,9 +244,14 @@ impl Queue {
             }
         }
         let limit = self.timing.max_unschedulable;
-        let overdue = |place: &Place| matches!(place, Place::Unschedulable { since } if *since + limit <= now);
-        let uids: Vec<_> =
-            self.pods.iter().filter(|(_, (_, place, _))| overdue(place)).map(|(uid, _)| uid.clone()).collect();
+        let overdue =
+            |place: &Place| matches!(place, Place::Unschedulable { since } if *since + limit <= now);
+        let uids: Vec<_> = self
+            .pods
+            .iter()
+            .filter(|(_, (_, place, _))| overdue(place))
+            .map(|(uid, _)| uid.clone())
+            .collect();
         for uid in &uids {
             if let Some((waiting, _)) = self.remove(uid) {
                 self.release(waiting, now);
@@ -221,7 +266,9 @@ impl Queue {
             Place::Unschedulable { since } => Some(*since + self.timing.max_unschedulable),
             _ => None,
         });
-        unschedulable.chain(self.backoff.first().map(|(until, _)| *until)).min()
+        unschedulable
+            .chain(self.backoff.first().map(|(until, _)| *until))
+            .min()
     }
 
     pub fn counts(&self) -> Counts {
@@ -240,7 +287,14 @@ impl Queue {
     /// To backoff, or straight to the active pods if the pause since it was last tried is over.
     fn release(&mut self, waiting: Waiting, now: Timestamp) {
         let until = waiting.since + self.pause(waiting.misses);
-        let place = if until <= now { Place::Active } else { Place::Backoff { until, after_error: false } };
+        let place = if until <= now {
+            Place::Active
+        } else {
+            Place::Backoff {
+                until,
+                after_error: false,
+            }
+        };
         self.put(waiting, place);
     }
 
@@ -249,7 +303,8 @@ impl Queue {
         let uid = waiting.info.uid().to_owned();
         match place {
             Place::Active => {
-                self.active.insert(active_key(&waiting, self.sequence), uid.clone());
+                self.active
+                    .insert(active_key(&waiting, self.sequence), uid.clone());
             }
             Place::Backoff { until, .. } => {
                 self.backoff.insert((until, uid.clone()));
@@ -265,14 +320,21 @@ impl Queue {
             None => Duration::ZERO,
             Some(doublings) => {
                 let factor = 2_u32.checked_pow(doublings).unwrap_or(u32::MAX);
-                self.timing.initial_backoff.saturating_mul(factor).min(self.timing.max_backoff)
+                self.timing
+                    .initial_backoff
+                    .saturating_mul(factor)
+                    .min(self.timing.max_backoff)
             }
         }
     }
 }
 
 fn active_key(waiting: &Waiting, sequence: u64) -> ActiveKey {
-    (std::cmp::Reverse(waiting.info.priority()), waiting.since, sequence)
+    (
+        std::cmp::Reverse(waiting.info.priority()),
+        waiting.since,
+        sequence,
+    )
 }
 
 #[cfg(test)]

@@ -9,7 +9,10 @@ fn at(seconds: i64) -> Timestamp {
 
 fn bench(nodes: Vec<crate::fixture::NodeFixture>) -> Bench {
     let mut machine = Machine::new(vec![Profile::default_for("default-scheduler")], Timing::default());
-    machine.nodes(Input::Replace(nodes.into_iter().map(|node| (*node.arc()).clone()).collect()), at(0));
+    machine.nodes(
+        Input::Replace(nodes.into_iter().map(|node| (*node.arc()).clone()).collect()),
+        at(0),
+    );
     Bench(machine)
 }
 
@@ -44,7 +47,11 @@ fn a_pod_is_bound_once() {
     b.apply(pod("p"), 0);
     assert_eq!(b.next(0), "bind p a");
     b.apply(pod("p").label("touched", "yes"), 0);
-    assert_eq!(b.next(0), "-", "an update that crosses the bind does not queue it again");
+    assert_eq!(
+        b.next(0),
+        "-",
+        "an update that crosses the bind does not queue it again"
+    );
     b.0.bound("p");
     b.apply(pod("p").on("a"), 1);
     assert_eq!(b.next(1), "-");
@@ -65,7 +72,10 @@ fn a_failed_bind_frees_the_node_and_is_tried_again() {
     assert_eq!(b.next(2), "bind q a", "what p held helps q, and p pauses");
     b.0.bind_failed("absent", at(2));
     assert_eq!(b.next(2), "-");
-    assert!(b.next(3).starts_with("0/1 nodes are available: 1 Insufficient cpu."));
+    assert!(
+        b.next(3)
+            .starts_with("0/1 nodes are available: 1 Insufficient cpu.")
+    );
 }
 
 #[test]
@@ -84,10 +94,19 @@ fn waiting_pods_come_back_when_it_helps() {
     b.apply(pod("p").node_selector("disk", "ssd"), 0);
     assert_eq!(b.next(0), "no nodes available to schedule pods");
     b.0.nodes(Input::Apply((*node("a").arc()).clone()), at(5));
-    assert!(b.next(5).starts_with("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."));
-    b.0.nodes(Input::Apply((*node("a").amount("pods", "5").arc()).clone()), at(9));
+    assert!(
+        b.next(5)
+            .starts_with("0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.")
+    );
+    b.0.nodes(
+        Input::Apply((*node("a").amount("pods", "5").arc()).clone()),
+        at(9),
+    );
     assert_eq!(b.next(9), "-", "more room is no help");
-    b.0.nodes(Input::Apply((*node("a").label("disk", "ssd").arc()).clone()), at(9));
+    b.0.nodes(
+        Input::Apply((*node("a").label("disk", "ssd").arc()).clone()),
+        at(9),
+    );
     assert_eq!(b.next(9), "bind p a");
 }
 
@@ -97,7 +116,10 @@ fn a_relist_drops_what_is_gone() {
     b.apply(pod("old").cpu("1").on("a"), 0);
     b.apply(pod("p").cpu("1"), 0);
     assert!(b.next(0).starts_with("0/2 nodes are available"));
-    b.0.pods(Input::Replace(vec![(*pod("p").cpu("1").info().pod).clone()]), at(5));
+    b.0.pods(
+        Input::Replace(vec![(*pod("p").cpu("1").info().pod).clone()]),
+        at(5),
+    );
     assert_eq!(b.next(5), "bind p a");
 }
 
@@ -112,7 +134,11 @@ fn preemption_nominates_and_keeps_the_room() {
     let mut order = vec![b.next(3), b.next(3)];
     order.sort();
     assert_eq!(order[1], "bind high a");
-    assert!(order[0].starts_with("0/1 nodes are available: 1 Insufficient cpu."), "{}", order[0]);
+    assert!(
+        order[0].starts_with("0/1 nodes are available: 1 Insufficient cpu."),
+        "{}",
+        order[0]
+    );
 }
 
 #[test]
@@ -120,6 +146,9 @@ fn pods_of_other_schedulers_and_deleted_ones_are_left_alone() {
     let mut b = bench(vec![node("a")]);
     b.apply(pod("theirs").edit(|p| p.spec.scheduler_name = "theirs".into()), 0);
     assert_eq!(b.next(0), "-");
-    b.apply(pod("p").edit(|p| p.metadata.deletion_timestamp = Some(at(0).into())), 0);
+    b.apply(
+        pod("p").edit(|p| p.metadata.deletion_timestamp = Some(at(0).into())),
+        0,
+    );
     assert_eq!(b.next(0), "skip p");
 }

@@ -32,8 +32,16 @@ impl Plugin for ImageLocality {
         _feasible: &[&'a NodeInfo],
     ) -> Option<Box<dyn NodeScore + 'a>> {
         let spec = &pod.pod.spec;
-        let of_containers = spec.init_containers.iter().chain(&spec.containers).map(|c| c.image.as_str());
-        let of_volumes = spec.volumes.iter().filter_map(|v| v.volume_source.image.as_deref()).map(|i| i.reference.as_str());
+        let of_containers = spec
+            .init_containers
+            .iter()
+            .chain(&spec.containers)
+            .map(|c| c.image.as_str());
+        let of_volumes = spec
+            .volumes
+            .iter()
+            .filter_map(|v| v.volume_source.image.as_deref())
+            .map(|i| i.reference.as_str());
         Some(Box::new(Wanted {
             images: of_containers.chain(of_volumes).map(with_tag).collect(),
             containers: (spec.init_containers.len() + spec.containers.len()) as i64,
@@ -44,13 +52,21 @@ impl Plugin for ImageLocality {
 
 /// The name under which nodes report the image: with `:latest` where no tag is given.
 fn with_tag(image: &str) -> String {
-    let tagged = image.rfind(':').is_some_and(|colon| image.rfind('/').is_none_or(|slash| slash < colon));
-    if tagged { image.to_owned() } else { format!("{image}:latest") }
+    let tagged = image
+        .rfind(':')
+        .is_some_and(|colon| image.rfind('/').is_none_or(|slash| slash < colon));
+    if tagged {
+        image.to_owned()
+    } else {
+        format!("{image}:latest")
+    }
 }
 
 impl Wanted<'_> {
     fn bytes_on(&self, node: &NodeInfo, image: &str) -> i64 {
-        let Some(size) = node.images().get(image) else { return 0 };
+        let Some(size) = node.images().get(image) else {
+            return 0;
+        };
         let holders = self.cluster.image_nodes.get(image).copied().unwrap_or(1);
         (*size as f64 * (holders as f64 / self.cluster.nodes.len() as f64)) as i64
     }

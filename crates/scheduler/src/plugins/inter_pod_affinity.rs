@@ -54,9 +54,16 @@ impl Plugin for InterPodAffinity {
             let no_labels = NamespaceLabels::new();
             let of_pod = pod.required_affinity.iter().chain(&pod.required_anti_affinity);
             let of_other = other.required_anti_affinity.iter();
-            of_pod.clone().chain(of_other.clone()).any(|term| term.namespace_selector.is_some())
-                || of_pod.into_iter().any(|term| term.matches(&other.pod, &no_labels))
-                || of_other.into_iter().any(|term| term.matches(&pod.pod, &no_labels))
+            of_pod
+                .clone()
+                .chain(of_other.clone())
+                .any(|term| term.namespace_selector.is_some())
+                || of_pod
+                    .into_iter()
+                    .any(|term| term.matches(&other.pod, &no_labels))
+                || of_other
+                    .into_iter()
+                    .any(|term| term.matches(&pod.pod, &no_labels))
         };
         match event {
             Event::NodeAdded(_) => true,

@@ -31,14 +31,19 @@ fn pod_affinity(pod: &PodInfo) -> Option<&Affinity> {
 }
 
 fn required(affinity: Option<&Affinity>) -> Option<&NodeSelector> {
-    affinity?.required_during_scheduling_ignored_during_execution.as_deref()
+    affinity?
+        .required_during_scheduling_ignored_during_execution
+        .as_deref()
 }
 
 /// The names that the terms pin the pod to; `None` if some term pins none.
 fn pinned_names(selector: &NodeSelector) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for term in &selector.node_selector_terms {
-        let by_name = term.match_fields.iter().filter(|r| r.key == "metadata.name" && r.operator == "In");
+        let by_name = term
+            .match_fields
+            .iter()
+            .filter(|r| r.key == "metadata.name" && r.operator == "In");
         let sets = by_name.map(|r| r.values.iter().cloned().collect::<BTreeSet<_>>());
         names.extend(sets.reduce(|a, b| a.intersection(&b).cloned().collect())?);
     }
@@ -57,7 +62,10 @@ impl Plugin for NodeAffinity {
             return Filtering::Pass;
         }
         let filter = Box::new(Required { pod, added });
-        match own.filter(|selector| !selector.node_selector_terms.is_empty()).and_then(pinned_names) {
+        match own
+            .filter(|selector| !selector.node_selector_terms.is_empty())
+            .and_then(pinned_names)
+        {
             None => Filtering::Ask(filter),
             Some(names) if names.is_empty() => Filtering::Reject(Rejection::unresolvable(CONFLICT)),
             Some(names) => Filtering::AskOnly(names, filter),
@@ -71,12 +79,25 @@ impl Plugin for NodeAffinity {
         _feasible: &[&'a NodeInfo],
     ) -> Option<Box<dyn NodeScore + 'a>> {
         let both = pod_affinity(pod).into_iter().chain(&self.added);
-        let terms: Vec<_> = both.flat_map(|a| &a.preferred_during_scheduling_ignored_during_execution).collect();
-        if terms.is_empty() { None } else { Some(Box::new(Preferred(terms))) }
+        let terms: Vec<_> = both
+            .flat_map(|a| &a.preferred_during_scheduling_ignored_during_execution)
+            .collect();
+        if terms.is_empty() {
+            None
+        } else {
+            Some(Box::new(Preferred(terms)))
+        }
     }
 
     fn is_helped_by(&self, pod: &PodInfo, event: &Event<'_>) -> bool {
-        let fits = |node: &NodeInfo| Required { pod, added: required(self.added.as_ref()) }.check(node).is_ok();
+        let fits = |node: &NodeInfo| {
+            Required {
+                pod,
+                added: required(self.added.as_ref()),
+            }
+            .check(node)
+            .is_ok()
+        };
         match event {
             Event::NodeAdded(node) => fits(node),
             Event::NodeChanged { node, change } => change.labels && fits(node),
@@ -87,7 +108,10 @@ impl Plugin for NodeAffinity {
 
 impl NodeFilter for Required<'_> {
     fn check(&self, node: &NodeInfo) -> Result<(), Rejection> {
-        if self.added.is_some_and(|selector| !api::node_affinity::selector_matches(selector, &node.node)) {
+        if self
+            .added
+            .is_some_and(|selector| !api::node_affinity::selector_matches(selector, &node.node))
+        {
             return Err(Rejection::unresolvable(ENFORCED_MISMATCH));
         }
         if !api::node_affinity::pod_matches_node(&self.pod.pod.spec, &node.node) {
@@ -99,8 +123,13 @@ impl NodeFilter for Required<'_> {
 
 impl NodeScore for Preferred<'_> {
     fn score(&self, node: &NodeInfo) -> i64 {
-        let fits = |term: &&&PreferredSchedulingTerm| api::node_affinity::term_matches(&term.preference, &node.node);
-        self.0.iter().filter(fits).map(|term| i64::from(term.weight)).sum()
+        let fits =
+            |term: &&&PreferredSchedulingTerm| api::node_affinity::term_matches(&term.preference, &node.node);
+        self.0
+            .iter()
+            .filter(fits)
+            .map(|term| i64::from(term.weight))
+            .sum()
     }
 
     fn normalize(&self, _nodes: &[&NodeInfo], scores: &mut [i64]) {

@@ -31,6 +31,8 @@ impl NodeFilter for Wanted<'_> {
         if node.name() == self.0 {
             return Ok(());
         }
-        Err(Rejection::unresolvable("node(s) didn't match the requested node name"))
+        Err(Rejection::unresolvable(
+            "node(s) didn't match the requested node name",
+        ))
     }
 }

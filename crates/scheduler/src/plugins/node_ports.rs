@@ -15,15 +15,21 @@ impl Plugin for NodePorts {
     }
 
     fn filter<'a>(&'a self, pod: &'a PodInfo, _cluster: &'a Cluster) -> Filtering<'a> {
-        if pod.ports.is_empty() { Filtering::Pass } else { Filtering::Ask(Box::new(Wanted(&pod.ports))) }
+        if pod.ports.is_empty() {
+            Filtering::Pass
+        } else {
+            Filtering::Ask(Box::new(Wanted(&pod.ports)))
+        }
     }
 
     fn is_helped_by(&self, pod: &PodInfo, event: &Event<'_>) -> bool {
         match event {
             Event::NodeAdded(_) => true,
-            Event::AssignedPodDeleted(gone) => {
-                gone.ports.iter().any(|held| pod.ports.iter().any(|p| p.port == held.port && p.protocol == held.protocol))
-            }
+            Event::AssignedPodDeleted(gone) => gone.ports.iter().any(|held| {
+                pod.ports
+                    .iter()
+                    .any(|p| p.port == held.port && p.protocol == held.protocol)
+            }),
             _ => false,
         }
     }
@@ -32,7 +38,9 @@ impl Plugin for NodePorts {
 impl NodeFilter for Wanted<'_> {
     fn check(&self, node: &NodeInfo) -> Result<(), Rejection> {
         if self.0.iter().any(|port| node.holds_port(port)) {
-            return Err(Rejection::resolvable("node(s) didn't have free ports for the requested pod ports"));
+            return Err(Rejection::resolvable(
+                "node(s) didn't have free ports for the requested pod ports",
+            ));
         }
         Ok(())
     }

@@ -6,4 +6,4 @@ mod strategy;
 
 pub use balanced::BalancedAllocation;
 pub use fit::Fit;
-pub use strategy::{ResourceWeight, Strategy};
+pub use strategy::{Kind, ResourceWeight, Strategy};

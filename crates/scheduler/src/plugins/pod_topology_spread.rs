@@ -29,13 +29,20 @@ pub struct PodTopologySpread {
 
 impl Default for PodTopologySpread {
     fn default() -> Self {
-        Self { defaults: Defaults::System }
+        Self {
+            defaults: Defaults::System,
+        }
     }
 }
 
 impl PodTopologySpread {
     /// The constraints of one kind that hold for the pod.
-    fn constraints(&self, pod: &PodInfo, cluster: &Cluster, when_unsatisfiable: &str) -> Vec<SpreadConstraint> {
+    fn constraints(
+        &self,
+        pod: &PodInfo,
+        cluster: &Cluster,
+        when_unsatisfiable: &str,
+    ) -> Vec<SpreadConstraint> {
         if !pod.pod.spec.topology_spread_constraints.is_empty() {
             return SpreadConstraint::of_pod(&pod.pod, when_unsatisfiable);
         }
@@ -55,7 +62,9 @@ impl PodTopologySpread {
     fn default_constraints(&self, when_unsatisfiable: &str) -> Vec<SpreadConstraint> {
         match &self.defaults {
             Defaults::System if when_unsatisfiable == "ScheduleAnyway" => {
-                [(HOSTNAME, 3), ("topology.kubernetes.io/zone", 5)].map(|(key, skew)| default_over(key, skew)).into()
+                [(HOSTNAME, 3), ("topology.kubernetes.io/zone", 5)]
+                    .map(|(key, skew)| default_over(key, skew))
+                    .into()
             }
             Defaults::System => Vec::new(),
             Defaults::List(list) => {
@@ -84,7 +93,9 @@ fn counts_node(constraint: &SpreadConstraint, pod: &PodInfo, node: &NodeInfo) ->
 }
 
 fn has_all_keys(constraints: &[SpreadConstraint], node: &NodeInfo) -> bool {
-    constraints.iter().all(|constraint| node.label(&constraint.topology_key).is_some())
+    constraints
+        .iter()
+        .all(|constraint| node.label(&constraint.topology_key).is_some())
 }
 
 /// How many pods of the namespace on the node match; terminating ones are as good as gone.
@@ -92,8 +103,13 @@ fn matching_pods(constraint: &SpreadConstraint, namespace: &str, node: &NodeInfo
     if constraint.selector.is_everything() {
         return 0;
     }
-    let living = node.pods.iter().filter(|other| !other.is_terminating() && other.namespace() == namespace);
-    living.filter(|other| constraint.selector.matches(&other.pod.metadata.labels)).count() as i64
+    let living = node
+        .pods
+        .iter()
+        .filter(|other| !other.is_terminating() && other.namespace() == namespace);
+    living
+        .filter(|other| constraint.selector.matches(&other.pod.metadata.labels))
+        .count() as i64
 }
 
 impl Plugin for PodTopologySpread {
@@ -122,7 +138,13 @@ impl Plugin for PodTopologySpread {
         // With the system's defaults, a node without a zone is still spread by host.
         let own = !pod.pod.spec.topology_spread_constraints.is_empty();
         let needs_all_keys = own || !matches!(self.defaults, Defaults::System);
-        Some(Box::new(score::Preference::of(constraints, needs_all_keys, pod, cluster, feasible)))
+        Some(Box::new(score::Preference::of(
+            constraints,
+            needs_all_keys,
+            pod,
+            cluster,
+            feasible,
+        )))
     }
 
     fn is_helped_by(&self, pod: &PodInfo, event: &Event<'_>) -> bool {

@@ -15,7 +15,12 @@ struct Soft<'a>(Vec<&'a Toleration>);
 /// The first taint that keeps a pod from being scheduled.
 pub fn untolerated<'n>(tolerations: &[Toleration], node: &'n NodeInfo) -> Option<&'n Taint> {
     let hard = |taint: &&Taint| taint.effect == "NoSchedule" || taint.effect == "NoExecute";
-    node.node.spec.taints.iter().filter(hard).find(|taint| !api::taints::tolerated(tolerations, taint))
+    node.node
+        .spec
+        .taints
+        .iter()
+        .filter(hard)
+        .find(|taint| !api::taints::tolerated(tolerations, taint))
 }
 
 impl Plugin for TaintToleration {
@@ -35,7 +40,9 @@ impl Plugin for TaintToleration {
     ) -> Option<Box<dyn NodeScore + 'a>> {
         // An empty effect tolerates all effects.
         let soft = |t: &&Toleration| t.effect.is_empty() || t.effect == "PreferNoSchedule";
-        Some(Box::new(Soft(pod.pod.spec.tolerations.iter().filter(soft).collect())))
+        Some(Box::new(Soft(
+            pod.pod.spec.tolerations.iter().filter(soft).collect(),
+        )))
     }
 
     fn is_helped_by(&self, pod: &PodInfo, event: &Event<'_>) -> bool {
@@ -62,8 +69,19 @@ impl NodeFilter for Hard<'_> {
 impl NodeScore for Soft<'_> {
     /// How many taints the pod would rather avoid.
     fn score(&self, node: &NodeInfo) -> i64 {
-        let soft = node.node.spec.taints.iter().filter(|taint| taint.effect == "PreferNoSchedule");
-        soft.filter(|taint| !self.0.iter().any(|toleration| api::taints::tolerates(toleration, taint))).count() as i64
+        let soft = node
+            .node
+            .spec
+            .taints
+            .iter()
+            .filter(|taint| taint.effect == "PreferNoSchedule");
+        soft.filter(|taint| {
+            !self
+                .0
+                .iter()
+                .any(|toleration| api::taints::tolerates(toleration, taint))
+        })
+        .count() as i64
     }
 
     fn normalize(&self, _nodes: &[&NodeInfo], scores: &mut [i64]) {

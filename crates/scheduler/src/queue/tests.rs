@@ -36,8 +36,18 @@ fn an_unschedulable_pod_waits_for_an_event_that_helps_it() {
     queue.unschedulable(waiting, rejected_by("NodeResourcesFit"), at(0));
     assert_eq!(name(pop(&mut queue, 1)), "-");
     assert_eq!(queue.on_event(|w| w.rejectors.contains("NodePorts"), at(2)), 0);
-    assert_eq!(queue.on_event(|w| w.rejectors.contains("NodeResourcesFit"), at(2)), 1);
-    assert_eq!(queue.counts(), Counts { active: 1, ..Counts::default() }, "its pause was over");
+    assert_eq!(
+        queue.on_event(|w| w.rejectors.contains("NodeResourcesFit"), at(2)),
+        1
+    );
+    assert_eq!(
+        queue.counts(),
+        Counts {
+            active: 1,
+            ..Counts::default()
+        },
+        "its pause was over"
+    );
     assert_eq!(pop(&mut queue, 2).map(|w| w.attempts), Some(2));
 }
 
@@ -48,13 +58,23 @@ fn pauses_double_and_are_kept_only_while_others_can_go() {
     let waiting = pop(&mut queue, 0).expect("active");
     queue.unschedulable(waiting, rejected_by("NodePorts"), at(0));
     queue.on_event(|_| true, at(0));
-    assert_eq!(queue.get("p").map(|(_, place)| place), Some(Place::Backoff { until: at(1), after_error: false }));
+    assert_eq!(
+        queue.get("p").map(|(_, place)| place),
+        Some(Place::Backoff {
+            until: at(1),
+            after_error: false
+        })
+    );
     queue.add(pod("q").info(), None, at(0));
     assert_eq!(name(pop(&mut queue, 0)), "q");
     let waiting = pop(&mut queue, 0).expect("no one else is there, so it goes early");
     queue.unschedulable(waiting, rejected_by("NodePorts"), at(0));
     queue.on_event(|_| true, at(0));
-    assert_eq!(queue.next_deadline(), Some(at(2)), "the second pause is twice the first");
+    assert_eq!(
+        queue.next_deadline(),
+        Some(at(2)),
+        "the second pause is twice the first"
+    );
 }
 
 #[test]
@@ -87,7 +107,12 @@ fn a_gate_holds_a_pod_until_it_is_lifted() {
     queue.add(pod("p").info(), Some("SchedulingGates"), at(0));
     queue.on_event(|_| true, at(1));
     assert_eq!(name(pop(&mut queue, 1)), "-");
-    queue.update(pod("p").label("a", "b").info(), Some("SchedulingGates"), true, at(2));
+    queue.update(
+        pod("p").label("a", "b").info(),
+        Some("SchedulingGates"),
+        true,
+        at(2),
+    );
     assert_eq!(queue.counts().gated, 1);
     queue.update(pod("p").info(), None, true, at(3));
     assert_eq!(name(pop(&mut queue, 3)), "p");

@@ -77,7 +77,11 @@ impl<'a> Counts<'a> {
     }
 
     fn count(&mut self, other: &PodInfo, node: &NodeInfo, delta: i64) {
-        for term in other.required_anti_affinity.iter().filter(|term| term.matches(&self.pod.pod, self.namespaces)) {
+        for term in other
+            .required_anti_affinity
+            .iter()
+            .filter(|term| term.matches(&self.pod.pod, self.namespaces))
+        {
             self.closed.add(node, &term.topology_key, delta);
         }
         if matches_all(&self.pod.required_affinity, other, self.namespaces) {
@@ -85,7 +89,12 @@ impl<'a> Counts<'a> {
                 self.affinity.add(node, &term.topology_key, delta);
             }
         }
-        for term in self.pod.required_anti_affinity.iter().filter(|term| term.matches(&other.pod, self.namespaces)) {
+        for term in self
+            .pod
+            .required_anti_affinity
+            .iter()
+            .filter(|term| term.matches(&other.pod, self.namespaces))
+        {
             self.anti_affinity.add(node, &term.topology_key, delta);
         }
     }
@@ -96,7 +105,9 @@ impl<'a> Counts<'a> {
             return false;
         }
         // The first of a series of pods that want to be together has no one to join: it may start anywhere.
-        terms.iter().all(|term| self.affinity.count(node, &term.topology_key) > 0)
+        terms
+            .iter()
+            .all(|term| self.affinity.count(node, &term.topology_key) > 0)
             || self.affinity.is_empty() && matches_all(terms, self.pod, self.namespaces)
     }
 

@@ -20,7 +20,11 @@ impl Preference {
             return None;
         }
         let mut out = Self(HashMap::new());
-        for node in cluster.nodes.iter().filter(|node| prefers || node.pods_with_affinity > 0) {
+        for node in cluster
+            .nodes
+            .iter()
+            .filter(|node| prefers || node.pods_with_affinity > 0)
+        {
             for other in node.pods.iter().filter(|other| prefers || other.has_affinity()) {
                 out.weigh_pair(plugin, pod, other, node, cluster);
             }
@@ -60,21 +64,33 @@ impl Preference {
 
     fn add(&mut self, node: &NodeInfo, key: &str, weight: i64) {
         if let Some(value) = node.label(key) {
-            *self.0.entry(key.to_owned()).or_default().entry(value.to_owned()).or_default() += weight;
+            *self
+                .0
+                .entry(key.to_owned())
+                .or_default()
+                .entry(value.to_owned())
+                .or_default() += weight;
         }
     }
 }
 
 impl NodeScore for Preference {
     fn score(&self, node: &NodeInfo) -> i64 {
-        let of_key = |(key, domains): (&String, &HashMap<String, i64>)| domains.get(node.label(key)?).copied();
+        let of_key =
+            |(key, domains): (&String, &HashMap<String, i64>)| domains.get(node.label(key)?).copied();
         self.0.iter().filter_map(of_key).sum()
     }
 
     fn normalize(&self, _nodes: &[&NodeInfo], scores: &mut [i64]) {
-        let (Some(min), Some(max)) = (scores.iter().copied().min(), scores.iter().copied().max()) else { return };
+        let (Some(min), Some(max)) = (scores.iter().copied().min(), scores.iter().copied().max()) else {
+            return;
+        };
         for score in scores {
-            let share = if max > min { (*score - min) as f64 / (max - min) as f64 } else { 0.0 };
+            let share = if max > min {
+                (*score - min) as f64 / (max - min) as f64
+            } else {
+                0.0
+            };
             *score = (MAX_SCORE as f64 * share) as i64;
         }
     }

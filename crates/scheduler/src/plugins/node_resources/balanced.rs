@@ -13,7 +13,9 @@ pub struct BalancedAllocation {
 
 impl Default for BalancedAllocation {
     fn default() -> Self {
-        Self { resources: default_resources() }
+        Self {
+            resources: default_resources(),
+        }
     }
 }
 
@@ -34,8 +36,18 @@ impl Plugin for BalancedAllocation {
         _feasible: &[&'a NodeInfo],
     ) -> Option<Box<dyn NodeScore + 'a>> {
         // A best-effort pod changes no balance.
-        let asks = self.resources.iter().any(|resource| pod.requests.get(&resource.name) != 0);
-        if asks { Some(Box::new(Scorer { resources: &self.resources, pod })) } else { None }
+        let asks = self
+            .resources
+            .iter()
+            .any(|resource| pod.requests.get(&resource.name) != 0);
+        if asks {
+            Some(Box::new(Scorer {
+                resources: &self.resources,
+                pod,
+            }))
+        } else {
+            None
+        }
     }
 }
 

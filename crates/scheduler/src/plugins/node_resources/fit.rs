@@ -33,13 +33,19 @@ impl Fit {
     fn ignores(&self, resource: &str) -> bool {
         is_extended(resource)
             && (self.ignored_resources.iter().any(|name| name == resource)
-                || self.ignored_resource_groups.iter().any(|group| resource.split('/').next() == Some(group)))
+                || self
+                    .ignored_resource_groups
+                    .iter()
+                    .any(|group| resource.split('/').next() == Some(group)))
     }
 
     fn shortages(&self, pod: &PodInfo, node: &NodeInfo) -> Vec<Shortage> {
         let mut out = Vec::new();
         if node.pods.len() as i64 + 1 > node.allocatable.pods {
-            out.push(Shortage { reason: "Too many pods".to_owned(), beyond_capacity: false });
+            out.push(Shortage {
+                reason: "Too many pods".to_owned(),
+                beyond_capacity: false,
+            });
         }
         if pod.requests.is_empty() {
             return out;
@@ -47,7 +53,10 @@ impl Fit {
         let mut check = |name: &str, wanted: i64| {
             let capacity = node.allocatable.get(name);
             if wanted > 0 && wanted > capacity - node.requested.get(name) {
-                out.push(Shortage { reason: format!("Insufficient {name}"), beyond_capacity: wanted > capacity });
+                out.push(Shortage {
+                    reason: format!("Insufficient {name}"),
+                    beyond_capacity: wanted > capacity,
+                });
             }
         };
         check("cpu", pod.requests.milli_cpu);
@@ -98,7 +107,14 @@ impl NodeFilter for Free<'_> {
         if shortages.is_empty() {
             return Ok(());
         }
-        let remedy = if shortages.iter().any(|s| s.beyond_capacity) { Remedy::None } else { Remedy::Preemption };
-        Err(Rejection { reasons: shortages.into_iter().map(|s| s.reason).collect(), remedy })
+        let remedy = if shortages.iter().any(|s| s.beyond_capacity) {
+            Remedy::None
+        } else {
+            Remedy::Preemption
+        };
+        Err(Rejection {
+            reasons: shortages.into_iter().map(|s| s.reason).collect(),
+            remedy,
+        })
     }
 }

@@ -30,12 +30,20 @@ pub enum Kind {
 
 /// CPU and memory alike: upstream's default.
 pub fn default_resources() -> Vec<ResourceWeight> {
-    ["cpu", "memory"].map(|name| ResourceWeight { name: name.to_owned(), weight: 1 }).into()
+    ["cpu", "memory"]
+        .map(|name| ResourceWeight {
+            name: name.to_owned(),
+            weight: 1,
+        })
+        .into()
 }
 
 impl Default for Strategy {
     fn default() -> Self {
-        Self { kind: Kind::LeastAllocated, resources: default_resources() }
+        Self {
+            kind: Kind::LeastAllocated,
+            resources: default_resources(),
+        }
     }
 }
 
@@ -56,7 +64,10 @@ pub(super) fn requested_and_capacity(pod: &PodInfo, node: &NodeInfo, resource: &
     let capacity = node.allocatable.get(resource);
     let default_counted = matches!(resource, "cpu" | "memory");
     let (pod_asks, node_has) = if default_counted {
-        (pod.scoring_requests.get(resource), node.scoring_requested.get(resource))
+        (
+            pod.scoring_requests.get(resource),
+            node.scoring_requested.get(resource),
+        )
     } else {
         (pod.requests.get(resource), node.requested.get(resource))
     };
@@ -71,7 +82,11 @@ impl Kind {
             Self::LeastAllocated => percent(capacity - requested, capacity),
             Self::MostAllocated => percent(requested.min(capacity), capacity),
             Self::RequestedToCapacityRatio(shape) => {
-                let utilization = if requested > capacity { 100 } else { percent(requested, capacity) };
+                let utilization = if requested > capacity {
+                    100
+                } else {
+                    percent(requested, capacity)
+                };
                 interpolate(shape, utilization) * MAX_SCORE / 10
             }
         }
@@ -85,7 +100,9 @@ fn percent(part: i64, whole: i64) -> i64 {
 
 /// The value at `x` of the line through `points`, level before the first and after the last.
 fn interpolate(points: &[(i64, i64)], x: i64) -> i64 {
-    let Some(after) = points.iter().position(|(at, _)| x <= *at) else { return points.last().map_or(0, |p| p.1) };
+    let Some(after) = points.iter().position(|(at, _)| x <= *at) else {
+        return points.last().map_or(0, |p| p.1);
+    };
     let (x1, y1) = points[after];
     match after.checked_sub(1).map(|before| points[before]) {
         None => y1,
@@ -120,7 +137,10 @@ mod tests {
         assert_eq!(Kind::LeastAllocated.score(5000, 4000), 0);
         assert_eq!(Kind::MostAllocated.score(1000, 4000), 25);
         let ratio = Kind::RequestedToCapacityRatio(vec![(0, 0), (50, 8), (100, 10)]);
-        assert_eq!([0, 25, 50, 75, 100].map(|used| ratio.score(used, 100)), [0, 40, 80, 90, 100]);
+        assert_eq!(
+            [0, 25, 50, 75, 100].map(|used| ratio.score(used, 100)),
+            [0, 40, 80, 90, 100]
+        );
         assert_eq!(Kind::LeastAllocated.score(0, i64::MAX), 100);
     }
 }

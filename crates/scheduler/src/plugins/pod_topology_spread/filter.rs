@@ -46,14 +46,22 @@ impl Domains {
 
     /// Pods in the emptiest domain; with fewer domains than asked for, those that are missing count as empty.
     fn minimum(&self, min_domains: usize) -> i64 {
-        if self.pods.len() < min_domains { 0 } else { self.histogram.keys().next().copied().unwrap_or(0) }
+        if self.pods.len() < min_domains {
+            0
+        } else {
+            self.histogram.keys().next().copied().unwrap_or(0)
+        }
     }
 }
 
 impl<'a> Spread<'a> {
     pub(super) fn of(constraints: Vec<SpreadConstraint>, pod: &'a PodInfo, cluster: &Cluster) -> Self {
         let mut domains: Vec<_> = constraints.iter().map(|_| Domains::default()).collect();
-        for node in cluster.nodes.iter().filter(|node| has_all_keys(&constraints, node)) {
+        for node in cluster
+            .nodes
+            .iter()
+            .filter(|node| has_all_keys(&constraints, node))
+        {
             for (constraint, domains) in constraints.iter().zip(&mut domains) {
                 if let Some(domain) = node.label(&constraint.topology_key)
                     && counts_node(constraint, pod, node)
@@ -62,7 +70,11 @@ impl<'a> Spread<'a> {
                 }
             }
         }
-        Self { pod, constraints, domains }
+        Self {
+            pod,
+            constraints,
+            domains,
+        }
     }
 }
 

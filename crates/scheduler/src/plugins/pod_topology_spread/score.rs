@@ -33,20 +33,38 @@ impl<'a> Preference<'a> {
         feasible: &[&'a NodeInfo],
     ) -> Self {
         let usable = |node: &NodeInfo| !needs_all_keys || has_all_keys(&constraints, node);
-        let ignored: HashSet<_> = feasible.iter().filter(|node| !usable(node)).map(|node| node.name()).collect();
+        let ignored: HashSet<_> = feasible
+            .iter()
+            .filter(|node| !usable(node))
+            .map(|node| node.name())
+            .collect();
         let candidates: Vec<_> = feasible.iter().copied().filter(|node| usable(node)).collect();
         let eligible: Vec<_> = cluster.nodes.iter().filter(|node| usable(node)).collect();
         let weigh = |constraint: &SpreadConstraint| weigh(constraint.clone(), pod, &candidates, &eligible);
-        Self { pod, constraints: constraints.iter().map(weigh).collect(), ignored }
+        Self {
+            pod,
+            constraints: constraints.iter().map(weigh).collect(),
+            ignored,
+        }
     }
 }
 
-fn weigh(constraint: SpreadConstraint, pod: &PodInfo, candidates: &[&NodeInfo], eligible: &[&NodeInfo]) -> Weighted {
+fn weigh(
+    constraint: SpreadConstraint,
+    pod: &PodInfo,
+    candidates: &[&NodeInfo],
+    eligible: &[&NodeInfo],
+) -> Weighted {
     let mut pods = HashMap::new();
     let mut size = candidates.len();
     if constraint.topology_key != HOSTNAME {
         for node in candidates {
-            pods.entry(node.label(&constraint.topology_key).unwrap_or_default().to_owned()).or_insert(0);
+            pods.entry(
+                node.label(&constraint.topology_key)
+                    .unwrap_or_default()
+                    .to_owned(),
+            )
+            .or_insert(0);
         }
         size = pods.len();
         for node in eligible.iter().filter(|node| counts_node(&constraint, pod, node)) {
@@ -55,7 +73,11 @@ fn weigh(constraint: SpreadConstraint, pod: &PodInfo, candidates: &[&NodeInfo], 
             }
         }
     }
-    Weighted { constraint, weight: ((size + 2) as f64).ln(), pods }
+    Weighted {
+        constraint,
+        weight: ((size + 2) as f64).ln(),
+        pods,
+    }
 }
 
 impl NodeScore for Preference<'_> {

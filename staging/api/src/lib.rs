@@ -38,6 +38,7 @@ pub mod networking;
 pub mod node;
 pub mod node_affinity;
 pub mod pod_conditions;
+pub mod pod_references;
 pub mod pod_requests;
 pub mod policy;
 pub mod qos;

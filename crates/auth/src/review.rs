@@ -1,0 +1,169 @@
+//! Answering TokenReview, SubjectAccessReview and their kin.
+
+use api::authentication::v1::{TokenReviewSpec, TokenReviewStatus, UserInfo as ApiUser};
+use api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReviewSpec, SubjectAccessReviewSpec,
+    SubjectAccessReviewStatus, SubjectRulesReviewStatus,
+};
+
+use crate::{Attributes, Authorizer, Decision, TokenAuthenticator, UserInfo};
+
+/// Whose token is it? Without audiences the API server's own are meant.
+pub async fn token(
+    tokens: &dyn TokenAuthenticator,
+    spec: &TokenReviewSpec,
+    own_audiences: &[String],
+) -> TokenReviewStatus {
+    let audiences = if spec.audiences.is_empty() {
+        own_audiences
+    } else {
+        &spec.audiences
+    };
+    match tokens.authenticate_token(&spec.token, audiences).await {
+        Ok(Some(identity)) => {
+            // An authenticator that knows nothing of audiences speaks for the API server alone.
+            let audiences = match identity.audiences.is_empty() {
+                true => own_audiences
+                    .iter()
+                    .filter(|own| audiences.contains(own))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+                false => identity.audiences,
+            };
+            if audiences.is_empty() && !own_audiences.is_empty() {
+                return TokenReviewStatus {
+                    error: "token audiences do not match".to_owned(),
+                    ..TokenReviewStatus::default()
+                };
+            }
+            let user = identity.user.to_api();
+            TokenReviewStatus {
+                authenticated: true,
+                user,
+                audiences,
+                error: String::new(),
+            }
+        }
+        Ok(None) => TokenReviewStatus::default(),
+        Err(error) => TokenReviewStatus {
+            error: error.to_string(),
+            user: ApiUser::default(),
+            ..TokenReviewStatus::default()
+        },
+    }
+}
+
+/// What a SubjectAccessReview asks.
+pub fn attributes_of(spec: &SubjectAccessReviewSpec) -> Attributes {
+    let user = UserInfo {
+        name: spec.user.clone(),
+        uid: spec.uid.clone(),
+        groups: spec.groups.clone(),
+        extra: spec.extra.clone(),
+    };
+    attributes(
+        user,
+        spec.resource_attributes.as_deref(),
+        spec.non_resource_attributes.as_deref(),
+    )
+}
+
+/// What a SelfSubjectAccessReview asks for the user who sends it.
+pub fn attributes_of_self(user: &UserInfo, spec: &SelfSubjectAccessReviewSpec) -> Attributes {
+    attributes(
+        user.clone(),
+        spec.resource_attributes.as_deref(),
+        spec.non_resource_attributes.as_deref(),
+    )
+}
+
+fn attributes(
+    user: UserInfo,
+    resource: Option<&ResourceAttributes>,
+    path: Option<&NonResourceAttributes>,
+) -> Attributes {
+    match (resource, path) {
+        (Some(resource), _) => Attributes {
+            user,
+            verb: resource.verb.clone(),
+            namespace: resource.namespace.clone(),
+            api_group: resource.group.clone(),
+            // An empty version stands for any.
+            api_version: if resource.version.is_empty() {
+                "*".to_owned()
+            } else {
+                resource.version.clone()
+            },
+            resource: resource.resource.clone(),
+            subresource: resource.subresource.clone(),
+            name: resource.name.clone(),
+            resource_request: true,
+            field_selector: field_selector(resource),
+            label_selector: resource
+                .label_selector
+                .as_ref()
+                .map(|selector| selector.raw_selector.clone())
+                .unwrap_or_default(),
+            ..Attributes::default()
+        },
+        (None, Some(path)) => Attributes {
+            user,
+            verb: path.verb.clone(),
+            path: path.path.clone(),
+            ..Attributes::default()
+        },
+        (None, None) => Attributes {
+            user,
+            ..Attributes::default()
+        },
+    }
+}
+
+/// Either the selector as text, or its requirements: those that name one value become text again, which is
+/// all that authorizers here look at. Others can only narrow the request.
+fn field_selector(resource: &ResourceAttributes) -> String {
+    let Some(selector) = &resource.field_selector else {
+        return String::new();
+    };
+    if !selector.raw_selector.is_empty() {
+        return selector.raw_selector.clone();
+    }
+    let equalities = selector
+        .requirements
+        .iter()
+        .filter(|requirement| requirement.operator == "In" && requirement.values.len() == 1);
+    let escape = apimachinery::fields::escape_value;
+    equalities
+        .map(|requirement| format!("{}={}", requirement.key, escape(&requirement.values[0])))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// The answer to either review.
+pub fn access(decision: Decision) -> SubjectAccessReviewStatus {
+    let (allowed, denied) = match decision {
+        Decision::Allow { .. } => (true, false),
+        Decision::Deny { .. } => (false, true),
+        Decision::NoOpinion { .. } => (false, false),
+    };
+    SubjectAccessReviewStatus {
+        allowed,
+        denied,
+        reason: decision.reason().to_owned(),
+        evaluation_error: String::new(),
+    }
+}
+
+/// The answer to a SelfSubjectRulesReview.
+pub fn rules(authorizer: &dyn Authorizer, user: &UserInfo, namespace: &str) -> SubjectRulesReviewStatus {
+    let rules = authorizer.rules_for(user, namespace);
+    SubjectRulesReviewStatus {
+        resource_rules: rules.resource_rules,
+        non_resource_rules: rules.non_resource_rules,
+        incomplete: rules.incomplete,
+        evaluation_error: rules.evaluation_error,
+    }
+}
+
+#[cfg(test)]
+mod tests;

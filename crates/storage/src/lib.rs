@@ -7,6 +7,7 @@
 //! - `versioned`: the pure heart of both stores and caches: a persistent ordered map with a bounded history.
 //! - `local`: the store within the process: one writer thread, group commit, followers fed in commit order.
 //! - [`memory`] and [`embedded`]: the local store without and with a log on disk.
+//! - [`etcd`]: the store on an etcd cluster.
 //! - [`update`]: compare-and-swap loops.
 //! - [`cache`]: entries, snapshots, watchers.
 //!
@@ -20,6 +21,7 @@ mod error;
 
 pub mod cache;
 pub mod embedded;
+pub mod etcd;
 mod local;
 pub mod memory;
 pub mod update;

@@ -298,32 +298,22 @@ pub async fn future_revisions_are_refused(subject: impl Subject) {
 
 pub async fn keys_expire(subject: impl Subject) {
     let store = Driver(subject.open());
-    let with_ttl = |seconds| Write::Put {
+    let short = subject.short_ttl();
+    let with_ttl = |ttl| Write::Put {
         value: Bytes::from_static(b"x"),
-        ttl: Some(Duration::from_secs(seconds)),
+        ttl: Some(ttl),
     };
-    let start = store
-        .0
-        .commit(b"/soon", Expect::Absent, with_ttl(10))
-        .await
-        .unwrap();
-    store
-        .0
-        .commit(b"/later", Expect::Absent, with_ttl(1000))
-        .await
-        .unwrap();
-    let kept = store
-        .0
-        .commit(b"/kept", Expect::Absent, with_ttl(10))
-        .await
-        .unwrap();
+    let create = |key: &'static [u8], ttl| store.0.commit(key, Expect::Absent, with_ttl(ttl));
+    let start = create(b"/soon", short).await.unwrap();
+    create(b"/later", Duration::from_secs(1000)).await.unwrap();
+    let kept = create(b"/kept", short).await.unwrap();
     store
         .update("/kept", kept, "without a ttl it stays")
         .await
         .unwrap();
-    subject.advance_clock(Duration::from_secs(11));
     let mut watcher = store.watch("/soon", Some(start)).await.unwrap();
-    // Any write makes the store look at the clock.
+    subject.advance_clock(short);
+    // Any write makes a local store look at the clock.
     store.create("/other", "").await.unwrap();
     assert!(watcher.take(1).await[0].ends_with("/soon deleted (was x)"));
     assert_eq!(store.value("/soon", None).await.unwrap(), None);
@@ -420,7 +410,7 @@ pub async fn followers_are_never_behind(subject: impl Subject) {
             .reached(store.0.current_revision().await.unwrap())
             .await
             .unwrap();
-        assert!(following.position() > last);
+        assert!(following.position() >= last);
         let mirrored = mirror.0.lock().unwrap().get(&b"/f/a"[..]).unwrap().mod_revision;
         assert_eq!(mirrored, last);
     }

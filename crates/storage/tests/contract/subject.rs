@@ -11,7 +11,11 @@ use storage::{Error, Event, Expect, Key, Revision, Store, WatchItem, WatchStream
 /// A kind of store, and what the suite needs to make one.
 pub trait Subject: Send + Sync + 'static {
     fn open(&self) -> Arc<dyn Store>;
-    /// Moves the clock by which keys expire.
+    /// The shortest time to live that the store keeps to.
+    fn short_ttl(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+    /// Moves the clock by which keys expire, where it can be moved.
     fn advance_clock(&self, by: Duration);
 }
 

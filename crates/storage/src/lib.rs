@@ -9,6 +9,7 @@
 //! - [`memory`] and [`embedded`]: the local store without and with a log on disk.
 //! - [`etcd`]: the store on an etcd cluster.
 //! - [`update`]: compare-and-swap loops.
+//! - [`compaction`]: history goes by time.
 //! - [`cache`]: entries, snapshots, watchers.
 //!
 //! Must not know: HTTP, object kinds, encodings. Bytes go in and come out; an injected [`cache::Extract`] reads
@@ -20,6 +21,7 @@ mod contract;
 mod error;
 
 pub mod cache;
+pub mod compaction;
 pub mod embedded;
 pub mod etcd;
 mod local;

@@ -64,6 +64,15 @@ impl Client {
         }))
     }
 
+    /// The same credentials and connections under another name, with a rate limit of its own.
+    pub fn with_user_agent(&self, config: &Config, user_agent: impl Into<String>) -> Self {
+        let config = Config {
+            user_agent: user_agent.into(),
+            ..config.clone()
+        };
+        Self::with_transport(config, self.0.transport.clone())
+    }
+
     /// The typed view of a resource, of all namespaces until narrowed.
     pub fn api<K: api::Resource>(&self) -> Api<K> {
         Api::new(self.clone(), Scope::All)

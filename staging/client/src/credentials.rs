@@ -1,7 +1,7 @@
 //! Who a request says it is from: bearer tokens, fixed or in a file that is rotated under us.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -18,10 +18,43 @@ pub enum Credentials {
     None,
     Token(String),
     TokenFile(PathBuf),
+    /// A token that its owner renews.
+    Shared(SharedToken),
     Basic {
         username: String,
         password: String,
     },
+}
+
+/// A token that may be replaced while clients use it.
+#[derive(Clone, Default)]
+pub struct SharedToken(Arc<RwLock<String>>);
+
+impl SharedToken {
+    pub fn new(token: impl Into<String>) -> Self {
+        SharedToken(Arc::new(RwLock::new(token.into())))
+    }
+
+    pub fn set(&self, token: impl Into<String>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = token.into();
+    }
+
+    fn get(&self) -> String {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl PartialEq for SharedToken {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl std::fmt::Debug for SharedToken {
+    /// Tokens stay out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedToken")
+    }
 }
 
 /// Credentials with the cache of their file.
@@ -44,6 +77,7 @@ impl Source {
         match &self.credentials {
             Credentials::None => Ok(None),
             Credentials::Token(token) => Ok(Some(format!("Bearer {token}"))),
+            Credentials::Shared(token) => Ok(Some(format!("Bearer {}", token.get()))),
             Credentials::Basic { username, password } => {
                 let pair = base64::engine::general_purpose::STANDARD.encode(format!("{username}:{password}"));
                 Ok(Some(format!("Basic {pair}")))

@@ -1,0 +1,225 @@
+//! The controllers, a row each: names, account, and how to start it.
+//!
+//! Upstream: cmd/kube-controller-manager/app/{core,apps,…}.go, names/controller_names.go
+
+use std::sync::Arc;
+
+use api::apps::v1::ReplicaSet;
+use api::core::v1::ReplicationController;
+use controller_runtime::Context;
+use controllers_cluster::{namespace, root_ca, service_account};
+use controllers_network::{endpoint_slice, endpoints, node_ipam};
+use controllers_workloads::{deployment, replica_set};
+use futures_util::future::BoxFuture;
+
+use crate::options::Options;
+use crate::selection::Names;
+
+/// What controllers need beyond their context, read before any starts.
+pub struct Inputs {
+    pub options: Options,
+    /// The authorities to publish, in PEM.
+    pub root_ca: Option<String>,
+}
+
+/// Starts a controller, or tells that the options leave it nothing to do.
+type Start = fn(Context, &Arc<Inputs>) -> Option<BoxFuture<'static, ()>>;
+
+/// A controller.
+pub struct Row {
+    pub names: Names,
+    /// The service account in kube-system that it acts as.
+    pub account: &'static str,
+    pub start: Start,
+}
+
+const fn row(name: &'static str, alias: &'static str, account: &'static str, start: Start) -> Row {
+    Row {
+        names: Names {
+            name,
+            alias,
+            by_default: true,
+        },
+        account,
+        start,
+    }
+}
+
+/// All controllers, those first on which others wait.
+pub const ROWS: &[Row] = &[
+    row(
+        "serviceaccount-controller",
+        "serviceaccount",
+        "service-account-controller",
+        |context, _| Some(Box::pin(service_account::run(context))),
+    ),
+    row(
+        "root-ca-certificate-publisher-controller",
+        "root-ca-cert-publisher",
+        "root-ca-cert-publisher",
+        |context, inputs| {
+            let bundle = inputs.root_ca.clone()?;
+            Some(Box::pin(root_ca::run(context, bundle)))
+        },
+    ),
+    row(
+        "namespace-controller",
+        "namespace",
+        "namespace-controller",
+        |context, inputs| {
+            Some(Box::pin(namespace::run(
+                context,
+                inputs.options.workers.namespace,
+            )))
+        },
+    ),
+    row(
+        "replicaset-controller",
+        "replicaset",
+        "replicaset-controller",
+        |context, inputs| {
+            Some(Box::pin(replica_set::run::<ReplicaSet>(
+                context,
+                inputs.options.workers.replica_set,
+            )))
+        },
+    ),
+    row(
+        "replicationcontroller-controller",
+        "replicationcontroller",
+        "replication-controller",
+        |context, inputs| {
+            let workers = inputs.options.workers.replication_controller;
+            Some(Box::pin(replica_set::run::<ReplicationController>(
+                context, workers,
+            )))
+        },
+    ),
+    row(
+        "deployment-controller",
+        "deployment",
+        "deployment-controller",
+        |context, inputs| {
+            Some(Box::pin(deployment::run(
+                context,
+                inputs.options.workers.deployment,
+            )))
+        },
+    ),
+    row(
+        "endpointslice-controller",
+        "endpointslice",
+        "endpointslice-controller",
+        |context, inputs| {
+            let Options {
+                workers,
+                max_endpoints_per_slice,
+                ..
+            } = &inputs.options;
+            Some(Box::pin(endpoint_slice::run(
+                context,
+                workers.service_endpoint,
+                *max_endpoints_per_slice,
+            )))
+        },
+    ),
+    row(
+        "endpoints-controller",
+        "endpoint",
+        "endpoint-controller",
+        |context, inputs| Some(Box::pin(endpoints::run(context, inputs.options.workers.endpoint))),
+    ),
+    row(
+        "node-ipam-controller",
+        "nodeipam",
+        "node-controller",
+        |context, inputs| {
+            let options = inputs.options.node_ipam.clone()?;
+            Some(Box::pin(node_ipam::run(context, options)))
+        },
+    ),
+];
+
+/// Every name and alias that `--controllers` takes: also those of upstream's controllers that aren't here, which a
+/// flag may well leave out or name.
+pub fn known_names() -> Vec<&'static str> {
+    let ours = ROWS.iter().flat_map(|row| [row.names.name, row.names.alias]);
+    ours.chain(UPSTREAM_ONLY.iter().copied()).collect()
+}
+
+/// Upstream's controllers without a counterpart here yet.
+const UPSTREAM_ONLY: &[&str] = &[
+    "bootstrap-signer-controller",
+    "bootstrapsigner",
+    "certificatesigningrequest-approving-controller",
+    "csrapproving",
+    "certificatesigningrequest-cleaner-controller",
+    "csrcleaner",
+    "certificatesigningrequest-signing-controller",
+    "csrsigning",
+    "cloud-node-lifecycle-controller",
+    "cloud-node-lifecycle",
+    "clusterrole-aggregation-controller",
+    "clusterrole-aggregation",
+    "cronjob-controller",
+    "cronjob",
+    "daemonset-controller",
+    "daemonset",
+    "device-taint-eviction-controller",
+    "disruption-controller",
+    "disruption",
+    "endpointslice-mirroring-controller",
+    "endpointslicemirroring",
+    "ephemeral-volume-controller",
+    "ephemeral-volume",
+    "garbage-collector-controller",
+    "garbagecollector",
+    "horizontal-pod-autoscaler-controller",
+    "horizontalpodautoscaling",
+    "job-controller",
+    "job",
+    "kube-apiserver-serving-clustertrustbundle-publisher-controller",
+    "legacy-serviceaccount-token-cleaner-controller",
+    "legacy-service-account-token-cleaner",
+    "node-lifecycle-controller",
+    "nodelifecycle",
+    "node-route-controller",
+    "route",
+    "persistentvolume-attach-detach-controller",
+    "attachdetach",
+    "persistentvolume-binder-controller",
+    "persistentvolume-binder",
+    "persistentvolume-expander-controller",
+    "persistentvolume-expander",
+    "persistentvolume-protection-controller",
+    "pv-protection",
+    "persistentvolumeclaim-protection-controller",
+    "pvc-protection",
+    "pod-garbage-collector-controller",
+    "podgc",
+    "resourceclaim-controller",
+    "resource-claim-controller",
+    "resourcequota-controller",
+    "resourcequota",
+    "selinux-warning-controller",
+    "service-cidr-controller",
+    "service-lb-controller",
+    "service",
+    "serviceaccount-token-controller",
+    "serviceaccount-token",
+    "statefulset-controller",
+    "statefulset",
+    "storage-version-migrator-controller",
+    "storageversion-garbage-collector-controller",
+    "storage-version-gc",
+    "taint-eviction-controller",
+    "token-cleaner-controller",
+    "tokencleaner",
+    "ttl-after-finished-controller",
+    "ttl-after-finished",
+    "ttl-controller",
+    "ttl",
+    "validatingadmissionpolicy-status-controller",
+    "volumeattributesclass-protection-controller",
+    "podcertificaterequest-cleaner-controller",
+];

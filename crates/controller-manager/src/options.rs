@@ -1,0 +1,307 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use component_base::options::{FlagSet, Values};
+use component_base::upstream;
+use controller_runtime::leader_election;
+use controllers_network::node_ipam::{self, cidr};
+use delegated_auth::secure_serving;
+
+use crate::selection::Selection;
+
+/// Port of the secure server.
+pub const PORT: u16 = 10257;
+
+/// Prefix lengths of a node's range unless told otherwise.
+const MASK_IPV4: u8 = 24;
+const MASK_IPV6: u8 = 64;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub kubeconfig: Option<PathBuf>,
+    pub master: Option<String>,
+    pub qps: f32,
+    pub burst: u32,
+    pub serving: Option<secure_serving::Settings>,
+    pub leader_election: Option<leader_election::Config>,
+    pub controllers: Selection,
+    /// Each controller acts as its own service account, instead of all as this process's user.
+    pub use_service_account_credentials: bool,
+    pub root_ca_file: Option<PathBuf>,
+    pub node_ipam: Option<node_ipam::Options>,
+    pub max_endpoints_per_slice: usize,
+    pub workers: Workers,
+}
+
+/// How many keys each controller works on at a time.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    pub deployment: usize,
+    pub endpoint: usize,
+    pub namespace: usize,
+    pub replica_set: usize,
+    pub replication_controller: usize,
+    pub service_endpoint: usize,
+    pub garbage_collector: usize,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Serving(#[from] secure_serving::Error),
+    #[error("--{flag}: {source}")]
+    Cidr {
+        flag: &'static str,
+        #[source]
+        source: cidr::ParseError,
+    },
+    #[error("--{0} must not be negative or too large")]
+    Number(&'static str),
+    #[error("--cluster-cidr is required when --allocate-node-cidrs is set")]
+    NoClusterCidr,
+    #[error("{0:?} is not in the list of known controllers")]
+    UnknownController(String),
+}
+
+pub fn flags() -> FlagSet {
+    let mut set = FlagSet::new(
+        "kube-controller-manager",
+        "Brings the cluster's state towards the desired one.",
+    );
+    set.string(
+        "kubeconfig",
+        "",
+        "Path to a kubeconfig file; without it the pod's service account is used.",
+    );
+    set.string(
+        "master",
+        "",
+        "Address of the API server, in place of the kubeconfig's.",
+    );
+    set.float(
+        "kube-api-qps",
+        20.0,
+        "Requests a second of each controller to the API server.",
+    );
+    set.int(
+        "kube-api-burst",
+        30,
+        "Requests above the rate that may go at once.",
+    );
+    set.strings(
+        "controllers",
+        "*",
+        "Controllers to run: '*', 'name' to add one, '-name' to leave one out.",
+    );
+    set.switch(
+        "use-service-account-credentials",
+        false,
+        "Run each controller as a service account of its own.",
+    );
+    set.string(
+        "root-ca-file",
+        "",
+        "Authorities published to every namespace, in PEM.",
+    );
+    network_flags(&mut set);
+    leader_flags(&mut set);
+    worker_flags(&mut set);
+    secure_serving::flags(&mut set, PORT);
+    set.known(upstream::flags::KUBE_CONTROLLER_MANAGER);
+    set
+}
+
+fn network_flags(set: &mut FlagSet) {
+    set.switch(
+        "allocate-node-cidrs",
+        false,
+        "Give each node a range of pod addresses.",
+    );
+    set.string(
+        "cluster-cidr",
+        "",
+        "Range of all pod addresses, or one of each family.",
+    );
+    set.string(
+        "service-cluster-ip-range",
+        "",
+        "Range of service addresses, which no node gets.",
+    );
+    set.int(
+        "node-cidr-mask-size",
+        0,
+        "Prefix length of a node's range in a cluster of one family.",
+    );
+    set.int(
+        "node-cidr-mask-size-ipv4",
+        0,
+        "Prefix length of a node's IPv4 range.",
+    );
+    set.int(
+        "node-cidr-mask-size-ipv6",
+        0,
+        "Prefix length of a node's IPv6 range.",
+    );
+    set.int(
+        "max-endpoints-per-slice",
+        100,
+        "Most endpoints of an EndpointSlice.",
+    );
+}
+
+fn leader_flags(set: &mut FlagSet) {
+    set.switch("leader-elect", true, "Act only while holding the lease.");
+    set.duration(
+        "leader-elect-lease-duration",
+        "15s",
+        "How long others wait after the last renewal.",
+    );
+    set.duration(
+        "leader-elect-renew-deadline",
+        "10s",
+        "How long the holder tries to renew.",
+    );
+    set.duration("leader-elect-retry-period", "2s", "Pause between attempts.");
+    set.string(
+        "leader-elect-resource-lock",
+        "leases",
+        "Kind of the lock: leases.",
+    );
+    set.string(
+        "leader-elect-resource-name",
+        "kube-controller-manager",
+        "Name of the lease.",
+    );
+    set.string(
+        "leader-elect-resource-namespace",
+        "kube-system",
+        "Namespace of the lease.",
+    );
+}
+
+fn worker_flags(set: &mut FlagSet) {
+    set.int(
+        "concurrent-deployment-syncs",
+        5,
+        "Deployments worked on at a time.",
+    );
+    set.int(
+        "concurrent-endpoint-syncs",
+        5,
+        "Services whose Endpoints are worked on at a time.",
+    );
+    set.int(
+        "concurrent-gc-syncs",
+        20,
+        "Objects that the garbage collector works on at a time.",
+    );
+    set.int("concurrent-namespace-syncs", 10, "Namespaces emptied at a time.");
+    set.int(
+        "concurrent-rc-syncs",
+        5,
+        "Replication controllers worked on at a time.",
+    );
+    set.int(
+        "concurrent-replicaset-syncs",
+        5,
+        "Replica sets worked on at a time.",
+    );
+    set.int(
+        "concurrent-service-endpoint-syncs",
+        5,
+        "Services whose slices are worked on at a time.",
+    );
+}
+
+impl Options {
+    pub fn new(values: &Values) -> Result<Self, Error> {
+        let path = |name: &str| values.non_empty(name).map(PathBuf::from);
+        Ok(Options {
+            kubeconfig: path("kubeconfig"),
+            master: values.non_empty("master").map(str::to_owned),
+            qps: values.float("kube-api-qps") as f32,
+            burst: u32::try_from(values.int("kube-api-burst"))
+                .map_err(|_| Error::Number("kube-api-burst"))?,
+            serving: secure_serving::Settings::new(values, "kube-controller-manager")?,
+            leader_election: values.bool("leader-elect").then(|| leader_election(values)),
+            controllers: Selection::new(values.strings("controllers")),
+            use_service_account_credentials: values.bool("use-service-account-credentials"),
+            root_ca_file: path("root-ca-file"),
+            node_ipam: node_ipam(values)?,
+            max_endpoints_per_slice: count(values, "max-endpoints-per-slice")?,
+            workers: Workers::new(values)?,
+        })
+    }
+}
+
+impl Workers {
+    fn new(values: &Values) -> Result<Self, Error> {
+        Ok(Workers {
+            deployment: count(values, "concurrent-deployment-syncs")?,
+            endpoint: count(values, "concurrent-endpoint-syncs")?,
+            namespace: count(values, "concurrent-namespace-syncs")?,
+            replica_set: count(values, "concurrent-replicaset-syncs")?,
+            replication_controller: count(values, "concurrent-rc-syncs")?,
+            service_endpoint: count(values, "concurrent-service-endpoint-syncs")?,
+            garbage_collector: count(values, "concurrent-gc-syncs")?,
+        })
+    }
+}
+
+fn count(values: &Values, flag: &'static str) -> Result<usize, Error> {
+    usize::try_from(values.int(flag)).map_err(|_| Error::Number(flag))
+}
+
+/// The lease, but for the identity, which each process makes up.
+fn leader_election(values: &Values) -> leader_election::Config {
+    let (namespace, name) = (
+        values.string("leader-elect-resource-namespace"),
+        values.string("leader-elect-resource-name"),
+    );
+    let span = |name: &str| -> Duration { values.duration(name) };
+    leader_election::Config {
+        lease_duration: span("leader-elect-lease-duration"),
+        renew_deadline: span("leader-elect-renew-deadline"),
+        retry_period: span("leader-elect-retry-period"),
+        ..leader_election::Config::new(namespace, name, "")
+    }
+}
+
+fn node_ipam(values: &Values) -> Result<Option<node_ipam::Options>, Error> {
+    if !values.bool("allocate-node-cidrs") {
+        return Ok(None);
+    }
+    let cluster_cidrs = ranges(values, "cluster-cidr")?;
+    if cluster_cidrs.is_empty() {
+        return Err(Error::NoClusterCidr);
+    }
+    Ok(Some(node_ipam::Options {
+        cluster_cidrs,
+        service_cidrs: ranges(values, "service-cluster-ip-range")?,
+        mask_size_ipv4: mask(values, "node-cidr-mask-size-ipv4", MASK_IPV4)?,
+        mask_size_ipv6: mask(values, "node-cidr-mask-size-ipv6", MASK_IPV6)?,
+    }))
+}
+
+fn ranges(values: &Values, flag: &'static str) -> Result<Vec<cidr::Cidr>, Error> {
+    let texts = values
+        .string(flag)
+        .split(',')
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    texts
+        .map(|text| text.parse().map_err(|source| Error::Cidr { flag, source }))
+        .collect()
+}
+
+/// The flag of the family, the flag for one family alone, or the default.
+fn mask(values: &Values, flag: &'static str, default: u8) -> Result<u8, Error> {
+    let size = [values.int(flag), values.int("node-cidr-mask-size")]
+        .into_iter()
+        .find(|size| *size != 0);
+    size.map_or(Ok(default), |size| {
+        u8::try_from(size).map_err(|_| Error::Number(flag))
+    })
+}

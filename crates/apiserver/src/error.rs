@@ -7,6 +7,6 @@ pub enum Error {
     Store(#[from] storage::Error),
     #[error("admission: {0}")]
     Admission(#[from] admission::chain::Error),
-    #[error("{0}")]
-    Configuration(String),
+    #[error("access control can't be set up")]
+    Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -129,6 +129,29 @@ impl Objects {
         Ok(Written { value, revision: Some(revision) })
     }
 
+    /// Changes one object outside of the write path, retried as long as others write in between; `None`: there is
+    /// no such object. A change that changes nothing is not written.
+    pub async fn change(
+        &self,
+        key: &str,
+        dry_run: bool,
+        mut change: impl FnMut(&mut dyn Object) -> Result<(), Status>,
+    ) -> Result<Option<Written>, Status> {
+        loop {
+            let Some(Loaded { mut object, stored }) = self.load(key).await? else { return Ok(None) };
+            change(&mut *object)?;
+            let value = self.encode(&*object);
+            if dry_run || value == stored.value {
+                return Ok(Some(Written { value, revision: Some(stored.mod_revision) }));
+            }
+            match self.put(key, Expect::Unchanged(stored.mod_revision), value).await {
+                Ok(written) => return Ok(Some(written)),
+                Err(CommitError::Conflict) => {}
+                Err(CommitError::Failed(status)) => return Err(status),
+            }
+        }
+    }
+
     /// Removes one object as it was read.
     pub async fn remove(&self, key: &str, read: Revision) -> Result<Revision, CommitError> {
         self.store.commit(key.as_bytes(), Expect::Unchanged(read), Write::Delete).await.map_err(commit_error)

@@ -6,6 +6,7 @@ pub mod negotiate;
 pub mod options;
 pub mod query;
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use auth::UserInfo;
@@ -20,8 +21,8 @@ use query::Query;
 /// What filters learn about a request, and what handlers read.
 pub struct Request {
     pub head: Parts,
-    /// Taken by whoever reads it.
-    pub body: Option<Body>,
+    /// Taken by whoever reads it. In a mutex only so that the request can be shared between threads.
+    body: Mutex<Option<Body>>,
     pub query: Query,
     pub info: RequestInfo,
     /// Who asks: anonymous until authentication, the impersonated user after impersonation.
@@ -40,7 +41,7 @@ impl Request {
         let info = RequestInfo::parse(&head.method, head.uri.path(), &query)?;
         Ok(Request {
             head,
-            body: Some(body),
+            body: Mutex::new(Some(body)),
             query,
             info,
             user: UserInfo::default(),
@@ -49,6 +50,11 @@ impl Request {
             peer,
             warnings: Vec::new(),
         })
+    }
+
+    /// The body, for the one who reads it.
+    pub fn take_body(&mut self) -> Option<Body> {
+        self.body.get_mut().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The request's headers.

@@ -3,6 +3,8 @@
 pub mod compress;
 pub mod indent;
 
+use api::Message;
+use api::codec::TypeMeta;
 use bytes::Bytes;
 pub use component_base::serving::body::{full, stream, text};
 pub use component_base::serving::{Body, BoxError, Response};
@@ -36,6 +38,20 @@ pub fn json_document(code: StatusCode, json: Vec<u8>, output: Output) -> Respons
         _ if output.pretty => bytes(code, Encoding::Json.media_type(), indent::indent(&json)),
         _ => bytes(code, Encoding::Json.media_type(), json),
     }
+}
+
+/// A message that is not stored, as a document of its kind (group, version, kind).
+pub fn message(code: StatusCode, kind: (&str, &str, &str), message: &dyn Message, output: Output) -> Result<Response, Status> {
+    let (group, version, kind) = kind;
+    let raw = message.encode_to_vec();
+    if output.encoding == Encoding::Protobuf {
+        return Ok(bytes(code, Encoding::Protobuf.media_type(), crate::kind::wrap(group, version, kind, &raw)));
+    }
+    let api_version = crate::kind::api_version_of(group, version);
+    let meta = TypeMeta { api_version: &api_version, kind };
+    let mut json = Vec::with_capacity(raw.len() * 2);
+    api::codec::proto_to_json(Some(meta), message.descriptor(), &raw, &mut json).map_err(Status::internal)?;
+    Ok(json_document(code, json, output))
 }
 
 /// A failed request's Status.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::catalogue::{RESOURCES, Resource};
-use auth::{Authenticator, Authorizer};
+use auth::{Authenticator, Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
 use component_base::metrics::Registry;
 use component_base::serving;
@@ -30,16 +30,20 @@ use crate::response::{self, Response};
 use crate::stack::{self, Stack};
 use crate::state::Api;
 use crate::strategy::Behaviour;
+use crate::subresources::TokenIssuer;
 
 /// Bytes of encodings that caches keep beside the stored form.
 const KEPT_ENCODINGS_BYTES: usize = 8 * 1024 * 1024;
 
 /// What a kind does in the write path, by its row and subresource (`""`: the resource itself).
-pub type BehaviourOf = dyn Fn(&'static Resource, &str) -> Behaviour + Send + Sync;
+/// `None`: this server does not know the kind, and does not serve it.
+pub type BehaviourOf = dyn Fn(&'static Resource, &str) -> Option<Behaviour> + Send + Sync;
 
 /// Who may do what: built on top of the objects that are served.
 pub struct Security {
     pub authenticator: Arc<dyn Authenticator>,
+    /// Answers TokenReviews.
+    pub token_authenticator: Arc<dyn TokenAuthenticator>,
     pub authorizer: Arc<dyn Authorizer>,
     pub admission: admission::Chain,
     /// Indexes to be fed before the first request.
@@ -76,6 +80,8 @@ pub struct Config {
     /// `address:port` where clients reach this server.
     pub server_address: String,
     pub token_keys: TokenKeys,
+    /// Without it there are no TokenRequests.
+    pub token_issuer: Option<TokenIssuer>,
     pub shutdown: Shutdown,
 }
 
@@ -96,7 +102,8 @@ impl Server {
         for objects in resources.all() {
             objects.cache.ready().await?;
         }
-        let Security { authenticator, authorizer, admission, followers } = security(Arc::new(CachedObjects { resources: resources.clone() }))?;
+        let Security { authenticator, token_authenticator, authorizer, admission, followers } =
+            security(Arc::new(CachedObjects { resources: resources.clone() }))?;
         for follower in followers {
             follow(&resources, follower).await?;
         }
@@ -108,10 +115,11 @@ impl Server {
             groups: discovery::built_in(|_, _| true),
             server_address: config.server_address,
             token_keys: config.token_keys,
+            token_issuer: config.token_issuer,
             store: config.store,
             resources,
             admission,
-            authenticator: authenticator.clone(),
+            token_authenticator,
             authorizer: authorizer.clone(),
             clock: config.clock,
             kept: EncodingBudget::new(KEPT_ENCODINGS_BYTES),
@@ -163,7 +171,10 @@ fn open_resources(config: &Config) -> Resources {
             Some(objects) => objects,
             None => {
                 let stored = api::catalogue::resource(group, version, row.plural).unwrap_or(row);
-                open_objects(config, stored)
+                match open_objects(config, stored) {
+                    Some(objects) => objects,
+                    None => continue,
+                }
             }
         };
         resources.insert(row, objects);
@@ -176,11 +187,11 @@ fn stored_under(resources: &Resources, row: &Resource) -> Option<Arc<Objects>> {
     resources.all().find(|objects| objects.prefix() == prefix(row)).cloned()
 }
 
-fn open_objects(config: &Config, row: &'static Resource) -> Arc<Objects> {
-    let main = (config.behaviour_of)(row, "");
-    let subresources = row.subresources.iter().map(|sub| (sub.name, (config.behaviour_of)(row, sub.name))).collect();
+fn open_objects(config: &Config, row: &'static Resource) -> Option<Arc<Objects>> {
+    let main = (config.behaviour_of)(row, "")?;
+    let subresources = row.subresources.iter().filter_map(|sub| Some((sub.name, (config.behaviour_of)(row, sub.name)?))).collect();
     let extract = Arc::new(Selectable { row, strategy: main.strategy.clone() });
     let options = CacheOptions { indexed_fields: indexed_fields(row), ..CacheOptions::default() };
     let cache = Cache::start(config.store.clone(), Key::from(prefix(row)), extract, options);
-    Arc::new(Objects::new(row, Behaviours { main, subresources }, config.store.clone(), cache))
+    Some(Arc::new(Objects::new(row, Behaviours { main, subresources }, config.store.clone(), cache)))
 }

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auth::{Authenticator, Authorizer};
+use admission::{Attributes, Operation, Review};
+use api::Object;
+use api::catalogue::Resource;
+use apimachinery::gvk::GroupVersionResource;
+use apimachinery::status::Status;
+use auth::{Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
 use component_base::shutdown::Shutdown;
 use storage::Store;
@@ -13,14 +18,16 @@ use crate::discovery::Group;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::paths::TokenKeys;
+use crate::request::Request;
 use crate::resource::Resources;
+use crate::subresources::TokenIssuer;
 
 /// The server's parts, built once.
 pub struct Api {
     pub store: Arc<dyn Store>,
     pub resources: Arc<Resources>,
     pub admission: admission::Chain,
-    pub authenticator: Arc<dyn Authenticator>,
+    pub token_authenticator: Arc<dyn TokenAuthenticator>,
     pub authorizer: Arc<dyn Authorizer>,
     pub clock: Arc<dyn Clock>,
     /// Keeps the JSON of cached objects while it is asked for.
@@ -32,7 +39,37 @@ pub struct Api {
     /// `address:port` where clients reach this server.
     pub server_address: String,
     pub token_keys: TokenKeys,
+    /// Without it there are no TokenRequests.
+    pub token_issuer: Option<TokenIssuer>,
     /// Watches without a timeout of their own last so long, up to twice.
     pub min_request_timeout: Duration,
     pub shutdown: Shutdown,
+}
+
+impl Api {
+    /// Runs both admission phases over what a subresource is given: a Binding, an Eviction, a TokenRequest.
+    pub async fn admit_subresource(
+        &self,
+        request: &Request,
+        row: &Resource,
+        object: &mut dyn Object,
+        dry_run: bool,
+    ) -> Result<(), Status> {
+        let info = &request.info;
+        let attributes = Attributes {
+            operation: Operation::Create,
+            kind: object.gvk(),
+            resource: GroupVersionResource::new(row.group, row.version, row.plural),
+            subresource: &info.subresource,
+            namespace: &info.namespace,
+            name: &info.name,
+            user: &request.user,
+            dry_run,
+            options: b"{\"kind\":\"CreateOptions\",\"apiVersion\":\"meta.k8s.io/v1\"}",
+            now: self.clock.now(),
+        };
+        let mut review = Review::new(Some(object), None);
+        self.admission.mutate(&attributes, &mut review).await?;
+        self.admission.validate(&attributes, &mut review).await
+    }
 }

@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use api::Object;
+use api::autoscaling::v1::Scale;
+use api::core::v1::Binding;
 use apimachinery::field::ErrorList;
 use apimachinery::status::Status;
 use futures_util::future::BoxFuture;
@@ -102,6 +104,21 @@ pub trait Strategy: Send + Sync + 'static {
     /// Names of the selectable fields beyond metadata.name and metadata.namespace.
     fn selectable_fields(&self) -> &'static [&'static str] {
         &[]
+    }
+
+    /// The object as its `scale` subresource shows it; `None`: the kind has none.
+    fn scale(&self, _object: &dyn Object) -> Option<Scale> {
+        None
+    }
+
+    /// Takes the wanted replicas of a valid Scale over.
+    fn set_scale(&self, _object: &mut dyn Object, _scale: &Scale) -> Result<(), Status> {
+        Err(Status::path_not_found())
+    }
+
+    /// Assigns the object (a Pod) to what the Binding names. A refusal is reported as a conflict.
+    fn bind(&self, _object: &mut dyn Object, _binding: &Binding) -> Result<(), String> {
+        Err("this kind can't be bound".to_owned())
     }
 
     /// Cells of a Table row, in the order of the catalogue's columns (see `registry::table`).

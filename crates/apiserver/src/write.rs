@@ -23,7 +23,7 @@ use crate::resource::Served;
 use crate::strategy::{Behaviour, Context, Outcome, Strategy, Transaction};
 
 pub use admit::OperationOptions;
-pub use delete::Deleted;
+pub use delete::{Deleted, check_preconditions};
 pub use update::{Applied, Change};
 
 /// Who writes what, through which resource.

@@ -35,7 +35,7 @@ impl Filter for Authentication {
                 }
             }
             // A bearer token must not travel on to a node or an extension server.
-            request.head.headers.remove(http::header::AUTHORIZATION);
+            auth::authenticators::bearer::remove_credentials(&mut request.head.headers);
             next.run(request).await
         })
     }

@@ -62,7 +62,7 @@ impl Patch {
     }
 
     /// The patched document.
-    fn apply(&self, ty: &'static api::types::Type, mut document: Value) -> Result<Value, Status> {
+    pub fn apply(&self, ty: &'static api::types::Type, mut document: Value) -> Result<Value, Status> {
         match self {
             Patch::Json(operations) => {
                 patch::json_patch(&mut document, operations)
@@ -83,8 +83,8 @@ impl Patch {
     }
 }
 
-fn strategic(_ty: &'static api::types::Type, _document: Value, _patch: &Value) -> Result<Value, Status> {
-    Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH]))
+fn strategic(ty: &'static api::types::Type, document: Value, patch: &Value) -> Result<Value, Status> {
+    api::smp::apply(document, patch.clone(), ty).map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// A patch as the write path's change.

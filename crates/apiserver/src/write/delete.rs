@@ -1,6 +1,7 @@
 //! Deleting an object: at once, or by marking it.
 
 use api::Object;
+use api::catalogue::Resource;
 use api::meta::v1::{DeleteOptions, Preconditions};
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
@@ -40,7 +41,7 @@ impl Writer<'_> {
     async fn delete_loaded(&mut self, key: &str, current: Loaded, options: &DeleteOptions) -> Result<Option<Deleted>, Status> {
         let Loaded { object: old, stored } = current;
         if let Some(preconditions) = &options.preconditions {
-            self.check_preconditions(preconditions, &*old)?;
+            check_preconditions(self.served.row, preconditions, &*old)?;
         }
         let mut object = old.clone_box();
         let step = plan(&mut *object, options, self.strategy(), self.api.clock.now());
@@ -98,22 +99,23 @@ impl Writer<'_> {
             hooks.after_delete(object).await;
         }
     }
+}
 
-    fn check_preconditions(&self, preconditions: &Preconditions, old: &dyn Object) -> Result<(), Status> {
-        let metadata = old.metadata();
-        // Upstream names the kind here, where it names the resource elsewhere.
-        let resource = GroupResource::new(self.served.row.group, self.served.row.kind);
-        let conflict = |why: String| Err(Status::conflict(&resource, &metadata.name, why));
-        match (&preconditions.uid, &preconditions.resource_version) {
-            (Some(uid), _) if *uid != metadata.uid => conflict(format!(
-                "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
-                metadata.uid
-            )),
-            (_, Some(version)) if *version != metadata.resource_version => conflict(format!(
-                "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The object might have been modified",
-                metadata.resource_version
-            )),
-            _ => Ok(()),
-        }
+/// 409 if an object is not the one, or not as, the client believes.
+pub fn check_preconditions(row: &Resource, preconditions: &Preconditions, object: &dyn Object) -> Result<(), Status> {
+    let metadata = object.metadata();
+    // Upstream names the kind here, where it names the resource elsewhere.
+    let resource = GroupResource::new(row.group, row.kind);
+    let conflict = |why: String| Err(Status::conflict(&resource, &metadata.name, why));
+    match (&preconditions.uid, &preconditions.resource_version) {
+        (Some(uid), _) if *uid != metadata.uid => conflict(format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been deleted and then recreated",
+            metadata.uid
+        )),
+        (_, Some(version)) if *version != metadata.resource_version => conflict(format!(
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). The object might have been modified",
+            metadata.resource_version
+        )),
+        _ => Ok(()),
     }
 }

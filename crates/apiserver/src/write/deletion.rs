@@ -34,7 +34,8 @@ pub fn plan(object: &mut dyn Object, options: &DeleteOptions, strategy: &dyn Str
     }
     let metadata = object.metadata_mut();
     metadata.finalizers = propagation_finalizers(metadata, options, strategy.garbage_collection());
-    let waits_for_finalizers = !metadata.finalizers.is_empty();
+    let waits_for_finalizers = !metadata.finalizers.is_empty() || !strategy.finished(object);
+    let metadata = object.metadata_mut();
     match graceful {
         Grace::Period(seconds) if seconds > 0 || waits_for_finalizers => Step::Mark,
         Grace::Period(_) => Step::MarkThenRemove,

@@ -98,17 +98,19 @@ impl TestServer {
         let metrics = Registry::new();
         let config = Config {
             store: Arc::new(storage::memory::open(storage::memory::Options::default()).expect("a store")),
-            behaviour_of: Box::new(|_, _| Behaviour { strategy: Arc::new(Plain), hooks: None }),
+            behaviour_of: Box::new(|_, _| Some(Behaviour { strategy: Arc::new(Plain), hooks: None })),
             limits: Limits::default(),
             clock: SystemClock::shared(),
             metrics: metrics.clone(),
             server_address: "127.0.0.1:6443".to_owned(),
             token_keys: apiserver::paths::TokenKeys::default(),
+            token_issuer: None,
             shutdown: shutdown.clone(),
         };
         let security = |_objects: Arc<dyn auth::Objects>| {
             Ok(Security {
                 authenticator: Arc::new(Everybody),
+                token_authenticator: Arc::new(auth::authenticators::TokenUnion::new(Vec::new())),
                 authorizer: Arc::new(Anything),
                 admission: admission::Chain::new(Vec::new(), &admission::Selection::default(), SystemClock::shared(), &metrics)?,
                 followers: Vec::new(),

@@ -1,0 +1,18 @@
+//! The kube-apiserver, put together from its parts.
+//!
+//! Reading order: [`options`] (flags), [`store`] (which store), [`security`] (who may do what), [`server`] (build and
+//! run), [`bootstrap`] (the objects that a cluster starts with, and those that the server keeps up).
+//!
+//! It composes: rules of kinds live in `registry`, of requests in `apiserver`, of access in `auth` and `admission`.
+//!
+//! Upstream: `cmd/kube-apiserver/app`, `pkg/controlplane`.
+
+mod error;
+pub mod options;
+pub mod security;
+pub mod server;
+pub mod store;
+
+pub use error::Error;
+pub use options::Options;
+pub use server::ControlPlane;

@@ -1,0 +1,300 @@
+//! The flags of kube-apiserver, under upstream's names.
+
+mod declare;
+mod known;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use component_base::options::Values;
+use component_base::tls::CertificateFiles;
+
+use crate::Error;
+
+pub use declare::flags;
+
+/// Where objects are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageOptions {
+    /// In memory, gone with the process.
+    Memory,
+    /// In a directory.
+    Embedded { directory: PathBuf },
+}
+
+/// Client certificates, tokens, front proxies.
+#[derive(Clone, Debug, Default)]
+pub struct AuthenticationOptions {
+    pub client_ca_file: Option<PathBuf>,
+    pub token_file: Option<PathBuf>,
+    pub bootstrap_tokens: bool,
+    pub anonymous: bool,
+    pub front_proxy_ca_file: Option<PathBuf>,
+    pub front_proxy_names: Vec<String>,
+    pub username_headers: Vec<String>,
+    pub uid_headers: Vec<String>,
+    pub group_headers: Vec<String>,
+    pub extra_prefixes: Vec<String>,
+}
+
+/// Service-account tokens.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceAccountOptions {
+    pub issuers: Vec<String>,
+    pub key_files: Vec<PathBuf>,
+    pub signing_key_file: Option<PathBuf>,
+    pub audiences: Vec<String>,
+    pub jwks_uri: String,
+    pub max_expiration: Duration,
+    pub extend_expiration: bool,
+}
+
+/// How kubelets are reached.
+#[derive(Clone, Debug, Default)]
+pub struct KubeletOptions {
+    pub client: Option<CertificateFiles>,
+    pub certificate_authority: Option<PathBuf>,
+    pub address_types: Vec<String>,
+    pub timeout: Duration,
+}
+
+/// Everything that the flags say.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub bind_address: SocketAddr,
+    pub advertise_address: Option<IpAddr>,
+    pub serving: Option<CertificateFiles>,
+    pub cert_dir: PathBuf,
+    pub tls_min_version: String,
+    pub storage: StorageOptions,
+    pub authentication: AuthenticationOptions,
+    pub service_accounts: ServiceAccountOptions,
+    pub authorization_modes: Vec<String>,
+    pub enable_admission: Vec<String>,
+    pub disable_admission: Vec<String>,
+    pub not_ready_toleration: Duration,
+    pub unreachable_toleration: Duration,
+    pub allow_privileged: bool,
+    pub kubelet: KubeletOptions,
+    pub proxy_client: Option<CertificateFiles>,
+    pub service_cluster_ip_ranges: Vec<String>,
+    pub service_node_ports: (u16, u16),
+    pub event_ttl: Duration,
+    pub request_timeout: Duration,
+    pub min_request_timeout: Duration,
+    pub max_requests_in_flight: usize,
+    pub max_mutating_requests_in_flight: usize,
+    pub profiling: bool,
+}
+
+impl Options {
+    /// Reads parsed flags.
+    pub fn from_values(values: &Values) -> Result<Options, Error> {
+        let serving = pair(values, "tls-cert-file", "tls-private-key-file")?;
+        Ok(Options {
+            bind_address: SocketAddr::new(
+                parse(values, "bind-address", values.string("bind-address"))?,
+                port(values, "secure-port")?,
+            ),
+            advertise_address: values.non_empty("advertise-address").map(|text| parse(values, "advertise-address", text)).transpose()?,
+            serving,
+            cert_dir: PathBuf::from(values.string("cert-dir")),
+            tls_min_version: values.string("tls-min-version").to_owned(),
+            storage: storage(values)?,
+            authentication: authentication(values),
+            service_accounts: service_accounts(values)?,
+            authorization_modes: values.strings("authorization-mode").to_vec(),
+            enable_admission: values.strings("enable-admission-plugins").to_vec(),
+            disable_admission: values.strings("disable-admission-plugins").to_vec(),
+            not_ready_toleration: seconds(values, "default-not-ready-toleration-seconds"),
+            unreachable_toleration: seconds(values, "default-unreachable-toleration-seconds"),
+            allow_privileged: values.bool("allow-privileged"),
+            kubelet: KubeletOptions {
+                client: pair(values, "kubelet-client-certificate", "kubelet-client-key")?,
+                certificate_authority: path(values, "kubelet-certificate-authority"),
+                address_types: values.strings("kubelet-preferred-address-types").to_vec(),
+                timeout: values.duration("kubelet-timeout"),
+            },
+            proxy_client: pair(values, "proxy-client-cert-file", "proxy-client-key-file")?,
+            service_cluster_ip_ranges: list(values.string("service-cluster-ip-range")),
+            service_node_ports: node_ports(values.string("service-node-port-range"))?,
+            event_ttl: values.duration("event-ttl"),
+            request_timeout: values.duration("request-timeout"),
+            min_request_timeout: seconds(values, "min-request-timeout"),
+            max_requests_in_flight: count(values, "max-requests-inflight"),
+            max_mutating_requests_in_flight: count(values, "max-mutating-requests-inflight"),
+            profiling: values.bool("profiling"),
+        })
+    }
+
+    /// A server for tests: memory, port 0 on loopback, nothing optional.
+    pub fn for_test() -> Options {
+        Options {
+            bind_address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),
+            advertise_address: None,
+            serving: None,
+            cert_dir: PathBuf::new(),
+            tls_min_version: String::new(),
+            storage: StorageOptions::Memory,
+            authentication: AuthenticationOptions { anonymous: true, ..AuthenticationOptions::default() },
+            service_accounts: ServiceAccountOptions::default(),
+            authorization_modes: vec!["Node".to_owned(), "RBAC".to_owned()],
+            enable_admission: Vec::new(),
+            disable_admission: Vec::new(),
+            not_ready_toleration: Duration::from_secs(300),
+            unreachable_toleration: Duration::from_secs(300),
+            allow_privileged: true,
+            kubelet: KubeletOptions { timeout: Duration::from_secs(5), ..KubeletOptions::default() },
+            proxy_client: None,
+            service_cluster_ip_ranges: vec!["10.96.0.0/12".to_owned()],
+            service_node_ports: (30000, 32767),
+            event_ttl: Duration::from_secs(3600),
+            request_timeout: Duration::from_secs(60),
+            min_request_timeout: Duration::from_secs(1800),
+            max_requests_in_flight: 400,
+            max_mutating_requests_in_flight: 200,
+            profiling: false,
+        }
+    }
+}
+
+fn storage(values: &Values) -> Result<StorageOptions, Error> {
+    match values.string("storage-backend") {
+        "embedded" => {
+            let directory = path(values, "embedded-data-dir").ok_or_else(|| flag("embedded-data-dir", "must be given for the embedded store"))?;
+            Ok(StorageOptions::Embedded { directory })
+        }
+        "memory" => Ok(StorageOptions::Memory),
+        other => Err(flag("storage-backend", &format!("{other:?} is not available: embedded, memory"))),
+    }
+}
+
+fn authentication(values: &Values) -> AuthenticationOptions {
+    AuthenticationOptions {
+        client_ca_file: path(values, "client-ca-file"),
+        token_file: path(values, "token-auth-file"),
+        bootstrap_tokens: values.bool("enable-bootstrap-token-auth"),
+        anonymous: values.bool("anonymous-auth"),
+        front_proxy_ca_file: path(values, "requestheader-client-ca-file"),
+        front_proxy_names: values.strings("requestheader-allowed-names").to_vec(),
+        username_headers: values.strings("requestheader-username-headers").to_vec(),
+        uid_headers: values.strings("requestheader-uid-headers").to_vec(),
+        group_headers: values.strings("requestheader-group-headers").to_vec(),
+        extra_prefixes: values.strings("requestheader-extra-headers-prefix").to_vec(),
+    }
+}
+
+fn service_accounts(values: &Values) -> Result<ServiceAccountOptions, Error> {
+    let issuers = values.strings("service-account-issuer").to_vec();
+    if issuers.is_empty() {
+        return Err(flag("service-account-issuer", "is a required flag"));
+    }
+    let audiences = values.strings("api-audiences").to_vec();
+    Ok(ServiceAccountOptions {
+        audiences: if audiences.is_empty() { issuers.clone() } else { audiences },
+        issuers,
+        key_files: values.strings("service-account-key-file").iter().map(PathBuf::from).collect(),
+        signing_key_file: path(values, "service-account-signing-key-file"),
+        jwks_uri: values.string("service-account-jwks-uri").to_owned(),
+        max_expiration: values.duration("service-account-max-token-expiration"),
+        extend_expiration: values.bool("service-account-extend-token-expiration"),
+    })
+}
+
+fn flag(flag: &'static str, why: &str) -> Error {
+    Error::Flag { flag, why: why.to_owned() }
+}
+
+fn path(values: &Values, name: &str) -> Option<PathBuf> {
+    values.non_empty(name).map(PathBuf::from)
+}
+
+/// Two files that only make sense together.
+fn pair(values: &Values, certificate: &'static str, key: &'static str) -> Result<Option<CertificateFiles>, Error> {
+    match (path(values, certificate), path(values, key)) {
+        (Some(certificate), Some(key)) => Ok(Some(CertificateFiles { certificate, key })),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(flag(key, "must be given with the certificate")),
+        (None, Some(_)) => Err(flag(certificate, "must be given with the key")),
+    }
+}
+
+fn parse<T: std::str::FromStr>(_values: &Values, name: &'static str, text: &str) -> Result<T, Error>
+where
+    T::Err: std::fmt::Display,
+{
+    text.parse().map_err(|error: T::Err| flag(name, &format!("{text:?}: {error}")))
+}
+
+fn port(values: &Values, name: &'static str) -> Result<u16, Error> {
+    u16::try_from(values.int(name)).map_err(|_| flag(name, "must be a port"))
+}
+
+fn seconds(values: &Values, name: &str) -> Duration {
+    Duration::from_secs(u64::try_from(values.int(name)).unwrap_or(0))
+}
+
+fn count(values: &Values, name: &str) -> usize {
+    usize::try_from(values.int(name)).unwrap_or(0)
+}
+
+fn list(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+}
+
+/// `30000-32767` or `30000+2767`.
+fn node_ports(text: &str) -> Result<(u16, u16), Error> {
+    let wrong = || flag("service-node-port-range", "must be FIRST-LAST or FIRST+COUNT");
+    let number = |text: &str| text.trim().parse::<u16>().map_err(|_| wrong());
+    match (text.split_once('-'), text.split_once('+')) {
+        (Some((first, last)), _) => Ok((number(first)?, number(last)?)),
+        (None, Some((first, more))) => {
+            let first = number(first)?;
+            Ok((first, first.checked_add(number(more)?).ok_or_else(wrong)?))
+        }
+        _ => Err(wrong()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use component_base::options::Invocation;
+
+    use super::*;
+
+    fn options(arguments: &[&str]) -> Result<Options, String> {
+        match flags().parse(arguments.iter().copied()) {
+            Ok(Invocation::Run(values)) => Options::from_values(&values).map_err(|error| error.to_string()),
+            Ok(Invocation::Print(text)) => Err(text),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn a_command_line_becomes_options() {
+        let options = options(&[
+            "--storage-backend=embedded",
+            "--embedded-data-dir=/tmp/x",
+            "--secure-port=7443",
+            "--service-account-issuer=https://issuer",
+            "--service-node-port-range=30000+100",
+            "--authorization-mode=Node,RBAC",
+            "--etcd-prefix=/registry",
+        ])
+        .expect("valid");
+        assert_eq!(options.bind_address.port(), 7443);
+        assert_eq!(options.service_node_ports, (30000, 30100));
+        assert_eq!(options.authorization_modes, ["Node", "RBAC"]);
+        assert_eq!(options.service_accounts.audiences, ["https://issuer"]);
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        let issuer = "--service-account-issuer=x";
+        assert_eq!(options(&["--storage-backend=memory"]).expect_err("incomplete"), "invalid --service-account-issuer: is a required flag");
+        let half = options(&[issuer, "--storage-backend=memory", "--tls-cert-file=a"]).expect_err("half a pair");
+        assert_eq!(half, "invalid --tls-private-key-file: must be given with the certificate");
+        assert!(options(&[issuer, "--storage-backend=etcd9"]).expect_err("unknown").contains("is not available"));
+    }
+}

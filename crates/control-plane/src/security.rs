@@ -1,0 +1,172 @@
+//! Authenticators, authorizers and admission as the options ask for.
+
+mod keys;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use admission::{Chain as AdmissionChain, Plugin, Selection};
+use apiserver::Security;
+use apiserver::paths::TokenKeys;
+use auth::authenticators::request_header::HeaderNames;
+use auth::authenticators::{Anonymous, Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust, Union, X509};
+use auth::authorizers::{AlwaysAllow, AlwaysDeny, Chain, NodeAuthorizer, PrivilegedGroup, Rbac};
+use auth::{Authenticator, Authorizer, Follower, Objects, TokenAuthenticator};
+use component_base::clock::Clock;
+use component_base::metrics::Registry;
+use component_base::tls;
+use pki::token::{Signer, Verifier, discovery};
+use pki::{PrivateKey, PublicKey};
+
+use crate::options::{AuthenticationOptions, Options, ServiceAccountOptions};
+use crate::Error;
+
+/// Keys of service-account tokens.
+pub struct TokenAuthority {
+    /// Verify.
+    pub keys: Vec<PublicKey>,
+    /// Signs; without it TokenRequest is not served.
+    pub signer: Option<Arc<Signer>>,
+    pub issuers: Vec<String>,
+    pub audiences: Vec<String>,
+}
+
+impl TokenAuthority {
+    /// Loads the keys that the options name.
+    pub fn load(options: &ServiceAccountOptions) -> Result<TokenAuthority, Error> {
+        let signing = options.signing_key_file.as_deref().map(PrivateKey::load).transpose()?;
+        let mut keys = Vec::new();
+        for file in &options.key_files {
+            keys.extend(keys::load(file)?);
+        }
+        if let (true, Some(key)) = (keys.is_empty(), &signing) {
+            keys.push(key.public().clone());
+        }
+        let issuer = options.issuers.first().cloned().unwrap_or_default();
+        Ok(TokenAuthority {
+            keys,
+            signer: signing.map(|key| Arc::new(Signer::new(key, &issuer))),
+            issuers: options.issuers.clone(),
+            audiences: options.audiences.clone(),
+        })
+    }
+
+    /// The documents for those who verify tokens elsewhere: only for an `https` issuer, as the standard has it.
+    pub fn documents(&self, options: &ServiceAccountOptions, server_address: &str) -> Result<TokenKeys, Error> {
+        let Some(issuer) = self.issuers.first().filter(|issuer| issuer.starts_with("https://")) else { return Ok(TokenKeys::default()) };
+        let keys_uri = match options.jwks_uri.as_str() {
+            "" => format!("https://{server_address}{}", discovery::KEYS_PATH),
+            uri => uri.to_owned(),
+        };
+        Ok(TokenKeys {
+            configuration: Some(discovery::configuration(issuer, &keys_uri, &self.keys)),
+            keys: Some(discovery::keys(&self.keys)?),
+        })
+    }
+
+    fn verifier(&self) -> Verifier {
+        Verifier::new(self.keys.clone(), self.issuers.clone())
+    }
+}
+
+/// What the parts share.
+pub struct Parts<'a> {
+    pub options: &'a Options,
+    pub tokens: &'a TokenAuthority,
+    /// The token with which this process calls itself, and whom it then is.
+    pub loopback: Option<Arc<dyn TokenAuthenticator>>,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Registry,
+}
+
+/// Builds all of it over the served objects.
+pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, Error> {
+    let (authenticator, token_authenticator) = authenticators(parts, &objects)?;
+    let (authorizer, followers) = authorizers(&parts.options.authorization_modes)?;
+    let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission).map_err(apiserver::Error::from)?;
+    let plugins = plugins(parts, &objects, &authorizer);
+    let admission = AdmissionChain::new(plugins, &selection, parts.clock.clone(), &parts.metrics).map_err(apiserver::Error::from)?;
+    Ok(Security { authenticator, token_authenticator, authorizer, admission, followers })
+}
+
+fn plugins(_parts: &Parts<'_>, _objects: &Arc<dyn Objects>, _authorizer: &Arc<dyn Authorizer>) -> Vec<Arc<dyn Plugin>> {
+    Vec::new()
+}
+
+fn authenticators(parts: &Parts<'_>, objects: &Arc<dyn Objects>) -> Result<(Arc<dyn Authenticator>, Arc<dyn TokenAuthenticator>), Error> {
+    let Parts { clock, metrics, .. } = parts;
+    let options = &parts.options.authentication;
+    let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
+    if let Some(proxy) = front_proxy(options, clock)? {
+        all.push(Arc::new(proxy));
+    }
+    if let Some(file) = &options.client_ca_file {
+        all.push(Arc::new(X509::new(trust(file)?, clock.clone(), metrics)));
+    }
+    let tokens: Arc<dyn TokenAuthenticator> = Arc::new(TokenUnion::new(token_authenticators(parts, objects)?));
+    all.push(Arc::new(Bearer::new(tokens.clone(), parts.tokens.audiences.clone())));
+    let anonymous = options.anonymous.then(Anonymous::everywhere);
+    Ok((Arc::new(Union::new(all, anonymous)), tokens))
+}
+
+fn token_authenticators(parts: &Parts<'_>, objects: &Arc<dyn Objects>) -> Result<Vec<Arc<dyn TokenAuthenticator>>, Error> {
+    let options = &parts.options.authentication;
+    let mut all: Vec<Arc<dyn TokenAuthenticator>> = Vec::new();
+    all.extend(parts.loopback.clone());
+    if let Some(file) = &options.token_file {
+        all.push(Arc::new(TokenFile::load(file)?));
+    }
+    if !parts.tokens.keys.is_empty() {
+        let verifier = parts.tokens.verifier();
+        all.push(Arc::new(ServiceAccountTokens::new(
+            verifier,
+            objects.clone(),
+            parts.tokens.audiences.clone(),
+            parts.clock.clone(),
+            &parts.metrics,
+        )));
+    }
+    if options.bootstrap_tokens {
+        all.push(Arc::new(BootstrapTokens::new(objects.clone(), parts.clock.clone())));
+    }
+    Ok(all)
+}
+
+fn front_proxy(options: &AuthenticationOptions, clock: &Arc<dyn Clock>) -> Result<Option<RequestHeader>, Error> {
+    let Some(file) = &options.front_proxy_ca_file else { return Ok(None) };
+    let names = HeaderNames {
+        username: options.username_headers.clone(),
+        uid: options.uid_headers.clone(),
+        group: options.group_headers.clone(),
+        extra_prefix: options.extra_prefixes.clone(),
+    };
+    Ok(Some(RequestHeader::new(trust(file)?, options.front_proxy_names.clone(), names, clock.clone())))
+}
+
+fn trust(file: &Path) -> Result<Arc<Trust>, Error> {
+    Ok(Trust::new(&tls::certificates(file)?)?)
+}
+
+/// The authorizers in the order of the modes, behind the group that may do anything.
+fn authorizers(modes: &[String]) -> Result<(Arc<dyn Authorizer>, Vec<Arc<dyn Follower>>), Error> {
+    let mut all: Vec<Arc<dyn Authorizer>> = vec![Arc::new(PrivilegedGroup)];
+    let mut followers: Vec<Arc<dyn Follower>> = Vec::new();
+    for mode in modes {
+        match mode.as_str() {
+            "AlwaysAllow" => all.push(Arc::new(AlwaysAllow)),
+            "AlwaysDeny" => all.push(Arc::new(AlwaysDeny)),
+            "RBAC" => {
+                let rbac = Arc::new(Rbac::new());
+                followers.push(rbac.clone());
+                all.push(rbac);
+            }
+            "Node" => {
+                let node = Arc::new(NodeAuthorizer::new(Vec::new()));
+                followers.push(node.clone());
+                all.push(node);
+            }
+            other => return Err(Error::Flag { flag: "authorization-mode", why: format!("{other:?} is not a valid mode") }),
+        }
+    }
+    Ok((Arc::new(Chain::new(all)), followers))
+}

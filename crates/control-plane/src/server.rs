@@ -1,0 +1,121 @@
+//! Builds and runs the server: options -> build (bound, nothing served) -> run.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use apiserver::strategy::Behaviour;
+use apiserver::subresources::TokenIssuer;
+use apiserver::{Config, Limits, Server};
+use component_base::clock::{Clock, SystemClock};
+use component_base::features::FeatureGates;
+use component_base::metrics::Registry;
+use component_base::serving;
+use component_base::shutdown::Shutdown;
+use component_base::tls::{self, ClientCertificates, MinVersion};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+
+use crate::options::Options;
+use crate::security::{self, Parts, TokenAuthority};
+use crate::{Error, store};
+
+/// A server that is bound to its port.
+pub struct ControlPlane {
+    pub server: Server,
+    pub address: SocketAddr,
+    options: Options,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    shutdown: Shutdown,
+}
+
+impl ControlPlane {
+    /// Opens the store, fills caches and indexes, and binds the port.
+    pub async fn build(options: Options, shutdown: Shutdown) -> Result<ControlPlane, Error> {
+        let clock = SystemClock::shared();
+        let metrics = Registry::new();
+        metrics.describe_process(&FeatureGates::new(&[]));
+        let tls = serving_tls(&options, &clock, &shutdown)?;
+        let listener = TcpListener::bind(options.bind_address)
+            .await
+            .map_err(|source| Error::Listen { address: options.bind_address, source })?;
+        let address = listener.local_addr().map_err(|source| Error::Listen { address: options.bind_address, source })?;
+        let server_address = SocketAddr::new(advertised(&options), address.port()).to_string();
+        let tokens = TokenAuthority::load(&options.service_accounts)?;
+        let config = Config {
+            store: store::open(&options.storage)?,
+            behaviour_of: Box::new(behaviour_of),
+            limits: limits(&options),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            token_keys: tokens.documents(&options.service_accounts, &server_address)?,
+            server_address,
+            token_issuer: token_issuer(&options, &tokens),
+            shutdown: shutdown.clone(),
+        };
+        let parts = Parts { options: &options, tokens: &tokens, loopback: None, clock, metrics };
+        let server = Server::build(config, |objects| security::build(&parts, objects).map_err(into_server_error)).await?;
+        Ok(ControlPlane { server, address, options, listener, tls, shutdown })
+    }
+
+    /// Serves until the shutdown.
+    pub async fn run(self) -> Result<(), Error> {
+        tracing::info!(address = %self.address, admission = ?self.options.enable_admission, "serving");
+        serving::Server::new(serving::Options::default())
+            .serve(self.listener, self.tls, Arc::new(self.server), self.shutdown)
+            .await;
+        Ok(())
+    }
+}
+
+fn into_server_error(error: Error) -> apiserver::Error {
+    match error {
+        Error::Server(error) => error,
+        other => apiserver::Error::Configuration(Box::new(other)),
+    }
+}
+
+/// Every stored kind comes from the registry; what a row has beside it are views of the same objects.
+fn behaviour_of(row: &'static api::catalogue::Resource, _subresource: &str) -> Option<Behaviour> {
+    Some(Behaviour { strategy: registry::strategy(row)?, hooks: None })
+}
+
+fn token_issuer(options: &Options, tokens: &TokenAuthority) -> Option<TokenIssuer> {
+    Some(TokenIssuer {
+        signer: tokens.signer.clone()?,
+        audiences: tokens.audiences.clone(),
+        max_lifetime: options.service_accounts.max_expiration,
+        extend: options.service_accounts.extend_expiration,
+    })
+}
+
+fn limits(options: &Options) -> Limits {
+    Limits {
+        request_timeout: options.request_timeout,
+        min_request_timeout: options.min_request_timeout,
+        max_requests_in_flight: options.max_requests_in_flight,
+        max_mutating_requests_in_flight: options.max_mutating_requests_in_flight,
+    }
+}
+
+fn serving_tls(options: &Options, clock: &Arc<dyn Clock>, shutdown: &Shutdown) -> Result<Option<Arc<ServerConfig>>, Error> {
+    let Some(files) = options.serving.clone() else { return Ok(None) };
+    let certificate = tls::Reloading::new(files)?;
+    tokio::spawn(certificate.clone().follow(clock.clone(), shutdown.clone()));
+    let min_version = MinVersion::parse(&options.tls_min_version)?;
+    Ok(Some(tls::server_config(certificate, ClientCertificates::Request, min_version)?))
+}
+
+/// The address that others reach this server at: as told, else the one we listen on, else that of the default route.
+fn advertised(options: &Options) -> IpAddr {
+    let listening = options.bind_address.ip();
+    options.advertise_address.unwrap_or_else(|| if listening.is_unspecified() { default_route_address().unwrap_or(listening) } else { listening })
+}
+
+/// The local address that a packet to the outside would have. Nothing is sent.
+fn default_route_address() -> Option<IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    // TEST-NET-1 (RFC 5737): routed by default, belongs to nobody.
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}

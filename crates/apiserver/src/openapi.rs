@@ -42,5 +42,8 @@ impl Dialect {
 
 /// The rows that a server publishes.
 fn rows(enabled: impl Fn(&str, &str) -> bool) -> Vec<&'static catalogue::Resource> {
-    RESOURCES.iter().filter(|row| enabled(row.group, row.version)).collect()
+    RESOURCES
+        .iter()
+        .filter(|row| enabled(row.group, row.version))
+        .collect()
 }

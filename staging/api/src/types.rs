@@ -68,7 +68,7 @@ pub struct Field {
     pub list_keys: &'static [&'static str],
     /// `atomic`, `granular` or empty.
     pub map_type: &'static str,
-    /// JSON of a default that is not the zero value.
+    /// JSON of a stated default; the zero value of a field that is never absent is not stated.
     pub default: Option<&'static str>,
     /// The named type that the field was declared with, `core/v1.RestartPolicy`, if it is not a struct.
     pub alias: &'static str,

@@ -25,7 +25,12 @@ enum Definition {
 impl Definitions {
     /// Adds a type and whatever it refers to.
     pub fn add(&mut self, ty: &'static Type) {
-        if self.0.insert(names::definition(ty), Definition::Type(ty)).is_some() || ty.form != Form::Struct {
+        if self
+            .0
+            .insert(names::definition(ty), Definition::Type(ty))
+            .is_some()
+            || ty.form != Form::Struct
+        {
             return;
         }
         self.add_fields(ty);
@@ -36,7 +41,10 @@ impl Definitions {
     }
 
     pub fn add_version(&mut self) {
-        self.0.insert("io.k8s.apimachinery.pkg.version.Info".to_owned(), Definition::Version);
+        self.0.insert(
+            "io.k8s.apimachinery.pkg.version.Info".to_owned(),
+            Definition::Version,
+        );
     }
 
     fn add_fields(&mut self, ty: &'static Type) {
@@ -101,7 +109,8 @@ fn struct_schema(ty: &'static Type, dialect: Dialect) -> Value {
 /// Under which kinds a type is registered. Options and watch events are in every group.
 fn group_version_kinds(ty: &'static Type) -> Vec<Value> {
     let Some(kind) = ty.kind else { return Vec::new() };
-    let gvk = |group: &str, version: &str, kind: &str| json!({"group": group, "kind": kind, "version": version});
+    let gvk =
+        |group: &str, version: &str, kind: &str| json!({"group": group, "kind": kind, "version": version});
     if !matches!(kind.kind, "DeleteOptions" | "WatchEvent") {
         let own = KINDS.iter().filter(|info| std::ptr::eq(info.ty, ty));
         return own.map(|info| gvk(info.group, info.version, info.kind)).collect();
@@ -109,7 +118,10 @@ fn group_version_kinds(ty: &'static Type) -> Vec<Value> {
     let mut versions: Vec<(&str, &str)> = KINDS.iter().map(|info| (info.group, info.version)).collect();
     versions.sort_unstable();
     versions.dedup();
-    versions.into_iter().map(|(group, version)| gvk(group, version, kind.kind)).collect()
+    versions
+        .into_iter()
+        .map(|(group, version)| gvk(group, version, kind.kind))
+        .collect()
 }
 
 fn add_properties(
@@ -120,7 +132,9 @@ fn add_properties(
 ) {
     for field in ty.fields {
         match field.base {
-            Base::Message(inner) if field.name.is_empty() => add_properties(inner, dialect, properties, required),
+            Base::Message(inner) if field.name.is_empty() => {
+                add_properties(inner, dialect, properties, required)
+            }
             _ => {
                 properties.insert(field.name.to_owned(), property(field, dialect));
                 if field.required {
@@ -229,14 +243,22 @@ fn version_schema(dialect: Dialect) -> Value {
         "compiler",
         "platform",
     ];
-    const OPTIONAL: [&str; 4] =
-        ["emulationMajor", "emulationMinor", "minCompatibilityMajor", "minCompatibilityMinor"];
+    const OPTIONAL: [&str; 4] = [
+        "emulationMajor",
+        "emulationMinor",
+        "minCompatibilityMajor",
+        "minCompatibilityMinor",
+    ];
     let required = match dialect {
         Dialect::V2 => json!({"type": "string"}),
         Dialect::V3 => json!({"type": "string", "default": ""}),
     };
     let mut properties = Map::new();
     properties.extend(REQUIRED.iter().map(|name| ((*name).to_owned(), required.clone())));
-    properties.extend(OPTIONAL.iter().map(|name| ((*name).to_owned(), json!({"type": "string"}))));
+    properties.extend(
+        OPTIONAL
+            .iter()
+            .map(|name| ((*name).to_owned(), json!({"type": "string"}))),
+    );
     json!({"type": "object", "properties": properties, "required": REQUIRED})
 }

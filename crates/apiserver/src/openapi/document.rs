@@ -40,7 +40,10 @@ impl Document {
     pub fn group_version(rows: &[&'static Resource], group: &str, version: &str) -> Self {
         let mut document = Self::empty(Dialect::V3);
         document.add(resource_list(group, version));
-        for row in rows.iter().filter(|row| row.group == group && row.version == version) {
+        for row in rows
+            .iter()
+            .filter(|row| row.group == group && row.version == version)
+        {
             document.add_resource(row);
         }
         document
@@ -54,7 +57,11 @@ impl Document {
     }
 
     fn empty(dialect: Dialect) -> Self {
-        Self { dialect, paths: BTreeMap::new(), definitions: Definitions::default() }
+        Self {
+            dialect,
+            paths: BTreeMap::new(),
+            definitions: Definitions::default(),
+        }
     }
 
     fn add_resource(&mut self, row: &'static Resource) {
@@ -85,10 +92,14 @@ impl Document {
     pub fn shared_parameters(&self) -> BTreeMap<String, Value> {
         let paths = self.paths.values();
         let all = paths.flat_map(|path| {
-            path.parameters.iter().chain(path.operations.iter().flat_map(|operation| &operation.parameters))
+            path.parameters
+                .iter()
+                .chain(path.operations.iter().flat_map(|operation| &operation.parameters))
         });
         let shared = all.filter(|parameter| !parameter.stays_in_place());
-        shared.map(|parameter| (shared_name(parameter), parameter_v2(parameter))).collect()
+        shared
+            .map(|parameter| (shared_name(parameter), parameter_v2(parameter)))
+            .collect()
     }
 
     /// A path item in the document's version.
@@ -112,11 +123,20 @@ impl Document {
     pub fn json(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 * 1024);
         let head: &[u8] = match self.dialect {
-            Dialect::V2 => br#"{"swagger":"2.0","info":{"title":"Kubernetes","version":"unversioned"},"paths":{"#,
-            Dialect::V3 => br#"{"openapi":"3.0.0","info":{"title":"Kubernetes","version":"unversioned"},"paths":{"#,
+            Dialect::V2 => {
+                br#"{"swagger":"2.0","info":{"title":"Kubernetes","version":"unversioned"},"paths":{"#
+            }
+            Dialect::V3 => {
+                br#"{"openapi":"3.0.0","info":{"title":"Kubernetes","version":"unversioned"},"paths":{"#
+            }
         };
         out.extend_from_slice(head);
-        members(&mut out, self.paths.iter().map(|(name, path)| (name.as_str(), self.path_item(path))));
+        members(
+            &mut out,
+            self.paths
+                .iter()
+                .map(|(name, path)| (name.as_str(), self.path_item(path))),
+        );
         let definitions: &[u8] = match self.dialect {
             Dialect::V2 => br#"},"definitions":{"#,
             Dialect::V3 => br#"},"components":{"schemas":{"#,
@@ -128,7 +148,12 @@ impl Document {
         match self.dialect {
             Dialect::V2 => {
                 out.extend_from_slice(b"\"parameters\":{");
-                members(&mut out, self.shared_parameters().iter().map(|(name, value)| (name.as_str(), value.clone())));
+                members(
+                    &mut out,
+                    self.shared_parameters()
+                        .iter()
+                        .map(|(name, value)| (name.as_str(), value.clone())),
+                );
                 out.extend_from_slice(br#"},"security":[{"BearerToken":[]}],"securityDefinitions":"#);
                 out.extend_from_slice(security.as_bytes());
             }
@@ -200,10 +225,17 @@ fn operation_v2(operation: &Operation) -> Value {
 fn operation_v3(operation: &Operation) -> Value {
     let mut written = common(operation);
     if !operation.parameters.is_empty() {
-        written.insert("parameters".to_owned(), parameters(&operation.parameters, Dialect::V3));
+        written.insert(
+            "parameters".to_owned(),
+            parameters(&operation.parameters, Dialect::V3),
+        );
     }
     if let Some(body) = operation.body {
-        let types: &[&str] = if matches!(body, Body::Patch) { PATCH_TYPES } else { &["*/*"] };
+        let types: &[&str] = if matches!(body, Body::Patch) {
+            PATCH_TYPES
+        } else {
+            &["*/*"]
+        };
         let schema = body_schema(body, Dialect::V3);
         let mut request = json!({"content": content(types, &schema)});
         if !matches!(body, Body::Object(_, false)) {
@@ -215,7 +247,10 @@ fn operation_v3(operation: &Operation) -> Value {
         let mut response = Map::new();
         response.insert("description".to_owned(), json!(reason(*code)));
         if let Some(schema) = answer_schema(*answer, Dialect::V3) {
-            response.insert("content".to_owned(), content(operation.produces.media_types(), &schema));
+            response.insert(
+                "content".to_owned(),
+                content(operation.produces.media_types(), &schema),
+            );
         }
         (code.to_string(), Value::Object(response))
     });
@@ -239,7 +274,9 @@ fn common(operation: &Operation) -> Map<String, Value> {
 }
 
 fn content(media_types: &[&str], schema: &Value) -> Value {
-    let by_type = media_types.iter().map(|media_type| ((*media_type).to_owned(), json!({"schema": schema})));
+    let by_type = media_types
+        .iter()
+        .map(|media_type| ((*media_type).to_owned(), json!({"schema": schema})));
     Value::Object(by_type.collect())
 }
 
@@ -319,31 +356,65 @@ fn meta(kind: &str) -> Answer {
 /// `/api/`
 pub fn versions() -> PathItem {
     let id = "getCoreAPIVersions".to_owned();
-    operations::plain("/api/".to_owned(), id, "core".to_owned(), Produces::Groups, meta("APIVersions"))
+    operations::plain(
+        "/api/".to_owned(),
+        id,
+        "core".to_owned(),
+        Produces::Groups,
+        meta("APIVersions"),
+    )
 }
 
 /// `/apis/`
 pub fn group_list() -> PathItem {
     let id = "getAPIVersions".to_owned();
-    operations::plain("/apis/".to_owned(), id, "apis".to_owned(), Produces::Groups, meta("APIGroupList"))
+    operations::plain(
+        "/apis/".to_owned(),
+        id,
+        "apis".to_owned(),
+        Produces::Groups,
+        meta("APIGroupList"),
+    )
 }
 
 /// `/version/`
 pub fn server_version() -> PathItem {
     let id = "getCodeVersion".to_owned();
-    operations::plain("/version/".to_owned(), id, "version".to_owned(), Produces::Json, Answer::Version)
+    operations::plain(
+        "/version/".to_owned(),
+        id,
+        "version".to_owned(),
+        Produces::Json,
+        Answer::Version,
+    )
 }
 
 /// `/apis/GROUP/`
 pub fn group_path(group: &str) -> PathItem {
     let name = names::group(group);
     let id = format!("get{}APIGroup", names::capitalized(&name));
-    operations::plain(format!("/apis/{group}/"), id, name, Produces::Groups, meta("APIGroup"))
+    operations::plain(
+        format!("/apis/{group}/"),
+        id,
+        name,
+        Produces::Groups,
+        meta("APIGroup"),
+    )
 }
 
 /// `/api/v1/` and `/apis/GROUP/VERSION/`
 fn resource_list(group: &str, version: &str) -> PathItem {
-    let path = if group.is_empty() { format!("/api/{version}/") } else { format!("/apis/{group}/{version}/") };
+    let path = if group.is_empty() {
+        format!("/api/{version}/")
+    } else {
+        format!("/apis/{group}/{version}/")
+    };
     let id = format!("get{}APIResources", names::group_version(group, version));
-    operations::plain(path, id, names::tag(group, version), Produces::Groups, meta("APIResourceList"))
+    operations::plain(
+        path,
+        id,
+        names::tag(group, version),
+        Produces::Groups,
+        meta("APIResourceList"),
+    )
 }

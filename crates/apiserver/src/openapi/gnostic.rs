@@ -76,7 +76,11 @@ fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 fn entries<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
-    value.get(key).and_then(Value::as_object).into_iter().flat_map(Map::iter)
+    value
+        .get(key)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(Map::iter)
 }
 
 fn schema(value: &Value) -> Vec<u8> {
@@ -115,7 +119,15 @@ fn schema(value: &Value) -> Vec<u8> {
 
 fn path_item(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
-    let methods = [(2, "get"), (3, "put"), (4, "post"), (5, "delete"), (6, "options"), (7, "head"), (8, "patch")];
+    let methods = [
+        (2, "get"),
+        (3, "put"),
+        (4, "post"),
+        (5, "delete"),
+        (6, "options"),
+        (7, "head"),
+        (8, "patch"),
+    ];
     for (number, method) in methods {
         if let Some(found) = value.get(method) {
             put(&mut out, number, &operation(found));
@@ -191,13 +203,21 @@ fn parameter(value: &Value) -> Vec<u8> {
         return out;
     }
     // Query and path parameters differ in where the type is and in which choice holds them.
-    let (choice, type_number) = if text(value, "in") == "path" { (4, 5) } else { (3, 6) };
+    let (choice, type_number) = if text(value, "in") == "path" {
+        (4, 5)
+    } else {
+        (3, 6)
+    };
     let mut inner = Vec::new();
     put_flag(&mut inner, 1, required);
     put_text(&mut inner, 2, text(value, "in"));
     put_text(&mut inner, 4, text(value, "name"));
     put_text(&mut inner, type_number, text(value, "type"));
-    put_flag(&mut inner, 20, value.get("uniqueItems") == Some(&Value::Bool(true)));
+    put_flag(
+        &mut inner,
+        20,
+        value.get("uniqueItems") == Some(&Value::Bool(true)),
+    );
     let mut non_body = Vec::new();
     put(&mut non_body, choice, &inner);
     put(&mut out, 2, &non_body);
@@ -206,7 +226,12 @@ fn parameter(value: &Value) -> Vec<u8> {
 
 /// `x-…` members, each as YAML.
 fn extensions(out: &mut Vec<u8>, number: u32, value: &Value) {
-    for (name, extension) in value.as_object().into_iter().flatten().filter(|(name, _)| name.starts_with("x-")) {
+    for (name, extension) in value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| name.starts_with("x-"))
+    {
         let mut any = Vec::new();
         put_text(&mut any, 2, &yaml(extension));
         put(out, number, &named(name, &any));

@@ -30,7 +30,11 @@ pub fn built_in(base: Base) -> Option<&'static str> {
 pub fn group(group: &str) -> String {
     let mut name = String::new();
     for label in group.trim_end_matches(".k8s.io").split('.') {
-        name.push_str(&if name.is_empty() { label.to_owned() } else { capitalized(label) });
+        name.push_str(&if name.is_empty() {
+            label.to_owned()
+        } else {
+            capitalized(label)
+        });
     }
     if name.is_empty() { "core".to_owned() } else { name }
 }
@@ -47,5 +51,8 @@ pub fn group_version(group_name: &str, version: &str) -> String {
 
 pub fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_uppercase().chain(letters).collect())
+        .unwrap_or_default()
 }

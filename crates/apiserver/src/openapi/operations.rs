@@ -6,8 +6,8 @@ use api::catalogue::{Resource, Subresource, kind};
 use api::types::Type;
 
 use super::names;
-pub use parameters::{Parameter, Place};
 use parameters::{CREATE, DELETE, LIST, PATCH, connect};
+pub use parameters::{Parameter, Place};
 
 /// A path with its methods.
 pub struct PathItem {
@@ -133,7 +133,11 @@ impl Paths {
     }
 
     fn path(&self, below: &str) -> String {
-        let namespace = if self.row.namespaced { "/namespaces/{namespace}" } else { "" };
+        let namespace = if self.row.namespaced {
+            "/namespaces/{namespace}"
+        } else {
+            ""
+        };
         format!("{}{namespace}/{}{below}", self.root, self.row.plural)
     }
 
@@ -142,17 +146,28 @@ impl Paths {
     }
 
     fn own(&self) -> Gvk {
-        Gvk { group: self.row.group, version: self.row.version, kind: self.row.kind }
+        Gvk {
+            group: self.row.group,
+            version: self.row.version,
+            kind: self.row.kind,
+        }
     }
 
     /// `VERBGroupVersionREST`
     fn id(&self, verb: &str, rest: &str) -> String {
-        format!("{verb}{}{rest}", names::group_version(self.row.group, self.row.version))
+        format!(
+            "{verb}{}{rest}",
+            names::group_version(self.row.group, self.row.version)
+        )
     }
 
     /// `NamespacedPod` or `Node`
     fn noun(&self) -> String {
-        format!("{}{}", if self.row.namespaced { "Namespaced" } else { "" }, self.row.kind)
+        format!(
+            "{}{}",
+            if self.row.namespaced { "Namespaced" } else { "" },
+            self.row.kind
+        )
     }
 
     fn operation(&self, method: &'static str, action: &'static str, id: String) -> Operation {
@@ -204,7 +219,9 @@ impl Paths {
         let mut operation = self.operation("get", "list", id);
         operation.parameters = LIST.to_vec();
         operation.produces = Produces::Watchable;
-        operation.responses.insert(0, (200, Answer::Object(self.list_type())));
+        operation
+            .responses
+            .insert(0, (200, Answer::Object(self.list_type())));
         operation
     }
 
@@ -223,10 +240,16 @@ impl Paths {
             let status = kind("", "v1", "Status").map(|info| info.ty);
             operation.parameters = parameters::delete_collection();
             operation.body = kind("", "v1", "DeleteOptions").map(|info| Body::Object(info.ty, false));
-            operation.responses.insert(0, (200, status.map_or(Answer::Nothing, Answer::Object)));
+            operation
+                .responses
+                .insert(0, (200, status.map_or(Answer::Nothing, Answer::Object)));
             operations.push(operation);
         }
-        PathItem { path: self.path(""), parameters: self.scope(false), operations }
+        PathItem {
+            path: self.path(""),
+            parameters: self.scope(false),
+            operations,
+        }
     }
 
     fn create(&self, id: String, ty: &'static Type, kind: Gvk) -> Operation {
@@ -246,7 +269,11 @@ impl Paths {
         if self.has("delete") {
             operations.push(self.delete(&noun));
         }
-        PathItem { path: self.path("/{name}"), parameters: self.scope(true), operations }
+        PathItem {
+            path: self.path("/{name}"),
+            parameters: self.scope(true),
+            operations,
+        }
     }
 
     /// GET, PUT and PATCH, as far as the verbs allow.
@@ -282,8 +309,13 @@ impl Paths {
         let mut operation = self.operation("delete", "delete", self.id("delete", noun));
         // A few kinds are answered with the deleted object.
         let answer = match self.row.plural {
-            "pods" | "services" | "serviceaccounts" | "persistentvolumes" | "persistentvolumeclaims"
-            | "podtemplates" | "resourcequotas" => Some(self.row.ty),
+            "pods"
+            | "services"
+            | "serviceaccounts"
+            | "persistentvolumes"
+            | "persistentvolumeclaims"
+            | "podtemplates"
+            | "resourcequotas" => Some(self.row.ty),
             _ if self.row.group == "storage.k8s.io" && self.row.plural != "csistoragecapacities" => {
                 Some(self.row.ty)
             }
@@ -301,7 +333,11 @@ impl Paths {
         let noun = format!("{}{}", self.noun(), names::capitalized(sub.name));
         let info = kind(sub.group, sub.version, sub.kind);
         let ty = info.map_or(self.row.ty, |info| info.ty);
-        let gvk = Gvk { group: sub.group, version: sub.version, kind: sub.kind };
+        let gvk = Gvk {
+            group: sub.group,
+            version: sub.version,
+            kind: sub.kind,
+        };
         let mut scope = self.scope(true);
         let operations = match sub.name {
             "exec" | "attach" | "portforward" | "proxy" => {
@@ -310,7 +346,11 @@ impl Paths {
                 if !rest.is_empty() {
                     scope.push(Parameter::path("path"));
                 }
-                self.connections(sub, gvk, &format!("{noun}{}", if rest.is_empty() { "" } else { "WithPath" }))
+                self.connections(
+                    sub,
+                    gvk,
+                    &format!("{noun}{}", if rest.is_empty() { "" } else { "WithPath" }),
+                )
             }
             "log" => {
                 scope.extend(connect("PodLogOptions"));
@@ -327,7 +367,11 @@ impl Paths {
                 operations
             }
         };
-        PathItem { path: self.path(&format!("/{{name}}/{}{rest}", sub.name)), parameters: scope, operations }
+        PathItem {
+            path: self.path(&format!("/{{name}}/{}{rest}", sub.name)),
+            parameters: scope,
+            operations,
+        }
     }
 
     /// The methods of a connection, which carries whatever the other side speaks.
@@ -349,12 +393,26 @@ impl Paths {
 
     /// The paths that watch without a query parameter.
     fn watches(&self) -> Vec<PathItem> {
-        let namespace = if self.row.namespaced { "/namespaces/{namespace}" } else { "" };
+        let namespace = if self.row.namespaced {
+            "/namespaces/{namespace}"
+        } else {
+            ""
+        };
         let base = format!("{}/watch{namespace}/{}", self.root, self.row.plural);
         let (noun, kind) = (self.noun(), self.row.kind);
         let mut paths = vec![
-            self.watch(base.clone(), "watchlist", self.id("watch", &format!("{noun}List")), self.scope(false)),
-            self.watch(format!("{base}/{{name}}"), "watch", self.id("watch", &noun), self.scope(true)),
+            self.watch(
+                base.clone(),
+                "watchlist",
+                self.id("watch", &format!("{noun}List")),
+                self.scope(false),
+            ),
+            self.watch(
+                format!("{base}/{{name}}"),
+                "watch",
+                self.id("watch", &noun),
+                self.scope(true),
+            ),
         ];
         if self.row.namespaced {
             let path = format!("{}/watch/{}", self.root, self.row.plural);
@@ -368,9 +426,15 @@ impl Paths {
         let mut operation = self.operation("get", action, id);
         operation.produces = Produces::Watchable;
         let event = kind("", "v1", "WatchEvent").map(|info| Answer::Object(info.ty));
-        operation.responses.insert(0, (200, event.unwrap_or(Answer::Nothing)));
+        operation
+            .responses
+            .insert(0, (200, event.unwrap_or(Answer::Nothing)));
         operation.parameters = LIST.to_vec();
-        PathItem { path, parameters, operations: vec![operation] }
+        PathItem {
+            path,
+            parameters,
+            operations: vec![operation],
+        }
     }
 }
 
@@ -387,5 +451,9 @@ pub fn plain(path: String, id: String, tag: String, produces: Produces, answer: 
         produces,
         responses: vec![(200, answer), (401, Answer::Nothing)],
     };
-    PathItem { path, parameters: Vec::new(), operations: vec![operation] }
+    PathItem {
+        path,
+        parameters: Vec::new(),
+        operations: vec![operation],
+    }
 }

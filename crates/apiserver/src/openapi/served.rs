@@ -44,7 +44,10 @@ impl Served {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         // Writing to memory does not fail; were it to, the document would be empty and fail to parse.
         let compressed = encoder.write_all(content).and_then(|()| encoder.finish());
-        Self { gzip: compressed.unwrap_or_default().into(), hash: hash(content) }
+        Self {
+            gzip: compressed.unwrap_or_default().into(),
+            hash: hash(content),
+        }
     }
 
     /// For clients that accept gzip, which nearly all do.
@@ -70,7 +73,10 @@ impl Served {
 }
 
 fn hash(content: &[u8]) -> String {
-    Sha256::digest(content).iter().map(|byte| format!("{byte:02X}")).collect()
+    Sha256::digest(content)
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect()
 }
 
 /// Every OpenAPI document of a server.
@@ -111,7 +117,13 @@ impl Documents {
                 }
             }
         }
-        Self { rows, v2_json: OnceLock::new(), v2_protobuf: OnceLock::new(), v3, index: OnceLock::new() }
+        Self {
+            rows,
+            v2_json: OnceLock::new(),
+            v2_protobuf: OnceLock::new(),
+            v3,
+            index: OnceLock::new(),
+        }
     }
 
     /// `/openapi/v2`

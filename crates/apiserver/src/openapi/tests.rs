@@ -28,13 +28,16 @@ fn comparable(value: &Value, is_properties: bool) -> Value {
     match value {
         Value::Object(members) => {
             if let Some([only]) = members.get("allOf").and_then(Value::as_array).map(Vec::as_slice)
-                && members.keys().all(|key| matches!(key.as_str(), "allOf" | "description"))
+                && members
+                    .keys()
+                    .all(|key| matches!(key.as_str(), "allOf" | "description"))
             {
                 return comparable(only, false);
             }
             let skipped = |key: &str| !is_properties && matches!(key, "description" | "x-kubernetes-unions");
             let kept = members.iter().filter(|(key, _)| !skipped(key));
-            kept.map(|(key, value)| (key.clone(), comparable(value, key == "properties"))).collect()
+            kept.map(|(key, value)| (key.clone(), comparable(value, key == "properties")))
+                .collect()
         }
         Value::Array(items) => items.iter().map(|item| comparable(item, false)).collect(),
         other => other.clone(),
@@ -44,7 +47,10 @@ fn comparable(value: &Value, is_properties: bool) -> Value {
 /// Kinds that every group registers differ by the versions that are compiled in.
 fn without_kinds(name: &str, schema: &mut Value) {
     if name.ends_with(".DeleteOptions") || name.ends_with(".WatchEvent") || name.ends_with("meta.v1.Status") {
-        schema.as_object_mut().unwrap().remove("x-kubernetes-group-version-kind");
+        schema
+            .as_object_mut()
+            .unwrap()
+            .remove("x-kubernetes-group-version-kind");
     }
 }
 
@@ -54,7 +60,12 @@ fn stable(path: &str) -> bool {
 
 fn report(mismatches: &[String]) {
     let shown: Vec<&str> = mismatches.iter().take(12).map(String::as_str).collect();
-    assert!(mismatches.is_empty(), "{} mismatches, the first:\n{}", mismatches.len(), shown.join("\n"));
+    assert!(
+        mismatches.is_empty(),
+        "{} mismatches, the first:\n{}",
+        mismatches.len(),
+        shown.join("\n")
+    );
 }
 
 fn compare_schemas(found: &Value, recorded: &Value, mismatches: &mut Vec<String>) {
@@ -75,7 +86,9 @@ fn compare_schemas(found: &Value, recorded: &Value, mismatches: &mut Vec<String>
 
 #[test]
 fn definitions_are_upstreams() {
-    let Some(reference) = reference("definitions_are_upstreams") else { return };
+    let Some(reference) = reference("definitions_are_upstreams") else {
+        return;
+    };
     let recorded = load(reference.join("swagger.json"));
     let found = parse(&Documents::new(|_, _| true).v2(Form::Json));
     let mut mismatches = Vec::new();
@@ -92,7 +105,9 @@ fn definitions_are_upstreams() {
 
 #[test]
 fn version_three_schemas_are_upstreams() {
-    let Some(reference) = reference("version_three_schemas_are_upstreams") else { return };
+    let Some(reference) = reference("version_three_schemas_are_upstreams") else {
+        return;
+    };
     let documents = Documents::new(|_, _| true);
     let mut mismatches = Vec::new();
     let index = parse(&documents.v3_index());
@@ -111,18 +126,33 @@ fn version_three_schemas_are_upstreams() {
 fn operations(document: &Value) -> BTreeMap<String, String> {
     let mut lines = BTreeMap::new();
     for (path, item) in document["paths"].as_object().unwrap() {
-        for (method, operation) in item.as_object().unwrap().iter().filter(|(key, _)| *key != "parameters") {
+        for (method, operation) in item
+            .as_object()
+            .unwrap()
+            .iter()
+            .filter(|(key, _)| *key != "parameters")
+        {
             let lists = [&item["parameters"], &operation["parameters"]];
-            let parameters = lists.into_iter().filter_map(Value::as_array).flatten().map(|parameter| {
-                let shared = parameter["$ref"].as_str().and_then(|target| target.split(['/', '-']).nth(2));
-                shared.or(parameter["name"].as_str()).unwrap_or_default().to_owned()
-            });
+            let parameters = lists
+                .into_iter()
+                .filter_map(Value::as_array)
+                .flatten()
+                .map(|parameter| {
+                    let shared = parameter["$ref"]
+                        .as_str()
+                        .and_then(|target| target.split(['/', '-']).nth(2));
+                    shared
+                        .or(parameter["name"].as_str())
+                        .unwrap_or_default()
+                        .to_owned()
+                });
             let mut parameters: BTreeSet<String> = parameters.collect();
             // An alpha field that upstream lists while its gate is off.
             parameters.remove("shardSelector");
             let responses = operation["responses"].as_object().unwrap().iter();
-            let responses: Vec<String> =
-                responses.map(|(code, r)| format!("{code}:{}", r["schema"]["$ref"].as_str().unwrap_or("-"))).collect();
+            let responses: Vec<String> = responses
+                .map(|(code, r)| format!("{code}:{}", r["schema"]["$ref"].as_str().unwrap_or("-")))
+                .collect();
             let line = format!(
                 "{} {} {} {} {parameters:?} {responses:?}",
                 operation["operationId"],
@@ -138,13 +168,21 @@ fn operations(document: &Value) -> BTreeMap<String, String> {
 
 #[test]
 fn operations_are_upstreams() {
-    let Some(reference) = reference("operations_are_upstreams") else { return };
+    let Some(reference) = reference("operations_are_upstreams") else {
+        return;
+    };
     let recorded = operations(&load(reference.join("swagger.json")));
     let found = operations(&parse(&Documents::new(|_, _| true).v2(Form::Json)));
     let mut mismatches = Vec::new();
     for (name, expected) in &recorded {
         // Logs and key sets are documented by other parts of upstream; groups without stable versions are not served.
-        let foreign = ["/logs/", "/openid/", "/.well-known/", "internal.apiserver", "storagemigration"];
+        let foreign = [
+            "/logs/",
+            "/openid/",
+            "/.well-known/",
+            "internal.apiserver",
+            "storagemigration",
+        ];
         if !stable(name) || foreign.iter().any(|part| name.contains(part)) {
             continue;
         }
@@ -156,7 +194,12 @@ fn operations_are_upstreams() {
             Some(_) => {}
         }
     }
-    mismatches.extend(found.keys().filter(|name| !recorded.contains_key(*name)).map(|n| format!("{n}: not upstream's")));
+    mismatches.extend(
+        found
+            .keys()
+            .filter(|name| !recorded.contains_key(*name))
+            .map(|n| format!("{n}: not upstream's")),
+    );
     report(&mismatches);
 }
 

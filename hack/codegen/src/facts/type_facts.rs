@@ -29,7 +29,11 @@ pub fn types(facts: &Value, swagger: &Value, schemas: &[Value]) -> Result<Vec<Ou
         let Some(package) = package(&mut packages, path) else {
             continue;
         };
-        let schema = Schema::find(full, swagger, schemas);
+        // A struct that is only ever inlined has no schema of its own.
+        let mut schema = Schema::find(full, swagger, schemas);
+        if let (None, Some(outer)) = (schema.v2.or(schema.v3), inlining(types, full)) {
+            schema = Schema::find(outer, swagger, schemas);
+        }
         let mut table = Type {
             name: name.to_owned(),
             atomic: schema.atomic(),
@@ -82,22 +86,19 @@ fn field(here: &str, fact: &Value, schema: &Schema<'_>) -> Result<Option<Field>>
         (true, _) => Omit::Empty,
         _ => Omit::Never,
     };
-    let keys = fact["list-map-keys"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let keys = schema.list_keys(name, &fact["list-map-keys"]);
     Ok(Some(Field {
         number: text(fact, "proto").split(' ').next().and_then(|n| n.parse().ok()),
         name: name.to_owned(),
         shape: Shapes { here }.write(kind, fact["pointer"] == true)?,
-        required: fact["required"] == true,
+        required: fact["required"] == true || schema.requires(name),
         omit,
         patch: text(fact, "patchStrategy").to_owned(),
         merge_key: text(fact, "patchMergeKey").to_owned(),
-        list_type: text(fact, "list-type").to_owned(),
-        list_keys: keys.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        map_type: schema.map_type(name, text(fact, "map-type")),
-        default: schema.default(name),
+        list_type: schema.fact(name, "x-kubernetes-list-type", text(fact, "list-type")),
+        list_keys: keys,
+        map_type: schema.fact(name, "x-kubernetes-map-type", text(fact, "map-type")),
+        default: schema.default(name, fact),
     }))
 }
 
@@ -154,11 +155,23 @@ impl<'a> Schema<'a> {
             .is_some_and(|s| text(s, "x-kubernetes-map-type") == "atomic")
     }
 
-    fn map_type(&self, field: &str, recorded: &str) -> String {
-        let published = self.v2.or(self.v3).map(|s| &s["properties"][field]);
-        let published = published
-            .map(|p| text(p, "x-kubernetes-map-type"))
-            .unwrap_or_default();
+    fn property(&self, field: &str) -> &Value {
+        self.v2
+            .or(self.v3)
+            .map_or(&Value::Null, |schema| &schema["properties"][field])
+    }
+
+    fn requires(&self, field: &str) -> bool {
+        let required = self
+            .v2
+            .or(self.v3)
+            .and_then(|schema| schema["required"].as_array());
+        required.is_some_and(|names| names.iter().any(|name| name == field))
+    }
+
+    /// A fact as published, or else as recorded from the source.
+    fn fact(&self, field: &str, key: &str, recorded: &str) -> String {
+        let published = text(self.property(field), key);
         if published.is_empty() {
             recorded.to_owned()
         } else {
@@ -166,12 +179,40 @@ impl<'a> Schema<'a> {
         }
     }
 
-    /// A stated default, unless it only repeats the zero value.
-    fn default(&self, field: &str) -> Option<String> {
-        let default = self.v3?["properties"].get(field)?.get("default")?;
-        let zero = default == "" || default == 0 || default == false || default == &Value::Object(Map::new());
-        (!zero).then(|| default.to_string())
+    fn list_keys(&self, field: &str, recorded: &Value) -> Vec<String> {
+        let published = &self.property(field)["x-kubernetes-list-map-keys"];
+        let keys = if published.is_array() { published } else { recorded };
+        keys.as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
     }
+
+    /// A stated default, unless it is the zero value of a field that is never absent: that goes without saying.
+    fn default(&self, field: &str, fact: &Value) -> Option<String> {
+        let default = self.v3?["properties"].get(field)?.get("default")?;
+        let may_be_absent = fact["pointer"] == true || fact["omitempty"] == true;
+        let zero = default == "" || default == 0 || default == false;
+        let empty_struct = default == &Value::Object(Map::new());
+        (!empty_struct && (may_be_absent || !zero)).then(|| default.to_string())
+    }
+}
+
+/// A type of the recording that inlines another.
+fn inlining<'a>(types: &'a Map<String, Value>, inlined: &str) -> Option<&'a str> {
+    let inlines = |fields: &Value| {
+        fields
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|f| f["inline"] == true && text(f, "type") == inlined)
+    };
+    types
+        .iter()
+        .find(|(_, fields)| inlines(fields))
+        .map(|(name, _)| name.as_str())
 }
 
 /// Writes recorded types in the tables' notation, as seen from a package.

@@ -15,11 +15,19 @@ pub enum Place {
 
 impl Parameter {
     pub const fn path(name: &'static str) -> Self {
-        Self { name, place: Place::Path, kind: "string" }
+        Self {
+            name,
+            place: Place::Path,
+            kind: "string",
+        }
     }
 
     pub const fn query(name: &'static str, kind: &'static str) -> Self {
-        Self { name, place: Place::Query, kind }
+        Self {
+            name,
+            place: Place::Query,
+            kind,
+        }
     }
 
     /// Whether clients look for it in each operation, so that it is not shared between them.
@@ -42,7 +50,12 @@ const fn number(name: &'static str) -> Parameter {
 
 pub const CREATE: &[Parameter] = &[text("dryRun"), text("fieldManager"), text("fieldValidation")];
 
-pub const PATCH: &[Parameter] = &[text("dryRun"), text("fieldManager"), text("fieldValidation"), flag("force")];
+pub const PATCH: &[Parameter] = &[
+    text("dryRun"),
+    text("fieldManager"),
+    text("fieldValidation"),
+    flag("force"),
+];
 
 pub const DELETE: &[Parameter] = &[
     text("dryRun"),
@@ -67,7 +80,9 @@ pub const LIST: &[Parameter] = &[
 
 /// Deleting a collection takes what selects its items and what deletes each.
 pub fn delete_collection() -> Vec<Parameter> {
-    let selecting = LIST.iter().filter(|p| !matches!(p.name, "allowWatchBookmarks" | "watch"));
+    let selecting = LIST
+        .iter()
+        .filter(|p| !matches!(p.name, "allowWatchBookmarks" | "watch"));
     let mut parameters: Vec<Parameter> = DELETE.iter().chain(selecting).copied().collect();
     parameters.sort_by_key(|parameter| parameter.name);
     parameters
@@ -77,10 +92,27 @@ pub fn delete_collection() -> Vec<Parameter> {
 pub fn connect(kind: &str) -> &'static [Parameter] {
     match kind {
         "PodExecOptions" => {
-            const { &[text("command"), text("container"), flag("stderr"), flag("stdin"), flag("stdout"), flag("tty")] }
+            const {
+                &[
+                    text("command"),
+                    text("container"),
+                    flag("stderr"),
+                    flag("stdin"),
+                    flag("stdout"),
+                    flag("tty"),
+                ]
+            }
         }
         "PodAttachOptions" => {
-            const { &[text("container"), flag("stderr"), flag("stdin"), flag("stdout"), flag("tty")] }
+            const {
+                &[
+                    text("container"),
+                    flag("stderr"),
+                    flag("stdin"),
+                    flag("stdout"),
+                    flag("tty"),
+                ]
+            }
         }
         "PodPortForwardOptions" => const { &[number("ports")] },
         "PodLogOptions" => {

@@ -263,9 +263,9 @@ pub static RULE: Type = Type {
     members: 4,
     by_number: &[0, 1, 2, 3],
     fields: &[
-        Field { slot: 0, name: "apiGroups", number: 1, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { slot: 1, name: "apiVersions", number: 2, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { slot: 2, name: "resources", number: 3, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "apiGroups", number: 1, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 1, name: "apiVersions", number: 2, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 2, name: "resources", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
         Field { slot: 3, name: "scope", number: 4, pointer: true, omit: Omit::Empty, alias: "admissionregistration/v1.ScopeType", ..FIELD },
     ],
 };

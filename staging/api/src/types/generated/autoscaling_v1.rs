@@ -95,7 +95,7 @@ pub static SCALE_SPEC: Type = Type {
     members: 1,
     by_number: &[0],
     fields: &[
-        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, omit: Omit::Empty, default: Some("0"), ..FIELD },
     ],
 };
 

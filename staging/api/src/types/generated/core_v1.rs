@@ -70,7 +70,7 @@ pub static AZURE_DISK_VOLUME_SOURCE: Type = Type {
         Field { slot: 1, name: "diskURI", number: 2, required: true, ..FIELD },
         Field { slot: 2, name: "cachingMode", number: 3, pointer: true, omit: Omit::Empty, default: Some("\"ReadWrite\""), alias: "core/v1.AzureDataDiskCachingMode", ..FIELD },
         Field { slot: 3, name: "fsType", number: 4, pointer: true, omit: Omit::Empty, default: Some("\"ext4\""), ..FIELD },
-        Field { slot: 4, name: "readOnly", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 4, name: "readOnly", number: 5, base: Base::Bool, pointer: true, omit: Omit::Empty, default: Some("false"), ..FIELD },
         Field { slot: 5, name: "kind", number: 6, pointer: true, omit: Omit::Empty, default: Some("\"Shared\""), alias: "core/v1.AzureDataDiskKind", ..FIELD },
     ],
 };
@@ -763,20 +763,20 @@ pub static EPHEMERAL_CONTAINER_COMMON: Type = Type {
     members: 25,
     by_number: &[0, 1, 2, 3, 4, 5, 7, 8, 12, 14, 15, 17, 18, 20, 21, 22, 23, 24, 6, 19, 13, 16, 9, 10, 11],
     fields: &[
-        Field { slot: 0, name: "name", number: 1, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, required: true, ..FIELD },
         Field { slot: 1, name: "image", number: 2, omit: Omit::Empty, ..FIELD },
-        Field { slot: 2, name: "command", number: 3, container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { slot: 3, name: "args", number: 4, container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 2, name: "command", number: 3, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 3, name: "args", number: 4, container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
         Field { slot: 4, name: "workingDir", number: 5, omit: Omit::Empty, ..FIELD },
-        Field { slot: 5, name: "ports", number: 6, base: Base::Message(&CONTAINER_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "containerPort", ..FIELD },
-        Field { slot: 6, name: "envFrom", number: 19, base: Base::Message(&ENV_FROM_SOURCE), container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { slot: 7, name: "env", number: 7, base: Base::Message(&ENV_VAR), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", ..FIELD },
+        Field { slot: 5, name: "ports", number: 6, base: Base::Message(&CONTAINER_PORT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "containerPort", list_type: "map", list_keys: &["containerPort", "protocol"], ..FIELD },
+        Field { slot: 6, name: "envFrom", number: 19, base: Base::Message(&ENV_FROM_SOURCE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 7, name: "env", number: 7, base: Base::Message(&ENV_VAR), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "name", list_type: "map", list_keys: &["name"], ..FIELD },
         Field { slot: 8, name: "resources", number: 8, base: Base::Message(&RESOURCE_REQUIREMENTS), omit: Omit::Empty, ..FIELD },
-        Field { slot: 9, name: "resizePolicy", number: 23, base: Base::Message(&CONTAINER_RESIZE_POLICY), container: Container::List, omit: Omit::Empty, ..FIELD },
+        Field { slot: 9, name: "resizePolicy", number: 23, base: Base::Message(&CONTAINER_RESIZE_POLICY), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
         Field { slot: 10, name: "restartPolicy", number: 24, pointer: true, omit: Omit::Empty, alias: "core/v1.ContainerRestartPolicy", ..FIELD },
-        Field { slot: 11, name: "restartPolicyRules", number: 25, base: Base::Message(&CONTAINER_RESTART_RULE), container: Container::List, omit: Omit::Empty, ..FIELD },
-        Field { slot: 12, name: "volumeMounts", number: 9, base: Base::Message(&VOLUME_MOUNT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", ..FIELD },
-        Field { slot: 13, name: "volumeDevices", number: 21, base: Base::Message(&VOLUME_DEVICE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "devicePath", ..FIELD },
+        Field { slot: 11, name: "restartPolicyRules", number: 25, base: Base::Message(&CONTAINER_RESTART_RULE), container: Container::List, omit: Omit::Empty, list_type: "atomic", ..FIELD },
+        Field { slot: 12, name: "volumeMounts", number: 9, base: Base::Message(&VOLUME_MOUNT), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "mountPath", list_type: "map", list_keys: &["mountPath"], ..FIELD },
+        Field { slot: 13, name: "volumeDevices", number: 21, base: Base::Message(&VOLUME_DEVICE), container: Container::List, omit: Omit::Empty, patch: "merge", merge_key: "devicePath", list_type: "map", list_keys: &["devicePath"], ..FIELD },
         Field { slot: 14, name: "livenessProbe", number: 10, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
         Field { slot: 15, name: "readinessProbe", number: 11, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
         Field { slot: 16, name: "startupProbe", number: 22, base: Base::Message(&PROBE), pointer: true, omit: Omit::Empty, ..FIELD },
@@ -899,7 +899,7 @@ pub static FILE_KEY_SELECTOR: Type = Type {
         Field { slot: 0, name: "volumeName", number: 1, required: true, ..FIELD },
         Field { slot: 1, name: "path", number: 2, required: true, ..FIELD },
         Field { slot: 2, name: "key", number: 3, required: true, ..FIELD },
-        Field { slot: 3, name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, ..FIELD },
+        Field { slot: 3, name: "optional", number: 4, base: Base::Bool, pointer: true, omit: Omit::Empty, default: Some("false"), ..FIELD },
     ],
 };
 
@@ -967,7 +967,7 @@ pub static GRPC_ACTION: Type = Type {
     by_number: &[0, 1],
     fields: &[
         Field { slot: 0, name: "port", number: 1, base: Base::Int32, required: true, ..FIELD },
-        Field { slot: 1, name: "service", number: 2, pointer: true, ..FIELD },
+        Field { slot: 1, name: "service", number: 2, pointer: true, default: Some("\"\""), ..FIELD },
     ],
 };
 
@@ -1286,7 +1286,7 @@ pub static LOCAL_OBJECT_REFERENCE: Type = Type {
     members: 1,
     by_number: &[0],
     fields: &[
-        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, ..FIELD },
+        Field { slot: 0, name: "name", number: 1, omit: Omit::Empty, default: Some("\"\""), ..FIELD },
     ],
 };
 
@@ -2530,7 +2530,7 @@ pub static REPLICATION_CONTROLLER_SPEC: Type = Type {
     by_number: &[0, 2, 3, 1],
     fields: &[
         Field { slot: 0, name: "replicas", number: 1, base: Base::Int32, pointer: true, omit: Omit::Empty, default: Some("1"), ..FIELD },
-        Field { slot: 1, name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, ..FIELD },
+        Field { slot: 1, name: "minReadySeconds", number: 4, base: Base::Int32, omit: Omit::Empty, default: Some("0"), ..FIELD },
         Field { slot: 2, name: "selector", number: 2, container: Container::Map, omit: Omit::Empty, map_type: "atomic", ..FIELD },
         Field { slot: 3, name: "template", number: 3, base: Base::Message(&POD_TEMPLATE_SPEC), pointer: true, omit: Omit::Empty, ..FIELD },
     ],

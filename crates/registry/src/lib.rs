@@ -1,7 +1,8 @@
 //! The built-in resources: what each kind defaults, clears, checks and shows.
 //!
 //! Reading order: [`rules`] (what a kind can differ in, and the adapter to the server's strategy), [`metadata`]
-//! (rules of all objects), [`builtin`] (which kind has which rules), then the API groups: [`core`], [`apps`],
+//! (rules of all objects), [`resources`] (names and amounts), [`builtin`] (which kind has which rules), [`behaviour`](mod@behaviour) (the same with what it needs of
+//! the cluster), then the API groups: [`core`], [`apps`],
 //! [`batch`], [`networking`], and the rest. [`table`] renders the cells of `kubectl get`.
 //!
 //! Defaulting and validation are pure functions on typed structs: no store, no clock, no request. What must look
@@ -9,8 +10,10 @@
 //!
 //! Upstream: `pkg/registry`, `pkg/apis/*/{validation,v1/defaults.go}`, `pkg/printers/internalversion`.
 
+pub mod behaviour;
 pub mod builtin;
 pub mod metadata;
+pub mod resources;
 pub mod rules;
 pub mod table;
 
@@ -32,4 +35,7 @@ pub mod resource;
 pub mod scheduling;
 pub mod storage;
 
+pub use behaviour::{Config, behaviour};
 pub use builtin::strategy;
+pub use core::service::addresses::Cidr;
+pub use core::service::ports::PortRange;

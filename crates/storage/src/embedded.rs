@@ -1,7 +1,8 @@
 //! The store on the local disk: the state in memory, a log of checksummed batches and snapshots of the state.
 //!
 //! Reading order: `frame` (pure: bytes of a batch and back), `directory` (names, lock, syncing of names),
-//! `segment` (one log file), `snapshot` (one state file), `recovery`, `journal` (the log as the writer sees it).
+//! `segment` (one log file), `snapshot` (one state file), `recovery`, `journal` (the log as the writer sees it),
+//! `backup` (online backup, restore, integrity check).
 //!
 //! A batch of writes is one frame, appended and synced before anything of it is acknowledged or visible. A frame
 //! that is incomplete at the very end of the log is a write that nobody was told of: recovery cuts it off. A bad
@@ -19,6 +20,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+mod backup;
 mod directory;
 mod frame;
 mod journal;
@@ -31,6 +33,7 @@ mod tests;
 use crate::Error;
 use crate::local;
 pub use crate::local::LocalStore;
+pub use backup::{Report, backup, check, restore};
 use directory::Directory;
 use journal::LogJournal;
 
@@ -58,7 +61,7 @@ impl Default for Options {
 /// [`Error::Corrupt`] when what stands there does not check out.
 pub fn open(path: &Path, options: Options) -> Result<LocalStore, Error> {
     let directory = Arc::new(Directory::open(path)?);
-    let recovery = recovery::recover(&directory)?;
+    let recovery = recovery::recover(&directory, recovery::TornEnd::Cut)?;
     let journal = LogJournal::open(directory.clone(), &recovery, &options)?;
     let usage = move || directory.usage();
     LocalStore::start(

@@ -10,6 +10,7 @@
 //! - [`etcd`]: the store on an etcd cluster.
 //! - [`update`]: compare-and-swap loops.
 //! - [`compaction`]: history goes by time.
+//! - [`migration`], [`digest`]: one store's contents into another, and the comparison of the two.
 //! - [`cache`]: entries, snapshots, watchers.
 //!
 //! Must not know: HTTP, object kinds, encodings. Bytes go in and come out; an injected [`cache::Extract`] reads
@@ -18,6 +19,7 @@
 //! Upstream: `apiserver/pkg/storage` (`etcd3`, `cacher`), and etcd itself for the embedded store.
 
 mod contract;
+pub mod digest;
 mod error;
 
 pub mod cache;
@@ -26,6 +28,7 @@ pub mod embedded;
 pub mod etcd;
 mod local;
 pub mod memory;
+pub mod migration;
 pub mod update;
 mod versioned;
 

@@ -31,7 +31,8 @@ use crate::{
 };
 use expiry::Expiries;
 use followers::{Followers, LocalFollowing};
-use journal::{DiskUsage, Journal, Recovered};
+use journal::{DiskUsage, Journal, Recovered, State};
+use plan::Planned;
 use request::{Inbox, Outbox};
 
 /// Wall clock: keys expire by it, across restarts.
@@ -95,6 +96,8 @@ pub(crate) struct Progress {
 /// State that the writer changes and everyone reads.
 pub(crate) struct Shared {
     index: RwLock<Index>,
+    /// Changes with the index, under its lock.
+    expiries: Mutex<Expiries>,
     followers: Mutex<Followers>,
     progress: latest::Sender<Progress>,
 }
@@ -124,11 +127,12 @@ impl LocalStore {
         };
         let shared = Arc::new(Shared {
             index: RwLock::new(index),
+            expiries: Mutex::new(recovered.expiries),
             followers: Mutex::default(),
             progress: latest::Sender::new(progress),
         });
         let (outbox, inbox) = request::channel(options.max_pending);
-        let writer = start_writer(shared.clone(), journal, recovered.expiries, inbox, options.clock)?;
+        let writer = start_writer(shared.clone(), journal, inbox, options.clock)?;
         Ok(Self {
             shared,
             outbox,
@@ -136,6 +140,11 @@ impl LocalStore {
             disk_usage,
             writer: Some(writer),
         })
+    }
+
+    /// The whole state as of now, unaffected by later writes.
+    pub(crate) fn state(&self) -> State {
+        self.shared.state()
     }
 
     fn read(&self, request: RangeRequest) -> Result<RangeResponse, Error> {
@@ -189,11 +198,10 @@ impl LocalStore {
 fn start_writer(
     shared: Arc<Shared>,
     journal: Option<Box<dyn Journal>>,
-    expiries: Expiries,
     inbox: Inbox,
     clock: WallClock,
 ) -> Result<std::thread::JoinHandle<()>, Error> {
-    let writer = writer::Writer::new(shared, journal, expiries, inbox, clock);
+    let writer = writer::Writer::new(shared, journal, inbox, clock);
     std::thread::Builder::new()
         .name("store-writer".into())
         .spawn(move || writer.run())
@@ -271,14 +279,28 @@ impl Shared {
         self.progress.borrow().newest
     }
 
-    /// Makes durable events visible, to all at once.
-    fn publish(&self, events: &[Arc<Event>]) {
-        let Some(last) = events.last() else { return };
+    /// Makes durable changes visible, to all at once.
+    fn publish(&self, changes: &[Planned]) {
+        let Some(last) = changes.last() else { return };
+        let events: Vec<_> = changes.iter().map(|change| change.event.clone()).collect();
         let mut index = self.index.write();
         events.iter().for_each(|event| index.apply(event.clone()));
-        self.followers.lock().apply(events);
+        let mut expiries = self.expiries.lock();
+        changes.iter().for_each(|change| expiries.follow(change));
+        drop(expiries);
+        self.followers.lock().apply(&events);
         self.progress
-            .send_modify(|progress| progress.newest = last.revision);
+            .send_modify(|progress| progress.newest = last.event.revision);
+    }
+
+    /// The whole state as of one revision.
+    fn state(&self) -> State {
+        let index = self.index.read();
+        let expiries = self.expiries.lock().clone();
+        State {
+            view: index.view(),
+            expiries,
+        }
     }
 
     /// Nothing will be written any more.

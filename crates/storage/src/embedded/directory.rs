@@ -14,7 +14,8 @@ const LOCK: &str = "lock";
 const FORMAT_FILE: &str = "format";
 const LOG_PREFIX: &str = "log-";
 const SNAPSHOT_PREFIX: &str = "snapshot-";
-const UNFINISHED: &str = ".tmp";
+/// The extension of a file that does not bear its name yet.
+pub(super) const UNFINISHED: &str = "tmp";
 
 /// An open and locked directory.
 pub(super) struct Directory {
@@ -77,7 +78,7 @@ impl Directory {
     }
 
     fn write_format(&self, path: &Path) -> Result<(), Error> {
-        let unfinished = path.with_extension("tmp");
+        let unfinished = path.with_extension(UNFINISHED);
         let write = || {
             let mut file = File::create(&unfinished)?;
             file.write_all(FORMAT.as_bytes())?;
@@ -91,7 +92,11 @@ impl Directory {
     fn remove_unfinished(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            if entry
+                .path()
+                .extension()
+                .is_some_and(|extension| extension == UNFINISHED)
+            {
                 fs::remove_file(entry.path())?;
             }
         }
@@ -120,12 +125,6 @@ impl Directory {
 
     pub fn snapshot(&self, revision: Revision) -> PathBuf {
         self.path.join(format!("{SNAPSHOT_PREFIX}{:016x}", revision.0))
-    }
-
-    /// Where a snapshot is written before it bears its name.
-    pub fn unfinished_snapshot(&self, revision: Revision) -> PathBuf {
-        self.path
-            .join(format!("{SNAPSHOT_PREFIX}{:016x}{UNFINISHED}", revision.0))
     }
 
     /// Makes created, renamed and removed names durable.

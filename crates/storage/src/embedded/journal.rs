@@ -11,11 +11,9 @@ use super::frame::{FrameBuilder, Record};
 use super::recovery::Recovery;
 use super::segment::{self, LogFile};
 use super::{Options, snapshot};
-use crate::local::expiry::Expiries;
-use crate::local::journal::{Journal, JournalError};
+use crate::local::journal::{Journal, JournalError, State};
 use crate::local::plan::Planned;
-use crate::versioned::View;
-use crate::{Error, KeyValue, Revision};
+use crate::{Error, Revision};
 
 /// Buffers larger than this are not kept for the next batch.
 const KEPT_BUFFER_BYTES: usize = 1 << 20;
@@ -120,12 +118,13 @@ impl LogJournal {
         }
     }
 
-    fn start_snapshot(&mut self, view: View<KeyValue>, expiries: Expiries) -> io::Result<()> {
+    fn start_snapshot(&mut self, state: State) -> io::Result<()> {
         let directory = self.directory.clone();
         let write = move || {
-            let bytes = snapshot::write(&directory, &view, &expiries)?;
-            info!(revision = view.revision.0, bytes, "snapshot written");
-            directory.remove_before(view.revision)?;
+            let revision = state.view.revision;
+            let bytes = snapshot::write(&directory.snapshot(revision), &state)?;
+            info!(%revision, bytes, "snapshot written");
+            directory.remove_before(revision)?;
             Ok(bytes)
         };
         self.running = Some(
@@ -163,7 +162,7 @@ impl Journal for LogJournal {
         Ok(())
     }
 
-    fn maintain(&mut self, state: &mut dyn FnMut() -> (View<KeyValue>, Expiries)) {
+    fn maintain(&mut self, state: &dyn Fn() -> State) {
         if self.running.as_ref().is_some_and(JoinHandle::is_finished) {
             self.finish_snapshot();
         }
@@ -179,8 +178,7 @@ impl Journal for LogJournal {
         }
         if snapshot_now {
             self.log_bytes = 0;
-            let (view, expiries) = state();
-            if let Err(error) = self.start_snapshot(view, expiries) {
+            if let Err(error) = self.start_snapshot(state()) {
                 error!(%error, "a snapshot can't be started");
             }
         }

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use super::frame::{Frame, Record};
 use super::segment::{End, Segment};
 use super::snapshot;
 use crate::local::expiry::Expiries;
-use crate::local::journal::Recovered;
+use crate::local::journal::{Recovered, State};
 use crate::{Error, Event, Key, KeyValue, Revision};
 
 /// What was found, and where the log goes on.
@@ -26,18 +28,21 @@ pub(super) struct Recovery {
     pub log_bytes: u64,
 }
 
-/// Reads everything, and cuts a torn end off the log.
-pub(super) fn recover(directory: &Directory) -> Result<Recovery, Error> {
+/// What to do with an unfinished write at the end of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TornEnd {
+    Cut,
+    Leave,
+}
+
+/// Reads everything.
+pub(super) fn recover(directory: &Directory, torn_end: TornEnd) -> Result<Recovery, Error> {
     let listing = directory
         .list()
         .map_err(|error| Error::Unavailable(format!("can't list the store: {error}")))?;
     let base = match listing.snapshots.last() {
-        Some(revision) => snapshot::read(&directory.snapshot(*revision), *revision)?,
-        None => snapshot::State {
-            revision: Revision(1),
-            map: OrdMap::new(),
-            expiries: Expiries::default(),
-        },
+        Some(revision) => snapshot::read(&directory.snapshot(*revision))?,
+        None => State::empty(Revision(1)),
     };
     let snapshot_bytes = listing
         .snapshots
@@ -48,7 +53,12 @@ pub(super) fn recover(directory: &Directory) -> Result<Recovery, Error> {
     let mut log_bytes = 0;
     let mut open_segment = None;
     while let Some(first) = segments.pop_front() {
-        let len = read_segment(directory, first, segments.is_empty(), &mut replay)?;
+        let len = read_segment(
+            directory,
+            first,
+            segments.is_empty().then_some(torn_end),
+            &mut replay,
+        )?;
         log_bytes += len;
         open_segment = (len > 0).then_some((first, len));
     }
@@ -74,11 +84,11 @@ fn needed(segments: &[Revision], next: Revision) -> VecDeque<Revision> {
     segments[older.saturating_sub(1)..].iter().copied().collect()
 }
 
-/// Replays one segment; returns the length of its good part.
+/// Replays one segment; returns the length of its good part. `torn_end`: only the last segment may have one.
 fn read_segment(
     directory: &Directory,
     first: Revision,
-    is_last: bool,
+    torn_end: Option<TornEnd>,
     replay: &mut Replay,
 ) -> Result<u64, Error> {
     let path = directory.segment(first);
@@ -90,24 +100,27 @@ fn read_segment(
     }
     let segment = Segment::read(&path, first)?;
     let (_, end) = segment.replay(|frame| replay.apply(frame))?;
-    match end {
-        End::Clean => Ok(file_size(&path)),
-        End::Torn { .. } if !is_last => Err(Error::Corrupt(format!("{} ends in damage", path.display()))),
-        End::Torn { valid_len } => {
+    match (end, torn_end) {
+        (End::Clean, _) => Ok(file_size(&path)),
+        (End::Torn { .. }, None) => Err(Error::Corrupt(format!("{} ends in damage", path.display()))),
+        (End::Torn { valid_len }, Some(TornEnd::Leave)) => Ok(valid_len),
+        (End::Torn { valid_len }, Some(TornEnd::Cut)) => {
             warn!(file = %path.display(), valid_len, "cutting off an unfinished write");
-            let cut = || {
-                if valid_len == 0 {
-                    fs::remove_file(&path)?;
-                    return directory.sync();
-                }
-                let file = OpenOptions::new().write(true).open(&path)?;
-                file.set_len(valid_len)?;
-                file.sync_all()
-            };
-            cut().map_err(|error| unavailable("repair", &path, &error))?;
+            cut(directory, &path, valid_len).map_err(|error| unavailable("repair", &path, &error))?;
             Ok(valid_len)
         }
     }
+}
+
+/// Shortens a segment to its good part; one without even a header goes.
+fn cut(directory: &Directory, path: &Path, valid_len: u64) -> io::Result<()> {
+    if valid_len == 0 {
+        fs::remove_file(path)?;
+        return directory.sync();
+    }
+    let file = OpenOptions::new().write(true).open(path)?;
+    file.set_len(valid_len)?;
+    file.sync_all()
 }
 
 fn file_len(directory: &Directory, snapshot: Revision) -> u64 {
@@ -115,7 +128,7 @@ fn file_len(directory: &Directory, snapshot: Revision) -> u64 {
 }
 
 /// For bookkeeping only: when it can't be told, the next snapshot comes a little early.
-fn file_size(path: &std::path::Path) -> u64 {
+fn file_size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
@@ -130,12 +143,12 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(state: snapshot::State) -> Self {
+    fn new(state: State) -> Self {
         Self {
-            base: state.map.clone(),
-            base_revision: state.revision,
-            map: state.map,
-            revision: state.revision,
+            base: state.view.map.clone(),
+            base_revision: state.view.revision,
+            map: state.view.map,
+            revision: state.view.revision,
             events: Vec::new(),
             expiries: state.expiries,
         }

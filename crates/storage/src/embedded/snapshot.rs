@@ -8,9 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use imbl::OrdMap;
 
-use super::directory::{Directory, unavailable};
+use super::directory::{UNFINISHED, unavailable};
 use super::frame::{Frame, FrameBuilder, HEADER_LEN, Header, Record};
 use crate::local::expiry::Expiries;
+use crate::local::journal::State;
 use crate::versioned::View;
 use crate::{Error, Key, KeyValue, Revision};
 
@@ -19,44 +20,38 @@ const FRAME_BYTES: usize = 256 << 10;
 /// Synced in steps, so that the last sync does not hold up the log's syncs for long.
 const SYNC_BYTES: usize = 4 << 20;
 
-/// A state as read from a snapshot.
-pub(super) struct State {
-    pub revision: Revision,
-    pub map: OrdMap<Key, Arc<KeyValue>>,
-    pub expiries: Expiries,
-}
-
-/// Writes a snapshot and gives it its name; returns its size.
-pub(super) fn write(directory: &Directory, view: &View<KeyValue>, expiries: &Expiries) -> io::Result<u64> {
-    let unfinished = directory.unfinished_snapshot(view.revision);
+/// Writes a snapshot, and gives it its name when it is complete; returns its size.
+pub(super) fn write(path: &Path, state: &State) -> io::Result<u64> {
+    let unfinished = path.with_extension(UNFINISHED);
+    let revision = state.view.revision;
     let mut output = Output {
         file: File::create(&unfinished)?,
         written: 0,
         unsynced: 0,
     };
     output.write(HEADER)?;
-    let mut frame = FrameBuilder::new(Vec::new(), view.revision);
-    for item in view.map.values() {
+    let mut frame = FrameBuilder::new(Vec::new(), revision);
+    for item in state.view.map.values() {
         frame.push(Record::Stored {
             create_revision: item.create_revision,
             mod_revision: item.mod_revision,
-            expires: expiries.get(&item.key),
+            expires: state.expiries.get(&item.key),
             key: &item.key,
             value: &item.value,
         });
         if frame.payload_len() >= FRAME_BYTES {
             let bytes = frame.finish();
             output.write(&bytes)?;
-            frame = FrameBuilder::new(bytes, view.revision);
+            frame = FrameBuilder::new(bytes, revision);
         }
     }
     if frame.payload_len() > 0 {
         output.write(&frame.finish())?;
     }
-    output.write(&FrameBuilder::new(Vec::new(), view.revision).finish())?;
+    output.write(&FrameBuilder::new(Vec::new(), revision).finish())?;
     output.file.sync_all()?;
-    fs::rename(&unfinished, directory.snapshot(view.revision))?;
-    directory.sync()?;
+    fs::rename(&unfinished, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
     Ok(output.written)
 }
 
@@ -80,14 +75,9 @@ impl Output {
 }
 
 /// Reads a snapshot. It got its name when it was complete: anything amiss is damage.
-pub(super) fn read(path: &Path, revision: Revision) -> Result<State, Error> {
+pub(super) fn read(path: &Path) -> Result<State, Error> {
     let file = File::open(path).map_err(|error| unavailable("open", path, &error))?;
     let mut input = BufReader::with_capacity(FRAME_BYTES, file);
-    let mut state = State {
-        revision,
-        map: OrdMap::new(),
-        expiries: Expiries::default(),
-    };
     let damaged = |what: &str| Error::Corrupt(format!("{}: {what}", path.display()));
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::UnexpectedEof => damaged("the end is missing"),
@@ -98,17 +88,21 @@ pub(super) fn read(path: &Path, revision: Revision) -> Result<State, Error> {
     if header != *HEADER {
         return Err(damaged("not a snapshot of this store"));
     }
+    let mut state: Option<State> = None;
     let mut buffer = Vec::new();
     loop {
         read_frame(&mut input, &mut buffer).map_err(failed)?;
-        let frame = Frame::parse(&buffer).filter(|frame| frame.first_revision == revision);
-        let frame = frame.ok_or_else(|| damaged("a checksum does not hold"))?;
-        if frame.records == 0 {
-            return Ok(state);
+        let frame = Frame::parse(&buffer).ok_or_else(|| damaged("a checksum does not hold"))?;
+        let state_so_far = state.get_or_insert_with(|| State::empty(frame.first_revision));
+        if state_so_far.view.revision != frame.first_revision {
+            return Err(damaged("frames of different revisions"));
         }
         for record in frame.records() {
             let (_, record) = record.map_err(damaged)?;
-            state.add(record).map_err(damaged)?;
+            state_so_far.add(record).map_err(damaged)?;
+        }
+        if frame.records == 0 {
+            return state.ok_or_else(|| damaged("empty"));
         }
     }
 }
@@ -129,6 +123,17 @@ fn read_frame(input: &mut impl Read, buffer: &mut Vec<u8>) -> io::Result<()> {
 }
 
 impl State {
+    /// A store without keys.
+    pub fn empty(revision: Revision) -> Self {
+        Self {
+            view: View {
+                revision,
+                map: OrdMap::new(),
+            },
+            expiries: Expiries::default(),
+        }
+    }
+
     fn add(&mut self, record: Record<'_>) -> Result<(), &'static str> {
         let Record::Stored {
             create_revision,
@@ -151,7 +156,7 @@ impl State {
         if expires.is_some() {
             self.expiries.set(&key, expires);
         }
-        self.map.insert(key, Arc::new(item));
+        self.view.map.insert(key, Arc::new(item));
         Ok(())
     }
 }

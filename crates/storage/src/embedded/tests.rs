@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::directory::Directory;
 use super::journal::LogJournal;
 use super::segment::LogFile;
-use super::{Options, open, recovery};
+use super::{Options, backup, check, open, recovery, restore};
 use crate::local::LocalStore;
 use crate::{Error, Expect, RangeRequest, Revision, Store, Write};
 
@@ -300,7 +300,7 @@ impl LogFile for FailingFile {
 fn open_failing(path: &Path) -> (LocalStore, Arc<AtomicU8>) {
     let mode = Arc::new(AtomicU8::new(WELL));
     let directory = Arc::new(Directory::open(path).unwrap());
-    let recovery = recovery::recover(&directory).unwrap();
+    let recovery = recovery::recover(&directory, recovery::TornEnd::Cut).unwrap();
     let mut journal = LogJournal::open(directory, &recovery, &Options::default()).unwrap();
     let disk = mode.clone();
     journal.replace_file(|file| Box::new(FailingFile { file, mode: disk }));
@@ -347,4 +347,52 @@ fn a_failed_sync_ends_acknowledgements_for_good() {
     // Opened anew, the store shows what is on the disk: the write of unknown outcome may be there, no later one.
     let found = keys(&open(directory.path(), Options::default()).unwrap());
     assert!(found == ["/a@2"] || found == ["/a@2", "/b@3"], "{found:?}");
+}
+
+#[test]
+fn backup_wipe_restore() {
+    let (directory, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = elsewhere.path().join("backup");
+    let store = open(directory.path(), small()).unwrap();
+    for n in 0..100 {
+        create(&store, &format!("/k/{n:02}"), &"x".repeat(200)).unwrap();
+    }
+    let saved = backup(&store, &file).unwrap();
+    create(&store, "/after", "the backup").unwrap();
+    assert!(
+        matches!(restore(&file, directory.path(), 0), Err(Error::Unavailable(_))),
+        "the store is open"
+    );
+    drop(store);
+    assert!(
+        matches!(restore(&file, directory.path(), 0), Err(Error::Unavailable(_))),
+        "a store is there"
+    );
+    let damaged = check(directory.path()).unwrap();
+    assert_eq!(damaged.keys, 101);
+    assert_ne!(damaged.digest, saved.digest);
+    fs::remove_dir_all(directory.path()).unwrap();
+    let restored = restore(&file, directory.path(), 1000).unwrap();
+    assert_eq!(
+        (restored.digest, restored.revision),
+        (saved.digest, Revision(saved.revision.0 + 1000))
+    );
+    assert_eq!(check(directory.path()).unwrap(), restored);
+    let store = open(directory.path(), small()).unwrap();
+    assert_eq!(create(&store, "/next", "").unwrap(), restored.revision.next());
+    assert_eq!(keys(&store)[0], "/k/00@2");
+}
+
+#[test]
+fn a_check_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let (log, lens) = three_writes(directory.path());
+    let whole = fs::read(&log).unwrap();
+    fs::write(&log, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(check(directory.path()).unwrap().keys, 2);
+    assert_eq!(fs::read(&log).unwrap().len(), whole.len() - 1);
+    let mut damaged = whole;
+    damaged[lens[0] as usize + 30] ^= 1;
+    fs::write(&log, &damaged).unwrap();
+    assert!(matches!(check(directory.path()), Err(Error::Corrupt(_))));
 }

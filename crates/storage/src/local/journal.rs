@@ -32,6 +32,12 @@ impl Recovered {
     }
 }
 
+/// Everything that a store holds as of one revision.
+pub(crate) struct State {
+    pub view: View<KeyValue>,
+    pub expiries: Expiries,
+}
+
 /// Why a batch was not made durable.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JournalError {
@@ -49,7 +55,7 @@ pub(crate) trait Journal: Send {
     fn append(&mut self, batch: &[Planned]) -> Result<(), JournalError>;
 
     /// Called after each batch was applied: a chance to replace a long log by a snapshot of the state.
-    fn maintain(&mut self, state: &mut dyn FnMut() -> (View<KeyValue>, Expiries));
+    fn maintain(&mut self, state: &dyn Fn() -> State);
 }
 
 /// Measures what a store holds on disk, in bytes.

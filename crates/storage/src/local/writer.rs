@@ -6,7 +6,6 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 use tracing::error;
 
-use super::expiry::Expiries;
 use super::journal::{Journal, JournalError};
 use super::plan::{Plan, Planned};
 use super::request::{Inbox, Received, Request};
@@ -28,7 +27,6 @@ type Reply = (oneshot::Sender<Result<Revision, Error>>, Result<Revision, Error>)
 pub(super) struct Writer {
     shared: Arc<Shared>,
     journal: Option<Box<dyn Journal>>,
-    expiries: Expiries,
     inbox: Inbox,
     clock: WallClock,
     /// Set when the journal broke: no write will be acknowledged any more.
@@ -40,14 +38,12 @@ impl Writer {
     pub fn new(
         shared: Arc<Shared>,
         journal: Option<Box<dyn Journal>>,
-        expiries: Expiries,
         inbox: Inbox,
         clock: WallClock,
     ) -> Self {
         Self {
             shared,
             journal,
-            expiries,
             inbox,
             clock,
             broken: None,
@@ -76,7 +72,7 @@ impl Writer {
         if self.broken.is_some() {
             return None;
         }
-        let next = self.expiries.next()?;
+        let next = self.shared.expiries.lock().next()?;
         let least = if self.refused {
             REFUSED_SLEEP
         } else {
@@ -96,7 +92,7 @@ impl Writer {
         let (changes, replies) = self.plan(batch, now);
         let outcome = self.make_durable(&changes);
         match &outcome {
-            Ok(()) => self.publish(&changes),
+            Ok(()) => self.shared.publish(&changes),
             Err(error) => error!(%error, writes = changes.len(), "a batch of writes was not made durable"),
         }
         for (reply, planned) in replies {
@@ -109,7 +105,7 @@ impl Writer {
     fn plan(&self, batch: Vec<Request>, now: SystemTime) -> (Vec<Planned>, Vec<Reply>) {
         let index = self.shared.index.read();
         let mut plan = Plan::new(&index, now);
-        for key in self.expiries.due(now, MAX_BATCH_EXPIRED) {
+        for key in self.shared.expiries.lock().due(now, MAX_BATCH_EXPIRED) {
             plan.expire(&key);
         }
         let replies = batch.into_iter().map(|request| {
@@ -136,16 +132,10 @@ impl Writer {
         })
     }
 
-    fn publish(&mut self, changes: &[Planned]) {
-        changes.iter().for_each(|change| self.expiries.follow(change));
-        let events: Vec<_> = changes.iter().map(|change| change.event.clone()).collect();
-        self.shared.publish(&events);
-    }
-
     fn maintain(&mut self) {
         if let Some(journal) = self.journal.as_mut().filter(|_| self.broken.is_none()) {
-            let (shared, expiries) = (&self.shared, &self.expiries);
-            journal.maintain(&mut || (shared.index.read().view(), expiries.clone()));
+            let shared = &self.shared;
+            journal.maintain(&|| shared.state());
         }
     }
 }

@@ -79,7 +79,7 @@ impl Writer<'_> {
         self.strategy().default(&mut *object);
         self.mutate(Operation::Update, &mut *object, Some(&*old)).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
-        self.check_version(&*object, &*old)?;
+        self.check_version(&mut *object, &*old)?;
 
         object.metadata_mut().generation = old.metadata().generation;
         self.strategy().prepare_update(&self.context(), &mut *object, &*old);
@@ -159,10 +159,12 @@ impl Writer<'_> {
     }
 
     /// A resourceVersion in the body is a precondition; some kinds insist on one.
-    fn check_version(&self, object: &dyn Object, old: &dyn Object) -> Result<(), Status> {
+    fn check_version(&self, object: &mut dyn Object, old: &dyn Object) -> Result<(), Status> {
         let wanted = &object.metadata().resource_version;
         if wanted.is_empty() || wanted == "0" {
             if self.strategy().allow_unconditional_update() {
+                // Validation wants to see the version that the update is of.
+                object.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
                 return Ok(());
             }
             let path = Path::new("metadata").child("resourceVersion");

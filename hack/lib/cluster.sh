@@ -12,6 +12,7 @@ SERVICE_PREFIX=${SERVICE_CIDR%.*.*}              # 10.96: the API is .0.1, DNS i
 DNS_IP=$SERVICE_PREFIX.0.10
 API_IP=$HOST_NET.1
 API_PORT=${OXIKUBE_API_PORT:-6443}
+OUTSIDE=${OXIKUBE_OUTSIDE:-yes}                  # no: nodes reach nothing but this machine
 BRIDGE=${CLUSTER:0:12}-br
 CGROUP=$CLUSTER
 

@@ -14,7 +14,7 @@ make_network() {
     for n in $(seq "$nodes"); do make_node_network "$n"; done
     # Processes outside the nodes reach services through the first node.
     ip route replace "$SERVICE_CIDR" via "$(node_ip 1)" dev "$BRIDGE"
-    make_nat
+    if [[ $OUTSIDE == yes ]]; then make_nat; fi
 }
 
 make_node_network() {
@@ -28,7 +28,7 @@ make_node_network() {
         ip -n "$ns" link set lo up
         ip -n "$ns" addr add "$(node_ip "$n")/24" dev eth0
         ip -n "$ns" link set eth0 up
-        ip -n "$ns" route add default via "$API_IP"
+        if [[ $OUTSIDE == yes ]]; then ip -n "$ns" route add default via "$API_IP"; fi
     fi
     nsenter --net="/run/netns/$ns" sysctl -qw net.ipv4.ip_forward=1
     nsenter --net="/run/netns/$ns" sysctl -qw net.bridge.bridge-nf-call-iptables=1 2>/dev/null || true

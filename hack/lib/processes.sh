@@ -3,7 +3,8 @@
 # alive NAME: whether the process that start_daemon started is still that process.
 alive() {
     local pid started
-    read -r pid started <"$OUT/run/$1.pid" 2>/dev/null || return 1
+    [[ -e $OUT/run/$1.pid ]] || return 1
+    read -r pid started <"$OUT/run/$1.pid" || return 1
     [[ $(process_start "$pid") == "$started" ]]
 }
 

@@ -13,6 +13,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("OXIKUBE_POD_CIDR", "10.245.0.0/16"),
     ("OXIKUBE_SERVICE_CIDR", "10.97.0.0/16"),
     ("OXIKUBE_API_PORT", "16443"),
+    ("OXIKUBE_OUTSIDE", "no"),
 ];
 
 pub struct Cluster {

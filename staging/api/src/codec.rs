@@ -59,3 +59,6 @@ pub(crate) fn message_from_json<T: Message + Default>(json: &[u8]) -> Result<T, 
     let parsed = json_to_proto(T::default().descriptor(), json)?;
     Ok(T::decode(&parsed.proto)?)
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,9 @@ use crate::message::{Object, Resource as TypedResource};
 use crate::types::Type;
 use crate::wire::DecodeError;
 
+/// Reads an object of one kind from bare protobuf.
+pub type Decode = fn(&[u8]) -> Result<Box<dyn Object>, DecodeError>;
+
 #[derive(Debug)]
 pub struct Group {
     pub name: &'static str,
@@ -44,8 +47,7 @@ pub struct Resource {
     /// Where the store keeps them, below `/registry/`.
     pub prefix: &'static str,
     pub ty: &'static Type,
-    /// Reads bare protobuf.
-    pub decode: fn(&[u8]) -> Result<Box<dyn Object>, DecodeError>,
+    pub decode: Decode,
     pub new: fn() -> Box<dyn Object>,
 }
 
@@ -78,7 +80,7 @@ pub struct KindInfo {
     pub api_version: &'static str,
     pub ty: &'static Type,
     /// Set for kinds with object metadata.
-    pub decode: Option<fn(&[u8]) -> Result<Box<dyn Object>, DecodeError>>,
+    pub decode: Option<Decode>,
     pub new: Option<fn() -> Box<dyn Object>>,
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Reads `OXIKUBE_REFERENCE`; without it the tests say that they were skipped.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
 #[path = "reference/schema.rs"]
 mod schema;
 

@@ -18,6 +18,7 @@ pub mod dispatch;
 mod error;
 pub mod health;
 pub mod kind;
+pub mod local;
 pub mod metrics;
 pub mod object_reader;
 pub mod objects;

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod index;
+mod openapi;
 mod token_keys;
 
 use apimachinery::status::Status;
@@ -32,6 +33,7 @@ pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status>
         ["version"] => version(),
         ["metrics"] => Ok(api.metrics.registry.respond()),
         ["api" | "apis", ..] => discovery::serve(api, &segments, request),
+        ["openapi", rest @ ..] => openapi::serve(&api.openapi, rest, request).await,
         [".well-known", "openid-configuration"] => api.token_keys.configuration(),
         ["openid", "v1", "jwks"] => api.token_keys.keys(),
         _ => Ok(page_not_found()),

@@ -1,15 +1,120 @@
-//! Requests that go on to a kubelet, a pod or a service.
+//! Requests that go on to a kubelet, a pod or a service: logs, exec, attach, port-forward, proxy.
+//!
+//! [`target`] says where a request goes (pure), [`connect`] gets there, [`forward`] carries request, answer and
+//! upgraded streams through unchanged.
+
+mod connect;
+mod forward;
+pub mod target;
 
 use std::sync::Arc;
 
+use admission::{Attributes, Operation, Review};
+use api::Resource;
+use api::core::v1::{Endpoints, Node, Pod, Service};
+use apimachinery::gvk::{GroupResource, GroupVersionKind, GroupVersionResource};
 use apimachinery::status::Status;
 
 use crate::request::Request;
 use crate::resource::Served;
 use crate::response::Response;
+use crate::stack;
 use crate::state::Api;
+use target::Target;
+
+pub use connect::{Backends, KubeletAccess, KubeletTls};
 
 /// Serves log, exec, attach, portforward and proxy.
-pub async fn serve(_api: &Arc<Api>, _served: &Arc<Served>, _request: &mut Request) -> Result<Response, Status> {
-    Err(Status::path_not_found())
+pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
+    let (plural, subresource) = (served.row.plural, request.info.subresource.clone());
+    if subresource != "log" {
+        authorize_stream(api, request).await?;
+        admit_connect(api, served, request).await?;
+    }
+    let target = match (plural, subresource.as_str()) {
+        ("pods", "proxy") => target::of_pod(&*load::<Pod>(api, request, target::name(&request.info.name)?).await?, request)?,
+        ("services", "proxy") => service_target(api, request).await?,
+        ("nodes", "proxy") => {
+            let node = load::<Node>(api, request, target::name(&request.info.name)?).await?;
+            target::of_node(&node, request, &api.backends.kubelet)?
+        }
+        ("pods", _) => match kubelet_target(api, request, &subresource).await? {
+            Some(target) => target,
+            None => return Ok(no_content()),
+        },
+        _ => return Err(Status::path_not_found()),
+    };
+    let _held = api.metrics.long_running(request);
+    let answer = forward::forward(&api.backends, &target, request, &api.shutdown).await?;
+    if subresource == "log" { forward::checked_log(answer, request).await } else { Ok(answer) }
+}
+
+/// Where the kubelet of the pod serves the stream; `None`: the pod has no node yet, and so no log.
+async fn kubelet_target(api: &Api, request: &Request, subresource: &str) -> Result<Option<Target>, Status> {
+    let pod = load::<Pod>(api, request, &request.info.name).await?;
+    let path = target::kubelet_path(&pod, subresource, &request.query)?;
+    if pod.spec.node_name.is_empty() {
+        if subresource == "log" {
+            return Ok(None);
+        }
+        return Err(Status::bad_request(format!("pod {} does not have a host assigned", pod.metadata.name)));
+    }
+    let node = load::<Node>(api, request, &pod.spec.node_name).await?;
+    let insecure = request.query.get("insecureSkipTLSVerifyBackend").is_some_and(|value| value == "true");
+    target::of_kubelet(&node, path, insecure && subresource == "log", &api.backends.kubelet).map(Some)
+}
+
+async fn service_target(api: &Api, request: &Request) -> Result<Target, Status> {
+    let name = target::name(&request.info.name)?.to_owned();
+    let service = load::<Service>(api, request, &name).await?;
+    let no_endpoints = || Status::service_unavailable(format!("no endpoints available for service {:?}", request.info.name));
+    let endpoints = load::<Endpoints>(api, request, &name).await.map_err(|status| if status.is_not_found() { no_endpoints() } else { status })?;
+    target::of_service(&service, &endpoints, request)
+}
+
+async fn load<T: Resource>(api: &Api, request: &Request, name: &str) -> Result<Box<T>, Status> {
+    let objects = api.resources.objects(T::GROUP, T::PLURAL).ok_or_else(Status::path_not_found)?;
+    let namespace = if T::NAMESPACED { request.info.namespace.as_str() } else { "" };
+    let found = objects.load(&objects.key(namespace, name)).await?;
+    let object = found.and_then(|loaded| loaded.object.downcast::<T>().ok());
+    object.ok_or_else(|| Status::not_found(&GroupResource::new(T::GROUP, T::PLURAL), name))
+}
+
+/// A stream opened by GET (WebSocket) does what one opened by POST does: it needs `create` as well.
+async fn authorize_stream(api: &Api, request: &Request) -> Result<(), Status> {
+    let stream = matches!(request.info.subresource.as_str(), "exec" | "attach" | "portforward");
+    if !stream || request.info.verb != "get" {
+        return Ok(());
+    }
+    let mut attributes = stack::attributes(request);
+    attributes.verb = "create".to_owned();
+    let decision = api.authorizer.authorize(&attributes).await;
+    if decision.is_allowed() { Ok(()) } else { Err(stack::forbidden(&attributes, decision.reason())) }
+}
+
+/// Admission sees who connects to what; the options of the stream are in the query.
+async fn admit_connect(api: &Api, served: &Served, request: &Request) -> Result<(), Status> {
+    let (row, info) = (served.row, &request.info);
+    let kind = row.subresource(&info.subresource).map(|sub| GroupVersionKind::new(sub.group, sub.version, sub.kind));
+    let attributes = Attributes {
+        operation: Operation::Connect,
+        kind: kind.unwrap_or_default(),
+        resource: GroupVersionResource::new(row.group, row.version, row.plural),
+        subresource: &info.subresource,
+        namespace: &info.namespace,
+        name: &info.name,
+        user: &request.user,
+        dry_run: false,
+        options: b"",
+        now: api.clock.now(),
+    };
+    let mut review = Review::new(None, None);
+    api.admission.mutate(&attributes, &mut review).await?;
+    api.admission.validate(&attributes, &mut review).await
+}
+
+fn no_content() -> Response {
+    let mut response = Response::new(crate::response::full(Vec::new()));
+    *response.status_mut() = http::StatusCode::NO_CONTENT;
+    response
 }

@@ -18,6 +18,7 @@ use storage::{Key, Store};
 
 use crate::dispatch::Dispatch;
 use crate::discovery;
+use crate::openapi;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::object_reader::{CachedObjects, follow};
@@ -25,6 +26,7 @@ use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
 use crate::paths::TokenKeys;
+use crate::proxy::Backends;
 use crate::resource::Resources;
 use crate::response::{self, Response};
 use crate::stack::{self, Stack};
@@ -80,8 +82,11 @@ pub struct Config {
     /// `address:port` where clients reach this server.
     pub server_address: String,
     pub token_keys: TokenKeys,
+    /// Of tokens that are meant for this server.
+    pub audiences: Vec<String>,
     /// Without it there are no TokenRequests.
     pub token_issuer: Option<TokenIssuer>,
+    pub backends: Backends,
     pub shutdown: Shutdown,
 }
 
@@ -113,9 +118,12 @@ impl Server {
         let api = Arc::new(Api {
             health,
             groups: discovery::built_in(|_, _| true),
+            openapi: Arc::new(openapi::Documents::new(|_, _| true)),
             server_address: config.server_address,
             token_keys: config.token_keys,
+            audiences: config.audiences,
             token_issuer: config.token_issuer,
+            backends: config.backends,
             store: config.store,
             resources,
             admission,

@@ -17,7 +17,9 @@ use storage::cache::EncodingBudget;
 use crate::discovery::Group;
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::openapi::Documents;
 use crate::paths::TokenKeys;
+use crate::proxy::Backends;
 use crate::request::Request;
 use crate::resource::Resources;
 use crate::subresources::TokenIssuer;
@@ -28,6 +30,8 @@ pub struct Api {
     pub resources: Arc<Resources>,
     pub admission: admission::Chain,
     pub token_authenticator: Arc<dyn TokenAuthenticator>,
+    /// Of tokens that are meant for this server.
+    pub audiences: Vec<String>,
     pub authorizer: Arc<dyn Authorizer>,
     pub clock: Arc<dyn Clock>,
     /// Keeps the JSON of cached objects while it is asked for.
@@ -36,6 +40,7 @@ pub struct Api {
     pub health: Health,
     /// What discovery shows.
     pub groups: Vec<Group>,
+    pub openapi: Arc<Documents>,
     /// `address:port` where clients reach this server.
     pub server_address: String,
     pub token_keys: TokenKeys,
@@ -43,6 +48,8 @@ pub struct Api {
     pub token_issuer: Option<TokenIssuer>,
     /// Watches without a timeout of their own last so long, up to twice.
     pub min_request_timeout: Duration,
+    /// Kubelets, pods and services behind this server.
+    pub backends: Backends,
     pub shutdown: Shutdown,
 }
 

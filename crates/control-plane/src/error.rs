@@ -17,6 +17,8 @@ pub enum Error {
     Pki(#[from] pki::Error),
     #[error("TLS")]
     Tls(#[from] component_base::tls::Error),
+    #[error("the client certificate for kubelets")]
+    KubeletTls(#[source] rustls::Error),
     #[error("the token file")]
     TokenFile(#[from] auth::authenticators::token_file::LoadError),
     #[error("the store can't be opened")]

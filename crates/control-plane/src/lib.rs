@@ -7,6 +7,7 @@
 //!
 //! Upstream: `cmd/kube-apiserver/app`, `pkg/controlplane`.
 
+pub mod bootstrap;
 mod error;
 pub mod options;
 pub mod security;

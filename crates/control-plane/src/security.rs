@@ -161,7 +161,7 @@ fn authorizers(modes: &[String]) -> Result<(Arc<dyn Authorizer>, Vec<Arc<dyn Fol
                 all.push(rbac);
             }
             "Node" => {
-                let node = Arc::new(NodeAuthorizer::new(Vec::new()));
+                let node = Arc::new(NodeAuthorizer::new(auth::bootstrap::policy().rules_of("system:node").to_vec()));
                 followers.push(node.clone());
                 all.push(node);
             }

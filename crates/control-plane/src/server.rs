@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use apiserver::strategy::Behaviour;
+use apiserver::local::Local;
+use apiserver::proxy::{Backends, KubeletAccess, KubeletTls};
+use apiserver::server::BehaviourOf;
 use apiserver::subresources::TokenIssuer;
 use apiserver::{Config, Limits, Server};
 use component_base::clock::{Clock, SystemClock};
@@ -12,18 +14,21 @@ use component_base::metrics::Registry;
 use component_base::serving;
 use component_base::shutdown::Shutdown;
 use component_base::tls::{self, ClientCertificates, MinVersion};
+use registry::{Cidr, PortRange};
 use rustls::ServerConfig;
+use storage::Store;
 use tokio::net::TcpListener;
 
-use crate::options::Options;
+use crate::bootstrap::{Bootstrap, ClusterTrust};
+use crate::options::{KubeletOptions, Options};
 use crate::security::{self, Parts, TokenAuthority};
 use crate::{Error, store};
 
 /// A server that is bound to its port.
 pub struct ControlPlane {
     pub server: Server,
+    bootstrap: Bootstrap,
     pub address: SocketAddr,
-    options: Options,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     shutdown: Shutdown,
@@ -42,25 +47,37 @@ impl ControlPlane {
         let address = listener.local_addr().map_err(|source| Error::Listen { address: options.bind_address, source })?;
         let server_address = SocketAddr::new(advertised(&options), address.port()).to_string();
         let tokens = TokenAuthority::load(&options.service_accounts)?;
+        let store = store::open(&options.storage)?;
         let config = Config {
-            store: store::open(&options.storage)?,
-            behaviour_of: Box::new(behaviour_of),
+            behaviour_of: behaviours(&options, &store)?,
+            store,
             limits: limits(&options),
             clock: clock.clone(),
             metrics: metrics.clone(),
             token_keys: tokens.documents(&options.service_accounts, &server_address)?,
             server_address,
             token_issuer: token_issuer(&options, &tokens),
+            audiences: tokens.audiences.clone(),
+            backends: backends(&options.kubelet)?,
             shutdown: shutdown.clone(),
         };
-        let parts = Parts { options: &options, tokens: &tokens, loopback: None, clock, metrics };
+        let parts = Parts { options: &options, tokens: &tokens, loopback: None, clock: clock.clone(), metrics };
         let server = Server::build(config, |objects| security::build(&parts, objects).map_err(into_server_error)).await?;
-        Ok(ControlPlane { server, address, options, listener, tls, shutdown })
+        let bootstrap = Bootstrap {
+            local: Local::new(server.api.clone()),
+            trust: Arc::new(ClusterTrust::load(&options.authentication)?),
+            address: SocketAddr::new(advertised(&options), address.port()),
+            options: Arc::new(options),
+            clock: clock,
+            shutdown: shutdown.clone(),
+        };
+        Ok(ControlPlane { server, bootstrap, address, listener, tls, shutdown })
     }
 
     /// Serves until the shutdown.
     pub async fn run(self) -> Result<(), Error> {
-        tracing::info!(address = %self.address, admission = ?self.options.enable_admission, "serving");
+        tracing::info!(address = %self.address, "serving");
+        self.bootstrap.start();
         serving::Server::new(serving::Options::default())
             .serve(self.listener, self.tls, Arc::new(self.server), self.shutdown)
             .await;
@@ -75,9 +92,19 @@ fn into_server_error(error: Error) -> apiserver::Error {
     }
 }
 
-/// Every stored kind comes from the registry; what a row has beside it are views of the same objects.
-fn behaviour_of(row: &'static api::catalogue::Resource, _subresource: &str) -> Option<Behaviour> {
-    Some(Behaviour { strategy: registry::strategy(row)?, hooks: None })
+/// What the registry adds to each kind; a subresource's part is in its kind's.
+fn behaviours(options: &Options, store: &Arc<dyn Store>) -> Result<Box<BehaviourOf>, Error> {
+    let parse = |range: &String| {
+        let why = || format!("{range:?} is no range of addresses");
+        Cidr::parse(range).ok_or_else(|| Error::Flag { flag: "service-cluster-ip-range", why: why() })
+    };
+    let (first, last) = options.service_node_ports;
+    let config = registry::Config {
+        store: store.clone(),
+        service_cidrs: options.service_cluster_ip_ranges.iter().map(parse).collect::<Result<_, _>>()?,
+        node_ports: PortRange { first, count: last.saturating_sub(first).saturating_add(1) },
+    };
+    Ok(Box::new(move |row, subresource| if subresource.is_empty() { registry::behaviour(row, &config) } else { None }))
 }
 
 fn token_issuer(options: &Options, tokens: &TokenAuthority) -> Option<TokenIssuer> {
@@ -87,6 +114,16 @@ fn token_issuer(options: &Options, tokens: &TokenAuthority) -> Option<TokenIssue
         max_lifetime: options.service_accounts.max_expiration,
         extend: options.service_accounts.extend_expiration,
     })
+}
+
+fn backends(options: &KubeletOptions) -> Result<Backends, Error> {
+    let client = match &options.client {
+        Some(files) => Some((tls::certificates(&files.certificate)?, tls::private_key(&files.key)?)),
+        None => None,
+    };
+    let authorities = options.certificate_authority.as_deref().map(tls::certificates).transpose()?.unwrap_or_default();
+    let access = KubeletAccess { address_types: options.address_types.clone() };
+    Backends::new(access, KubeletTls { client, authorities }, options.timeout).map_err(Error::KubeletTls)
 }
 
 fn limits(options: &Options) -> Limits {

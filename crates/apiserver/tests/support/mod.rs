@@ -4,8 +4,10 @@
 #![allow(dead_code)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::field::ErrorList;
+use apiserver::proxy::{Backends, KubeletAccess, KubeletTls};
 use apiserver::strategy::{Behaviour, Context, Strategy};
 use apiserver::{Config, Limits, Security, Server};
 use auth::attributes::UserRules;
@@ -105,6 +107,8 @@ impl TestServer {
             server_address: "127.0.0.1:6443".to_owned(),
             token_keys: apiserver::paths::TokenKeys::default(),
             token_issuer: None,
+            audiences: Vec::new(),
+            backends: Backends::new(KubeletAccess::default(), KubeletTls::default(), Duration::from_secs(1)).expect("no certificates"),
             shutdown: shutdown.clone(),
         };
         let security = |_objects: Arc<dyn auth::Objects>| {

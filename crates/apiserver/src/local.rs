@@ -1,0 +1,116 @@
+//! The server as a client of itself, without a network between: through admission and the write path, as
+//! `system:apiserver`.
+
+use std::sync::Arc;
+
+use api::{Object, Resource};
+use apimachinery::gvk::GroupResource;
+use apimachinery::status::Status;
+use auth::UserInfo;
+
+use crate::objects::{Objects, Written};
+use crate::resource::Served;
+use crate::state::Api;
+use crate::write::{Applied, Change, OperationOptions, Writer};
+
+/// See the module.
+#[derive(Clone)]
+pub struct Local {
+    api: Arc<Api>,
+    user: UserInfo,
+}
+
+/// An update of a typed object.
+struct Edit<T, F> {
+    edit: F,
+    kind: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T: Resource, F: Fn(&mut T) + Send + Sync> Change for Edit<T, F> {
+    fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status> {
+        let mut object = current.ok_or_else(Status::path_not_found)?.clone_box();
+        if let Some(object) = object.downcast_mut::<T>() {
+            (self.edit)(object);
+        }
+        Ok(Applied { object, warnings: Vec::new() })
+    }
+}
+
+impl Local {
+    /// A client of the server.
+    pub fn new(api: Arc<Api>) -> Local {
+        Local { api, user: UserInfo::api_server() }
+    }
+
+    /// The server's parts.
+    pub fn api(&self) -> &Arc<Api> {
+        &self.api
+    }
+
+    /// One object as it stands; 404 if there is none.
+    pub async fn get<T: Resource>(&self, namespace: &str, name: &str) -> Result<Box<T>, Status> {
+        let served = self.served::<T>()?;
+        let key = served.objects.key(namespace, name);
+        let found = served.objects.load(&key).await?;
+        let object = found.and_then(|loaded| loaded.object.downcast::<T>().ok());
+        object.ok_or_else(|| Status::not_found(&GroupResource::new(T::GROUP, T::PLURAL), name))
+    }
+
+    /// Creates an object.
+    pub async fn create<T: Resource>(&self, object: T) -> Result<Box<T>, Status> {
+        let served = self.served::<T>()?;
+        let (namespace, name) = (object.metadata().namespace.clone(), object.metadata().name.clone());
+        let saved = self.writer(&served, &namespace, &name).create(Box::new(object)).await?;
+        decode(&served.objects, &saved.written)
+    }
+
+    /// Changes an object; the change may run more than once.
+    pub async fn update<T: Resource>(&self, namespace: &str, name: &str, edit: impl Fn(&mut T) + Send + Sync) -> Result<Box<T>, Status> {
+        let served = self.served::<T>()?;
+        let change = Edit { edit, kind: std::marker::PhantomData };
+        let saved = self.writer(&served, namespace, name).update(&change, false).await?;
+        decode(&served.objects, &saved.written)
+    }
+
+    /// Changes the status of an object.
+    pub async fn update_status<T: Resource>(&self, namespace: &str, name: &str, edit: impl Fn(&mut T) + Send + Sync) -> Result<Box<T>, Status> {
+        let served = self.served::<T>()?;
+        let change = Edit { edit, kind: std::marker::PhantomData };
+        let mut writer = self.writer(&served, namespace, name);
+        writer.subresource = "status";
+        let saved = writer.update(&change, false).await?;
+        decode(&served.objects, &saved.written)
+    }
+
+    /// Deletes an object.
+    pub async fn delete<T: Resource>(&self, namespace: &str, name: &str) -> Result<(), Status> {
+        let served = self.served::<T>()?;
+        self.writer(&served, namespace, name).delete(&api::meta::v1::DeleteOptions::default()).await.map(drop)
+    }
+
+    fn served<T: Resource>(&self) -> Result<Arc<Served>, Status> {
+        self.api.resources.get(T::GROUP, T::VERSION, T::PLURAL).cloned().ok_or_else(Status::path_not_found)
+    }
+
+    fn writer<'a>(&'a self, served: &'a Served, namespace: &'a str, name: &'a str) -> Writer<'a> {
+        Writer {
+            api: &self.api,
+            served,
+            user: &self.user,
+            namespace,
+            name,
+            subresource: "",
+            dry_run: false,
+            options: OperationOptions::default(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn decode<T: Resource>(objects: &Objects, written: &Written) -> Result<Box<T>, Status> {
+    let mut object = crate::kind::decode_stored(objects.row, &written.value).map_err(Status::internal)?;
+    if let Some(revision) = written.revision {
+        object.metadata_mut().resource_version = revision.to_string();
+    }
+    object.downcast::<T>().map_err(|object| Status::internal(format!("{} is not of the type that it names", object.gvk())))
+}

@@ -1,6 +1,7 @@
 //! Roles and their bindings.
 
 use api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use apimachinery::validation::name_is_path_segment;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -14,6 +15,10 @@ impl Rules for Roles {
     type Object = Role;
     const CREATE_ON_UPDATE: bool = true;
 
+    fn check_name(name: &str, prefix: bool) -> Vec<String> {
+        name_is_path_segment(name, prefix)
+    }
+
     fn row(object: &Role, _now: Timestamp) -> Vec<Value> {
         table::name_and_creation(&object.metadata)
     }
@@ -25,6 +30,10 @@ pub struct ClusterRoles;
 impl Rules for ClusterRoles {
     type Object = ClusterRole;
     const CREATE_ON_UPDATE: bool = true;
+
+    fn check_name(name: &str, prefix: bool) -> Vec<String> {
+        name_is_path_segment(name, prefix)
+    }
 
     fn row(object: &ClusterRole, _now: Timestamp) -> Vec<Value> {
         table::name_and_creation(&object.metadata)
@@ -38,6 +47,10 @@ impl Rules for RoleBindings {
     type Object = RoleBinding;
     const CREATE_ON_UPDATE: bool = true;
 
+    fn check_name(name: &str, prefix: bool) -> Vec<String> {
+        name_is_path_segment(name, prefix)
+    }
+
     fn row(object: &RoleBinding, now: Timestamp) -> Vec<Value> {
         table::cluster::binding(&object.metadata, &object.role_ref, &object.subjects, now)
     }
@@ -49,6 +62,10 @@ pub struct ClusterRoleBindings;
 impl Rules for ClusterRoleBindings {
     type Object = ClusterRoleBinding;
     const CREATE_ON_UPDATE: bool = true;
+
+    fn check_name(name: &str, prefix: bool) -> Vec<String> {
+        name_is_path_segment(name, prefix)
+    }
 
     fn row(object: &ClusterRoleBinding, now: Timestamp) -> Vec<Value> {
         table::cluster::binding(&object.metadata, &object.role_ref, &object.subjects, now)

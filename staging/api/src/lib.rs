@@ -42,6 +42,7 @@ pub mod pod_references;
 pub mod pod_requests;
 pub mod policy;
 pub mod qos;
+pub mod quota;
 pub mod rbac;
 pub mod resource;
 pub mod scheduling;

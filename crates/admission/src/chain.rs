@@ -1,0 +1,240 @@
+//! The plugins in their order, and the two phases over them.
+
+use std::sync::Arc;
+
+use apimachinery::status::Status;
+use component_base::clock::Clock;
+use component_base::metrics::{HistogramVec, Registry};
+
+use crate::{Attributes, Operation, Plugin, Review};
+
+/// Upstream's order. A plugin that is not built here is named all the same: it can be asked for on the
+/// command line.
+pub const ORDER: &[&str] = &[
+    "AlwaysAdmit",
+    "NamespaceAutoProvision",
+    "NamespaceLifecycle",
+    "NamespaceExists",
+    "LimitPodHardAntiAffinityTopology",
+    "LimitRanger",
+    "ServiceAccount",
+    "NodeRestriction",
+    "TaintNodesByCondition",
+    "AlwaysPullImages",
+    "ImagePolicyWebhook",
+    "PodSecurity",
+    "PodNodeSelector",
+    "Priority",
+    "DefaultTolerationSeconds",
+    "PodTolerationRestriction",
+    "EventRateLimit",
+    "ExtendedResourceToleration",
+    "DefaultStorageClass",
+    "StorageObjectInUseProtection",
+    "PodGroupProtection",
+    "OwnerReferencesPermissionEnforcement",
+    "PersistentVolumeClaimResize",
+    "RuntimeClass",
+    "CertificateApproval",
+    "CertificateSigning",
+    "ClusterTrustBundleAttest",
+    "CertificateSubjectRestriction",
+    "DefaultIngressClass",
+    "DenyServiceExternalIPs",
+    "PodTopologyLabels",
+    "PodGroupWorkloadExists",
+    "NodeDeclaredFeatureValidator",
+    "JobValidation",
+    "PodResizeValidator",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
+    "ResourceQuota",
+    "AlwaysDeny",
+];
+
+/// Those that are on unless turned off.
+pub const DEFAULT_ON: &[&str] = &[
+    "NamespaceLifecycle",
+    "LimitRanger",
+    "ServiceAccount",
+    "TaintNodesByCondition",
+    "PodSecurity",
+    "Priority",
+    "DefaultTolerationSeconds",
+    "DefaultStorageClass",
+    "StorageObjectInUseProtection",
+    "PodGroupProtection",
+    "PersistentVolumeClaimResize",
+    "RuntimeClass",
+    "CertificateApproval",
+    "CertificateSigning",
+    "ClusterTrustBundleAttest",
+    "CertificateSubjectRestriction",
+    "DefaultIngressClass",
+    "PodTopologyLabels",
+    "PodGroupWorkloadExists",
+    "NodeDeclaredFeatureValidator",
+    "JobValidation",
+    "PodResizeValidator",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionWebhook",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionWebhook",
+    "ResourceQuota",
+];
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum Error {
+    #[error("unknown admission plugin {0:?}")]
+    Unknown(String),
+    #[error("admission plugin {0:?} is both enabled and disabled")]
+    Contradiction(String),
+    #[error("admission plugin {0:?} is not available")]
+    Unavailable(String),
+}
+
+/// Which plugins run: the defaults, more, fewer.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    enabled: Vec<String>,
+    disabled: Vec<String>,
+}
+
+impl Selection {
+    /// From `--enable-admission-plugins` and `--disable-admission-plugins`.
+    pub fn new(enabled: &[String], disabled: &[String]) -> Result<Self, Error> {
+        for name in enabled.iter().chain(disabled) {
+            if !ORDER.contains(&name.as_str()) {
+                return Err(Error::Unknown(name.clone()));
+            }
+        }
+        if let Some(name) = enabled.iter().find(|name| disabled.contains(name)) {
+            return Err(Error::Contradiction(name.clone()));
+        }
+        Ok(Self {
+            enabled: enabled.to_vec(),
+            disabled: disabled.to_vec(),
+        })
+    }
+
+    fn runs(&self, name: &str) -> bool {
+        let named = |names: &[String]| names.iter().any(|other| other == name);
+        named(&self.enabled) || (DEFAULT_ON.contains(&name) && !named(&self.disabled))
+    }
+}
+
+/// The plugins that run, in order.
+pub struct Chain {
+    plugins: Vec<Arc<dyn Plugin>>,
+    clock: Arc<dyn Clock>,
+    durations: HistogramVec,
+}
+
+#[derive(Clone, Copy)]
+enum Phase {
+    Mutate,
+    Validate,
+}
+
+impl Phase {
+    /// As the metric's label has it.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Mutate => "admit",
+            Self::Validate => "validate",
+        }
+    }
+}
+
+const BUCKETS: &[f64] = &[0.005, 0.025, 0.1, 0.5, 1.0, 2.5];
+
+impl Chain {
+    /// Puts the selected ones of `available` into upstream's order. Those that upstream has no name for are
+    /// checks that it makes elsewhere: they cannot be turned off, and run first. Asking for a plugin that is not
+    /// available is an error: it would be a restriction that silently does not hold.
+    pub fn new(
+        available: Vec<Arc<dyn Plugin>>,
+        selection: &Selection,
+        clock: Arc<dyn Clock>,
+        metrics: &Registry,
+    ) -> Result<Self, Error> {
+        let find = |name: &str| available.iter().find(|plugin| plugin.name() == name).cloned();
+        if let Some(missing) = selection
+            .enabled
+            .iter()
+            .find(|name| !DEFAULT_ON.contains(&name.as_str()) && find(name).is_none())
+        {
+            return Err(Error::Unavailable(missing.clone()));
+        }
+        let plugins = ORDER
+            .iter()
+            .filter(|name| selection.runs(name))
+            .filter_map(|name| find(name))
+            .collect();
+        let durations = metrics.histogram_vec(
+            "apiserver_admission_controller_admission_duration_seconds",
+            "[STABLE] Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
+            &["name", "operation", "rejected", "type"],
+            BUCKETS,
+        );
+        Ok(Self {
+            plugins,
+            clock,
+            durations,
+        })
+    }
+
+    /// The names of the plugins that run.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.plugins.iter().map(|plugin| plugin.name())
+    }
+
+    /// The first phase: plugins may change the object.
+    pub async fn mutate(&self, attributes: &Attributes<'_>, review: &mut Review<'_>) -> Result<(), Status> {
+        self.run(Phase::Mutate, attributes, review).await
+    }
+
+    /// The second phase: plugins see the final object.
+    pub async fn validate(&self, attributes: &Attributes<'_>, review: &mut Review<'_>) -> Result<(), Status> {
+        self.run(Phase::Validate, attributes, review).await
+    }
+
+    /// Is any plugin interested in this operation? A request that none wants skips both phases.
+    pub fn handles(&self, operation: Operation) -> bool {
+        self.plugins.iter().any(|plugin| plugin.handles(operation))
+    }
+
+    async fn run(
+        &self,
+        phase: Phase,
+        attributes: &Attributes<'_>,
+        review: &mut Review<'_>,
+    ) -> Result<(), Status> {
+        for plugin in self
+            .plugins
+            .iter()
+            .filter(|plugin| plugin.handles(attributes.operation))
+        {
+            let started = self.clock.monotonic();
+            let outcome = match phase {
+                Phase::Mutate => plugin.mutate(attributes, review).await,
+                Phase::Validate => plugin.validate(attributes, review).await,
+            };
+            let elapsed = self.clock.monotonic().saturating_sub(started);
+            let rejected = if outcome.is_err() { "true" } else { "false" };
+            let labels = [
+                plugin.name(),
+                attributes.operation.as_str(),
+                rejected,
+                phase.label(),
+            ];
+            self.durations
+                .with_label_values(&labels)
+                .observe(elapsed.as_secs_f64());
+            outcome?;
+        }
+        Ok(())
+    }
+}

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use api::apps::v1::ReplicaSet;
 use api::core::v1::ReplicationController;
 use controller_runtime::Context;
-use controllers_cluster::{namespace, root_ca, service_account};
+use controllers_cluster::{
+    garbage_collector, namespace, node_lifecycle, pod_gc, root_ca, service_account, taint_eviction,
+};
 use controllers_network::{endpoint_slice, endpoints, node_ipam};
 use controllers_workloads::{deployment, replica_set};
 use futures_util::future::BoxFuture;
@@ -130,6 +132,40 @@ pub const ROWS: &[Row] = &[
         |context, inputs| Some(Box::pin(endpoints::run(context, inputs.options.workers.endpoint))),
     ),
     row(
+        "garbage-collector-controller",
+        "garbagecollector",
+        "generic-garbage-collector",
+        |context, inputs| {
+            let workers = inputs.options.workers.garbage_collector;
+            let run: fn(Context, usize) -> BoxFuture<'static, ()> =
+                |context, workers| Box::pin(garbage_collector::run(context, workers));
+            inputs.options.garbage_collection.then(|| run(context, workers))
+        },
+    ),
+    row(
+        "node-lifecycle-controller",
+        "nodelifecycle",
+        "node-controller",
+        |context, inputs| {
+            Some(Box::pin(node_lifecycle::run(
+                context,
+                inputs.options.node_lifecycle.clone(),
+            )))
+        },
+    ),
+    row(
+        "taint-eviction-controller",
+        "taint-eviction-controller",
+        "node-controller",
+        |context, _| Some(Box::pin(taint_eviction::run(context))),
+    ),
+    row(
+        "pod-garbage-collector-controller",
+        "podgc",
+        "pod-garbage-collector",
+        |context, inputs| Some(Box::pin(pod_gc::run(context, inputs.options.terminated_pods))),
+    ),
+    row(
         "node-ipam-controller",
         "nodeipam",
         "node-controller",
@@ -172,8 +208,6 @@ const UPSTREAM_ONLY: &[&str] = &[
     "endpointslicemirroring",
     "ephemeral-volume-controller",
     "ephemeral-volume",
-    "garbage-collector-controller",
-    "garbagecollector",
     "horizontal-pod-autoscaler-controller",
     "horizontalpodautoscaling",
     "job-controller",
@@ -181,8 +215,6 @@ const UPSTREAM_ONLY: &[&str] = &[
     "kube-apiserver-serving-clustertrustbundle-publisher-controller",
     "legacy-serviceaccount-token-cleaner-controller",
     "legacy-service-account-token-cleaner",
-    "node-lifecycle-controller",
-    "nodelifecycle",
     "node-route-controller",
     "route",
     "persistentvolume-attach-detach-controller",
@@ -195,8 +227,6 @@ const UPSTREAM_ONLY: &[&str] = &[
     "pv-protection",
     "persistentvolumeclaim-protection-controller",
     "pvc-protection",
-    "pod-garbage-collector-controller",
-    "podgc",
     "resourceclaim-controller",
     "resource-claim-controller",
     "resourcequota-controller",
@@ -212,7 +242,6 @@ const UPSTREAM_ONLY: &[&str] = &[
     "storage-version-migrator-controller",
     "storageversion-garbage-collector-controller",
     "storage-version-gc",
-    "taint-eviction-controller",
     "token-cleaner-controller",
     "tokencleaner",
     "ttl-after-finished-controller",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use component_base::options::{FlagSet, Values};
 use component_base::upstream;
 use controller_runtime::leader_election;
+use controllers_cluster::node_lifecycle;
 use controllers_network::node_ipam::{self, cidr};
 use delegated_auth::secure_serving;
 
@@ -32,6 +33,10 @@ pub struct Options {
     pub root_ca_file: Option<PathBuf>,
     pub node_ipam: Option<node_ipam::Options>,
     pub max_endpoints_per_slice: usize,
+    pub garbage_collection: bool,
+    pub node_lifecycle: node_lifecycle::Options,
+    /// Ended pods that are kept.
+    pub terminated_pods: usize,
     pub workers: Workers,
 }
 
@@ -105,7 +110,13 @@ pub fn flags() -> FlagSet {
         "",
         "Authorities published to every namespace, in PEM.",
     );
+    set.switch(
+        "enable-garbage-collector",
+        true,
+        "Delete objects whose owners are gone.",
+    );
     network_flags(&mut set);
+    node_flags(&mut set);
     leader_flags(&mut set);
     worker_flags(&mut set);
     secure_serving::flags(&mut set, PORT);
@@ -148,6 +159,45 @@ fn network_flags(set: &mut FlagSet) {
         "max-endpoints-per-slice",
         100,
         "Most endpoints of an EndpointSlice.",
+    );
+}
+
+fn node_flags(set: &mut FlagSet) {
+    set.duration("node-monitor-period", "5s", "How often nodes are looked at.");
+    set.duration(
+        "node-monitor-grace-period",
+        "50s",
+        "How long a node may be silent before it is unhealthy.",
+    );
+    set.duration(
+        "node-startup-grace-period",
+        "1m",
+        "The same for a node that never spoke.",
+    );
+    set.float(
+        "node-eviction-rate",
+        0.1,
+        "Nodes a second whose pods are evicted, in a healthy zone.",
+    );
+    set.float(
+        "secondary-node-eviction-rate",
+        0.01,
+        "The same in a large zone that partly fails.",
+    );
+    set.int(
+        "large-cluster-size-threshold",
+        50,
+        "Nodes above which a zone is large.",
+    );
+    set.float(
+        "unhealthy-zone-threshold",
+        0.55,
+        "Share of unready nodes at which a zone fails.",
+    );
+    set.int(
+        "terminated-pod-gc-threshold",
+        12500,
+        "Ended pods that are kept; 0 keeps all.",
     );
 }
 
@@ -231,6 +281,9 @@ impl Options {
             root_ca_file: path("root-ca-file"),
             node_ipam: node_ipam(values)?,
             max_endpoints_per_slice: count(values, "max-endpoints-per-slice")?,
+            node_lifecycle: node_lifecycle(values)?,
+            terminated_pods: count(values, "terminated-pod-gc-threshold")?,
+            garbage_collection: values.bool("enable-garbage-collector"),
             workers: Workers::new(values)?,
         })
     }
@@ -248,6 +301,22 @@ impl Workers {
             garbage_collector: count(values, "concurrent-gc-syncs")?,
         })
     }
+}
+
+fn node_lifecycle(values: &Values) -> Result<node_lifecycle::Options, Error> {
+    Ok(node_lifecycle::Options {
+        period: values.duration("node-monitor-period"),
+        timing: node_lifecycle::health::Timing {
+            grace_period: values.duration("node-monitor-grace-period"),
+            startup_grace_period: values.duration("node-startup-grace-period"),
+        },
+        rates: node_lifecycle::zones::Rates {
+            normal: values.float("node-eviction-rate") as f32,
+            secondary: values.float("secondary-node-eviction-rate") as f32,
+            large_cluster: count(values, "large-cluster-size-threshold")?,
+            unhealthy_share: values.float("unhealthy-zone-threshold") as f32,
+        },
+    })
 }
 
 fn count(values: &Values, flag: &'static str) -> Result<usize, Error> {

@@ -8,6 +8,11 @@
 //!
 //! Upstream: pkg/controller/{serviceaccount,certificates/rootcacertpublisher,namespace,garbagecollector}
 
+pub mod garbage_collector;
 pub mod namespace;
+pub mod node_lifecycle;
+pub mod nodes;
+pub mod pod_gc;
 pub mod root_ca;
 pub mod service_account;
+pub mod taint_eviction;

@@ -140,6 +140,17 @@ impl Controller {
 
     async fn allocate(&self, node: &Node) -> Result<Outcome, driver::Error> {
         let name = &node.metadata.name;
+        let nodes = self.context.client.api::<Node>();
+        // The cache may not show what we gave the node a moment ago.
+        let live = match nodes.get(name).await {
+            Ok(live) => live,
+            Err(error) if error.is_not_found() => return Ok(Outcome::Done),
+            Err(error) => return Err(error.into()),
+        };
+        if !ranges(&live).is_empty() {
+            self.occupy(&live);
+            return Ok(Outcome::Done);
+        }
         let Some(taken) = self.take() else {
             let message = format!("Node {name} status is now: CIDRNotAvailable");
             self.context
@@ -148,19 +159,19 @@ impl Controller {
             return Err("no pod CIDR is left for the node".into());
         };
         let texts: Vec<String> = taken.iter().map(Cidr::to_string).collect();
-        let patch = Patch::Strategic(json!({"spec": {"podCIDR": texts.first(), "podCIDRs": texts}}));
-        match self
-            .context
-            .client
-            .api::<Node>()
-            .patch(name, &patch, &PatchParams::default())
+        let patch = json!({
+            "metadata": {"resourceVersion": live.metadata.resource_version},
+            "spec": {"podCIDR": texts.first(), "podCIDRs": texts},
+        });
+        match nodes
+            .patch(name, &Patch::Merge(patch), &PatchParams::default())
             .await
         {
             Ok(_) => {
                 info!(node = %name, cidrs = ?texts, "pod CIDRs assigned");
                 Ok(Outcome::Done)
             }
-            // Whether it took effect is unknown: the range stays taken, and the node's next event tells.
+            // Whether it took effect is unknown: the range stays taken, and the next look tells.
             Err(error) if error.is_connection() => Err(error.into()),
             Err(error) => {
                 for (allocator, range) in self.allocators().iter_mut().zip(&taken) {

@@ -6,7 +6,6 @@
 //! Upstream: client-go/tools/record
 
 pub mod correlator;
-mod generations;
 mod sink;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@
 //! machine; [`store`] the indexed cache; [`informer`] drives a watcher into a store and tells handlers, and
 //! [`informers`] shares them within a process;
 //! [`work_queue`] holds the keys that handlers add and [`driver`] the workers that take them out;
-//! [`expectations`] and [`ownership`] are for controllers that create and adopt children;
+//! [`generations`] is a bounded map; [`expectations`] and [`ownership`] are for controllers that create and adopt children;
 //! [`leader_election`] lets one replica of a daemon act; [`event_recorder`] tells users what happened; [`context`]
 //! is all of that as a controller gets it.
 //!
@@ -18,6 +18,7 @@ pub mod context;
 pub mod driver;
 pub mod event_recorder;
 pub mod expectations;
+pub mod generations;
 pub mod informer;
 pub mod informers;
 pub mod key;

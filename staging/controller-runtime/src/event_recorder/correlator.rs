@@ -10,7 +10,7 @@ use api::core::v1::Event;
 use apimachinery::time::Time;
 use jiff::Timestamp;
 
-use super::generations::Generations;
+use crate::generations::Generations;
 
 /// Entries of each of the correlator's caches.
 const CACHE_ENTRIES: usize = 4096;

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+/// See the module.
 #[derive(Debug)]
-pub(super) struct Generations<K, V> {
+pub struct Generations<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     capacity: usize,
@@ -13,7 +14,7 @@ pub(super) struct Generations<K, V> {
 
 impl<K: Eq + Hash, V> Generations<K, V> {
     /// Keeps at least `capacity / 2` and at most `capacity` entries.
-    pub(super) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Generations {
             young: HashMap::new(),
             old: HashMap::new(),
@@ -22,7 +23,7 @@ impl<K: Eq + Hash, V> Generations<K, V> {
     }
 
     /// The entry of a key, made when there is none; it counts as used.
-    pub(super) fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
+    pub fn entry(&mut self, key: K, make: impl FnOnce() -> V) -> &mut V {
         if !self.young.contains_key(&key) && self.young.len() >= self.capacity / 2 {
             self.old = std::mem::take(&mut self.young);
         }
@@ -30,7 +31,18 @@ impl<K: Eq + Hash, V> Generations<K, V> {
         self.young.entry(key).or_insert_with(|| aged.unwrap_or_else(make))
     }
 
-    pub(super) fn remove(&mut self, key: &K) {
+    /// Whether the key is kept; it counts as used.
+    pub fn contains(&mut self, key: &K) -> bool
+    where
+        K: Clone,
+    {
+        if let Some(value) = self.old.remove(key) {
+            self.entry(key.clone(), || value);
+        }
+        self.young.contains_key(key)
+    }
+
+    pub fn remove(&mut self, key: &K) {
         self.young.remove(key);
         self.old.remove(key);
     }

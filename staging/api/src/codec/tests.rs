@@ -250,6 +250,13 @@ fn yaml_is_read_as_json() {
             r#"{"metadata":{},"spec":{"containers":null,"nodeName":"no","hostNetwork":true,"priority":8},"status":{}}"#
         ]],
     );
+    let repeated = b"a:\n  b: 1\n  b: 2\n";
+    assert_eq!(yaml::to_json(repeated), Ok(br#"{"a":{"b":2}}"#.to_vec()));
+    expect![[r#"
+        yaml: unmarshal errors:
+          line 3: key "b" already set in map"#]]
+    .assert_eq(&yaml::strict_error(repeated).unwrap());
+    assert_eq!(yaml::strict_error(b"a: 1"), None);
     let yaml = yaml::from_json(br#"{"b":{"c":["x",1,null]},"a":"true"}"#).unwrap();
     expect![[r#"
         a: "true"

@@ -2,18 +2,51 @@
 
 use super::Error;
 use serde_json::Value;
+use serde_saphyr::options::DuplicateKeyPolicy;
 
-/// One YAML document as JSON. A repeated key is an error; `0644` is octal, as in YAML 1.1.
+/// One YAML document as JSON. Of a repeated key the last value counts; `0644` is octal, as in YAML 1.1.
 pub fn to_json(yaml: &[u8]) -> Result<Vec<u8>, Error> {
-    let text = std::str::from_utf8(yaml).map_err(|e| Error::Yaml(e.to_string()))?;
-    let options = serde_saphyr::options! { legacy_octal_numbers: true, with_snippet: false };
-    let value: Value =
-        serde_saphyr::from_str_with_options(text, options).map_err(|e| Error::Yaml(e.to_string()))?;
-    serde_json::to_vec(&value).map_err(|e| Error::Yaml(e.to_string()))
+    let value = parse(yaml, DuplicateKeyPolicy::LastWins)?.map_err(|error| syntax(&error))?;
+    serde_json::to_vec(&value).map_err(|error| Error::Yaml(error.to_string()))
+}
+
+/// What strict decoding has against a document: a repeated key, in upstream's words.
+pub fn strict_error(yaml: &[u8]) -> Option<String> {
+    match parse(yaml, DuplicateKeyPolicy::Error).ok()? {
+        Err(serde_saphyr::Error::DuplicateMappingKey { key, location }) => {
+            let key = key.unwrap_or_default();
+            Some(format!(
+                "yaml: unmarshal errors:\n  line {}: key {key:?} already set in map",
+                location.line()
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// A JSON document as YAML, its maps sorted by key as upstream prints them.
 pub fn from_json(json: &[u8]) -> Result<String, Error> {
-    let value: Value = serde_json::from_slice(json).map_err(|e| Error::Yaml(e.to_string()))?;
-    serde_saphyr::to_string(&value).map_err(|e| Error::Yaml(e.to_string()))
+    let value: Value = serde_json::from_slice(json).map_err(|error| Error::Yaml(error.to_string()))?;
+    serde_saphyr::to_string(&value).map_err(|error| Error::Yaml(error.to_string()))
+}
+
+fn parse(
+    yaml: &[u8],
+    duplicate_keys: DuplicateKeyPolicy,
+) -> Result<Result<Value, serde_saphyr::Error>, Error> {
+    let text = std::str::from_utf8(yaml).map_err(|_| Error::Yaml("yaml: invalid UTF-8".to_owned()))?;
+    let options = serde_saphyr::options! {
+        duplicate_keys: duplicate_keys,
+        legacy_octal_numbers: true,
+        with_snippet: false,
+    };
+    Ok(serde_saphyr::from_str_with_options(text, options))
+}
+
+fn syntax(error: &serde_saphyr::Error) -> Error {
+    let line = error
+        .location()
+        .map(|location| format!("line {}: ", location.line()))
+        .unwrap_or_default();
+    Error::Yaml(format!("error converting YAML to JSON: yaml: {line}{error}"))
 }

@@ -39,10 +39,7 @@ fn split(text: &str) -> Result<Parts<'_>, ParseError> {
         Some(rest) => rest.split_at(digits_end(rest)),
         None => ("", rest),
     };
-    // A sign or zeros alone count as zero, as does a lone point; a suffix needs a number before it.
-    if unsigned.starts_with(suffix) && !suffix.is_empty() {
-        return Err(ParseError::Numeric);
-    }
+    // A sign, zeros or a point alone count as zero; so does a suffix without a number.
     let exponent = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
     let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
     if exponent.bytes().any(|b| !b.is_ascii_digit()) {

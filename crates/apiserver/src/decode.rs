@@ -52,7 +52,11 @@ pub async fn read_message(request: &mut Request, expected: Expected, validation:
         Encoding::Json => decode_json(&body, expected)?,
         Encoding::Yaml => {
             let json = codec::yaml::to_json(&body).map_err(|error| unrecognized(expected, &error.to_string(), &body))?;
-            decode_json(&json, expected)?
+            let mut decoded = decode_json(&json, expected)?;
+            if validation != FieldValidation::Ignore {
+                decoded.strict_errors.splice(0..0, codec::yaml::strict_error(&body));
+            }
+            decoded
         }
         Encoding::Protobuf => decode_protobuf(&body, expected)?,
     };

@@ -96,6 +96,8 @@ pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
 fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
     let envelope = envelope::unwrap(body).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
     check_kind(envelope.type_meta.api_version, envelope.type_meta.kind, expected)?;
+    codec::check_documents(expected.ty, envelope.raw)
+        .map_err(|error| cannot_be_handled(expected.kind, expected.version, expected, &error.to_string()))?;
     Ok(Decoded { proto: envelope.raw.to_vec(), strict_errors: Vec::new() })
 }
 

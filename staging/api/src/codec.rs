@@ -5,10 +5,11 @@
 //! order, escapes, number forms, zero values.
 //!
 //! Reading order: [`text`] (JSON strings, numbers, raw documents), [`scalar`] (quantities, times, base64),
-//! [`to_json`], [`lexer`], [`to_proto`], [`envelope`], [`list`], [`yaml`].
+//! [`to_json`], [`lexer`], [`to_proto`], [`check`], [`envelope`], [`list`], [`yaml`].
 //!
 //! Upstream: `apimachinery/pkg/runtime/serializer/{json,protobuf}`, `sigs.k8s.io/json`.
 
+mod check;
 pub mod envelope;
 mod lexer;
 pub mod list;
@@ -18,6 +19,7 @@ mod to_json;
 mod to_proto;
 pub mod yaml;
 
+pub use check::check_documents;
 pub use to_json::proto_to_json;
 pub use to_proto::{Parsed, json_to_proto};
 

@@ -209,6 +209,20 @@ fn envelopes_open_to_what_was_wrapped() {
 }
 
 #[test]
+fn documents_inside_protobuf_must_be_json() {
+    let check = |raw: &[u8]| {
+        let mut revision = crate::apps::v1::ControllerRevision::default();
+        revision.data.raw = raw.to_vec();
+        super::check_documents(&apps_v1::CONTROLLER_REVISION, &revision.encode_to_vec()).is_ok()
+    };
+    assert!(check(br#"{"spec": [1, "x"]}"#));
+    assert!(check(b""));
+    assert!(!check(b"k8s\0"));
+    assert!(!check(b"{} {}"));
+    assert!(!check(b"\"\xff\""));
+}
+
+#[test]
 fn lists_are_put_together_from_encoded_items() {
     let namespace = |name: &str| {
         let mut namespace = core::v1::Namespace::default();

@@ -19,6 +19,8 @@ pub enum DecodeError {
     Quantity,
     #[error("a time is out of range")]
     Time,
+    #[error("a document inside is not UTF-8")]
+    Document,
 }
 
 /// A field's raw value.

@@ -8,6 +8,7 @@
 //! - `local`: the store within the process: one writer thread, group commit, followers fed in commit order.
 //! - [`memory`] and [`embedded`]: the local store without and with a log on disk.
 //! - [`etcd`]: the store on an etcd cluster.
+//! - [`encryption`]: plain values over a store that keeps them encrypted.
 //! - [`update`]: compare-and-swap loops.
 //! - [`compaction`]: history goes by time.
 //! - [`migration`], [`digest`]: one store's contents into another, and the comparison of the two.
@@ -25,6 +26,7 @@ mod error;
 pub mod cache;
 pub mod compaction;
 pub mod embedded;
+pub mod encryption;
 pub mod etcd;
 mod local;
 pub mod memory;

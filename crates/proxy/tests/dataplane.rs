@@ -241,6 +241,46 @@ async fn nftables_serves_traffic() {
     assert!(!left.contains("kube-proxy"), "cleanup leaves nothing:\n{left}");
 }
 
+/// A dual-stack node's other half: the same in IPv6.
+async fn serves_ipv6(network: &Network, mut backend: Backend) {
+    let mut state = State::new();
+    state.settings.family = Family::V6;
+    state.settings.local_detector = LocalDetector::Cidr("fd00:180::/64".parse().unwrap());
+    state.settings.node_ip = "2001:db8::1".parse().unwrap();
+    state.service("web", Protocol::Tcp, "fd00:172::1", 80).node_port = Some(30080);
+    state
+        .service("dns", Protocol::Udp, "fd00:172::2", 53)
+        .affinity_seconds = Some(60);
+    backend.sync(&state).await;
+    assert_eq!(network.tcp("[fd00:172::1]:80"), Err(ErrorKind::ConnectionRefused));
+    state.endpoints("web", Protocol::Tcp, &["[fd00:180::2]:8080"]);
+    state.endpoints("dns", Protocol::Udp, &["[fd00:180::2]:5353"]);
+    backend.sync(&state).await;
+    assert_eq!(network.tcp("[fd00:172::1]:80").as_deref(), Ok("8080"));
+    assert_eq!(network.tcp("[2001:db8::1]:30080").as_deref(), Ok("8080"));
+    assert_eq!(network.tcp_from_pod("[fd00:172::1]:80").as_deref(), Ok("8080"));
+    assert_eq!(network.udp("[fd00:172::2]:53").as_deref(), Ok("5353"));
+    backend.cleanup().await;
+}
+
+#[tokio::test]
+async fn ip6tables_serves_traffic() {
+    let Some(network) = Network::new("ip6") else {
+        return;
+    };
+    let backend = iptables::backend::Backend::new(network.runner(), Family::V6);
+    serves_ipv6(&network, Backend::IpTables(backend)).await;
+}
+
+#[tokio::test]
+async fn nftables_serves_ipv6() {
+    let Some(network) = Network::new("nf6") else {
+        return;
+    };
+    let backend = nftables::backend::Backend::new(network.runner(), Family::V6);
+    serves_ipv6(&network, Backend::NfTables(backend)).await;
+}
+
 #[tokio::test]
 async fn nftables_replaces_what_it_finds() {
     let Some(network) = Network::new("nfr") else {

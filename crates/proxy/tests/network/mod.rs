@@ -1,5 +1,6 @@
 //! Three namespaces: `client` (192.0.2.2) - `node` (192.0.2.1, 10.180.0.1) - `pod` (10.180.0.2, which answers on
-//! TCP 8080 and 8081 and UDP 5353 with the port's number).
+//! TCP 8080 and 8081 and UDP 5353 with the port's number). The same in IPv6: 2001:db8::2 - 2001:db8::1, fd00:180::1 -
+//! fd00:180::2.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -29,13 +30,34 @@ impl Network {
                 return None;
             }
         }
-        network.connect("client", "192.0.2.2/24", "192.0.2.1/24");
-        network.connect("pod", "10.180.0.2/24", "10.180.0.1/24");
-        network.inside("node", &["sysctl", "-qw", "net.ipv4.ip_forward=1"]);
+        network.connect(
+            "client",
+            &["192.0.2.2/24", "2001:db8::2/64"],
+            &["192.0.2.1/24", "2001:db8::1/64"],
+        );
+        network.connect(
+            "pod",
+            &["10.180.0.2/24", "fd00:180::2/64"],
+            &["10.180.0.1/24", "fd00:180::1/64"],
+        );
+        network.inside(
+            "node",
+            &[
+                "sysctl",
+                "-qw",
+                "net.ipv4.ip_forward=1",
+                "net.ipv6.conf.all.forwarding=1",
+            ],
+        );
         // Service addresses are routed nowhere in particular, but routed.
-        network.inside("node", &["ip", "route", "add", "default", "via", "10.180.0.2"]);
-        network.inside("client", &["ip", "route", "add", "default", "via", "192.0.2.1"]);
-        network.inside("pod", &["ip", "route", "add", "default", "via", "10.180.0.1"]);
+        for (place, v4, v6) in [
+            ("node", "10.180.0.2", "fd00:180::2"),
+            ("client", "192.0.2.1", "2001:db8::1"),
+            ("pod", "10.180.0.1", "fd00:180::1"),
+        ] {
+            network.inside(place, &["ip", "route", "add", "default", "via", v4]);
+            network.inside(place, &["ip", "-6", "route", "add", "default", "via", v6]);
+        }
         network.serve();
         Some(network)
     }
@@ -45,14 +67,21 @@ impl Network {
     }
 
     /// A cable between a place and the node.
-    fn connect(&self, place: &str, address: &str, node_address: &str) {
+    fn connect(&self, place: &str, addresses: &[&str], node_addresses: &[&str]) {
         let (here, node) = (self.place(place), self.place("node"));
         let ends = [
             "link", "add", "eth0", "netns", &here, "type", "veth", "peer", "name", place, "netns", &node,
         ];
         assert!(run("ip", &ends));
-        for (place, device, address) in [(place, "eth0", address), ("node", place, node_address)] {
-            self.inside(place, &["ip", "addr", "add", address, "dev", device]);
+        for (place, device, addresses) in [(place, "eth0", addresses), ("node", place, node_addresses)] {
+            for address in addresses {
+                // Without `nodad` an IPv6 address can't be used at once.
+                let nodad: &[&str] = if address.contains(':') { &["nodad"] } else { &[] };
+                self.inside(
+                    place,
+                    &[&["ip", "addr", "add", address, "dev", device], nodad].concat(),
+                );
+            }
             self.inside(place, &["ip", "link", "set", device, "up"]);
             self.inside(place, &["ip", "link", "set", "lo", "up"]);
         }
@@ -94,14 +123,14 @@ impl Network {
 
     fn serve(&self) {
         for port in [8080, 8081] {
-            let listener = self.visit("pod", move || TcpListener::bind(("0.0.0.0", port)).unwrap());
+            let listener = self.visit("pod", move || TcpListener::bind(("::", port)).unwrap());
             std::thread::spawn(move || {
                 for mut stream in listener.incoming().flatten() {
                     let _ = write!(stream, "{port}");
                 }
             });
         }
-        let socket = self.visit("pod", || UdpSocket::bind("0.0.0.0:5353").unwrap());
+        let socket = self.visit("pod", || UdpSocket::bind("[::]:5353").unwrap());
         std::thread::spawn(move || {
             let mut buffer = [0; 64];
             while let Ok((_, from)) = socket.recv_from(&mut buffer) {
@@ -125,7 +154,12 @@ impl Network {
 
     pub fn udp(&self, address: &'static str) -> Result<String, ErrorKind> {
         self.visit("client", move || {
-            let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+            let any = if address.starts_with('[') {
+                "[::]:0"
+            } else {
+                "0.0.0.0:0"
+            };
+            let socket = UdpSocket::bind(any).unwrap();
             socket.set_read_timeout(Some(TIMEOUT)).unwrap();
             socket.send_to(b"?", address).map_err(|e| e.kind())?;
             let mut buffer = [0; 64];

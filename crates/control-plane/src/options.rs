@@ -21,6 +21,17 @@ pub enum StorageOptions {
     Memory,
     /// In a directory.
     Embedded { directory: PathBuf },
+    /// In an etcd cluster.
+    Etcd(EtcdOptions),
+}
+
+/// How an etcd cluster is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EtcdOptions {
+    /// `http://` or `https://`, tried in turn.
+    pub servers: Vec<String>,
+    pub certificate_authority: Option<PathBuf>,
+    pub client: Option<CertificateFiles>,
 }
 
 /// Client certificates, tokens, front proxies.
@@ -68,6 +79,8 @@ pub struct Options {
     pub cert_dir: PathBuf,
     pub tls_min_version: String,
     pub storage: StorageOptions,
+    /// History older than this is dropped; zero: by its bounds only.
+    pub compaction_interval: Duration,
     pub authentication: AuthenticationOptions,
     pub service_accounts: ServiceAccountOptions,
     pub authorization_modes: Vec<String>,
@@ -102,6 +115,7 @@ impl Options {
             cert_dir: PathBuf::from(values.string("cert-dir")),
             tls_min_version: values.string("tls-min-version").to_owned(),
             storage: storage(values)?,
+            compaction_interval: values.duration("etcd-compaction-interval"),
             authentication: authentication(values),
             service_accounts: service_accounts(values)?,
             authorization_modes: values.strings("authorization-mode").to_vec(),
@@ -137,6 +151,7 @@ impl Options {
             cert_dir: PathBuf::new(),
             tls_min_version: String::new(),
             storage: StorageOptions::Memory,
+            compaction_interval: Duration::ZERO,
             authentication: AuthenticationOptions { anonymous: true, ..AuthenticationOptions::default() },
             service_accounts: ServiceAccountOptions::default(),
             authorization_modes: vec!["Node".to_owned(), "RBAC".to_owned()],
@@ -160,13 +175,20 @@ impl Options {
 }
 
 fn storage(values: &Values) -> Result<StorageOptions, Error> {
+    let servers = values.strings("etcd-servers").to_vec();
     match values.string("storage-backend") {
-        "embedded" => {
+        // Upstream's command lines name servers, and need not name the backend.
+        "etcd3" | "" if !servers.is_empty() => {
+            let client = pair(values, "etcd-certfile", "etcd-keyfile")?;
+            Ok(StorageOptions::Etcd(EtcdOptions { servers, certificate_authority: path(values, "etcd-cafile"), client }))
+        }
+        "etcd3" => Err(flag("etcd-servers", "must be given for etcd3")),
+        "embedded" | "" => {
             let directory = path(values, "embedded-data-dir").ok_or_else(|| flag("embedded-data-dir", "must be given for the embedded store"))?;
             Ok(StorageOptions::Embedded { directory })
         }
         "memory" => Ok(StorageOptions::Memory),
-        other => Err(flag("storage-backend", &format!("{other:?} is not available: embedded, memory"))),
+        other => Err(flag("storage-backend", &format!("{other:?} is not available: embedded, etcd3, memory"))),
     }
 }
 
@@ -287,6 +309,19 @@ mod tests {
         assert_eq!(options.service_node_ports, (30000, 30100));
         assert_eq!(options.authorization_modes, ["Node", "RBAC"]);
         assert_eq!(options.service_accounts.audiences, ["https://issuer"]);
+    }
+
+    #[test]
+    fn the_backend_follows_from_its_flags() {
+        let issuer = "--service-account-issuer=x";
+        let etcd = options(&[issuer, "--etcd-servers=https://a:2379,https://b:2379", "--etcd-cafile=ca.crt"]).expect("valid");
+        let StorageOptions::Etcd(etcd) = etcd.storage else { panic!("{:?}", etcd.storage) };
+        assert_eq!((etcd.servers.len(), etcd.certificate_authority), (2, Some("ca.crt".into())));
+        let embedded = options(&[issuer, "--embedded-data-dir=/x", "--etcd-compaction-interval=1m"]).expect("valid");
+        assert_eq!(embedded.storage, StorageOptions::Embedded { directory: "/x".into() });
+        assert_eq!(embedded.compaction_interval, Duration::from_secs(60));
+        let missing = options(&[issuer, "--storage-backend=etcd3"]).expect_err("no server");
+        assert_eq!(missing, "invalid --etcd-servers: must be given for etcd3");
     }
 
     #[test]

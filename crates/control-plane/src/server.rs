@@ -18,6 +18,7 @@ use registry::{Cidr, PortRange};
 use rustls::ServerConfig;
 use storage::Store;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::bootstrap::{Bootstrap, ClusterTrust};
 use crate::options::{KubeletOptions, Options};
@@ -32,6 +33,7 @@ pub struct ControlPlane {
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
     shutdown: Shutdown,
+    ready: watch::Sender<bool>,
 }
 
 impl ControlPlane {
@@ -48,6 +50,7 @@ impl ControlPlane {
         let server_address = SocketAddr::new(advertised(&options), address.port()).to_string();
         let tokens = TokenAuthority::load(&options.service_accounts)?;
         let store = store::open(&options.storage)?;
+        store::keep_compact(store.clone(), options.compaction_interval, shutdown.clone());
         let config = Config {
             behaviour_of: behaviours(&options, &store)?,
             store,
@@ -71,13 +74,22 @@ impl ControlPlane {
             clock: clock,
             shutdown: shutdown.clone(),
         };
-        Ok(ControlPlane { server, bootstrap, address, listener, tls, shutdown })
+        Ok(ControlPlane { server, bootstrap, address, listener, tls, shutdown, ready: watch::Sender::new(false) })
+    }
+
+    /// Turns true once everything that a cluster starts with is there.
+    pub fn readiness(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
     }
 
     /// Serves until the shutdown.
     pub async fn run(self) -> Result<(), Error> {
         tracing::info!(address = %self.address, "serving");
-        self.bootstrap.start();
+        let bootstrapped = self.bootstrap.start();
+        tokio::spawn(async move {
+            bootstrapped.await;
+            self.ready.send_replace(true);
+        });
         serving::Server::new(serving::Options::default())
             .serve(self.listener, self.tls, Arc::new(self.server), self.shutdown)
             .await;

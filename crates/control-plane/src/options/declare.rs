@@ -35,8 +35,13 @@ fn serving(set: &mut FlagSet) {
 }
 
 fn storage(set: &mut FlagSet) {
-    set.string("storage-backend", "embedded", "Where objects are stored: embedded (a directory on this machine) or memory (nothing is kept)")
+    set.string("storage-backend", "", "Where objects are stored: embedded (a directory on this machine), etcd3, or memory (nothing is kept). Defaults to etcd3 with --etcd-servers, else to embedded")
         .string("embedded-data-dir", "", "Directory of the embedded store")
+        .strings("etcd-servers", "", "Servers of the etcd cluster (scheme://host:port), comma separated")
+        .string("etcd-cafile", "", "Authorities of the etcd servers' certificates")
+        .string("etcd-certfile", "", "Client certificate for etcd")
+        .string("etcd-keyfile", "", "Key of --etcd-certfile")
+        .duration("etcd-compaction-interval", "5m0s", "Age at which old revisions are dropped; 0: never for etcd, by size for the embedded store")
         .duration("event-ttl", "1h0m0s", "How long events are kept");
 }
 

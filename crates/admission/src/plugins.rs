@@ -1,7 +1,8 @@
 //! The built-in plugins.
 //!
 //! By what they are about. Namespaces: [`namespace_lifecycle`]. Pods: [`service_account`], [`priority`],
-//! [`default_toleration_seconds`], [`runtime_class`], [`always_pull_images`]. Resources: [`limit_ranger`], [`resource_quota`]. Nodes: [`node_restriction`], [`taint_nodes_by_condition`].
+//! [`default_toleration_seconds`], [`runtime_class`], [`pod_security`], [`always_pull_images`]. Resources:
+//! [`limit_ranger`], [`resource_quota`]. Nodes: [`node_restriction`], [`taint_nodes_by_condition`].
 //! Storage and network defaults: [`default_storage_class`], [`storage_object_in_use_protection`],
 //! [`persistent_volume_claim_resize`], [`default_ingress_class`], [`deny_service_external_ips`].
 //! Certificates and trust: [`certificates`]. Rights: [`rbac_escalation`].
@@ -16,6 +17,7 @@ pub mod limit_ranger;
 pub mod namespace_lifecycle;
 pub mod node_restriction;
 pub mod persistent_volume_claim_resize;
+pub mod pod_security;
 pub mod priority;
 pub mod rbac_escalation;
 pub mod resource_quota;
@@ -63,6 +65,7 @@ pub fn all(with: &Dependencies) -> Vec<Arc<dyn Plugin>> {
         Arc::new(node_restriction::NodeRestriction::new(objects(), authorizer())),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
         Arc::new(always_pull_images::AlwaysPullImages),
+        Arc::new(pod_security::PodSecurity::new(objects())),
         Arc::new(priority::Priority::new(objects())),
         Arc::new(default_toleration_seconds::DefaultTolerationSeconds {
             not_ready: with.not_ready_toleration_seconds,

@@ -21,12 +21,16 @@
 //!
 //! Upstream: `pkg/kubelet`.
 
+pub mod admission;
+pub mod agent;
 pub mod cgroup;
+pub mod config;
 pub mod container_config;
 pub mod container_hash;
 pub mod dns;
 pub mod env;
 pub mod events;
+pub mod gc;
 pub mod hooks;
 pub mod hosts;
 pub mod image;
@@ -35,13 +39,18 @@ pub mod metrics;
 pub mod mirror;
 pub mod node;
 pub mod objects;
+pub mod options;
 pub mod pleg;
 pub mod pod;
+pub mod pod_table;
 pub mod probe;
 pub mod runtime;
 pub mod sandbox_config;
 pub mod security;
+pub mod server;
 pub mod settings;
+pub mod source;
+pub mod stats;
 pub mod status;
 pub mod sync;
 pub mod volume;

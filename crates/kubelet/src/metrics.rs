@@ -22,6 +22,8 @@ const SIZES: [(u64, &str); 8] = [
 
 pub struct Metrics {
     registry: Registry,
+    /// Probes have so many labels that upstream serves them apart.
+    probe_registry: Registry,
     started_pods: IntCounter,
     started_pod_errors: IntCounter,
     started_containers: IntCounterVec,
@@ -44,6 +46,7 @@ pub struct Metrics {
 impl Metrics {
     pub fn new(registry: &Registry) -> Self {
         let r = registry;
+        let probe_registry = Registry::new();
         Self {
             registry: r.clone(),
             started_pods: r.counter("kubelet_started_pods_total", "Cumulative number of pods started"),
@@ -104,7 +107,7 @@ impl Metrics {
                 &["operation_type"],
                 DEFAULT_BUCKETS,
             ),
-            probes: r.counter_vec(
+            probes: probe_registry.counter_vec(
                 "prober_probe_total",
                 "Cumulative number of a liveness, readiness or startup probe for a container by result.",
                 &["probe_type", "result", "container", "pod", "namespace", "pod_uid"],
@@ -121,7 +124,12 @@ impl Metrics {
                 "Cumulative number pod admission rejections by the Kubelet.",
                 &["reason"],
             ),
+            probe_registry,
         }
+    }
+
+    pub fn probe_registry(&self) -> &Registry {
+        &self.probe_registry
     }
 
     pub fn registry(&self) -> &Registry {

@@ -1,6 +1,7 @@
 //! The node as the API shows it.
 //!
 //! - [`machine`]: what the machine has: processors, memory, disks, names.
+//! - [`addresses`]: which address is the node's.
 //! - [`capacity`]: what of it pods can use. Pure.
 //! - [`conditions`]: the node's conditions. Pure.
 //! - [`status`]: the whole status.
@@ -10,10 +11,11 @@
 //!
 //! Upstream: `pkg/kubelet/nodestatus`, `kubelet_node_status.go`.
 
-//TMP pub mod capacity;
-//TMP pub mod conditions;
-//TMP pub mod lease;
-//TMP pub mod machine;
-//TMP pub mod registration;
+pub mod addresses;
+pub mod capacity;
+pub mod conditions;
+pub mod lease;
+pub mod machine;
+pub mod registration;
 pub mod runtime_health;
-//TMP pub mod status;
+pub mod status;

@@ -1,0 +1,150 @@
+//! Takes pods from their sources to admission and on to workers. Upstream: `syncLoopIteration`.
+
+use super::housekeeping::Housekeeping;
+use crate::{
+    admission::{self, Rejection},
+    events::Events,
+    metrics::Metrics,
+    mirror::Mirrors,
+    pod,
+    pod_table::PodTable,
+    settings::Settings,
+    source::Change,
+    status::manager::Statuses,
+    worker::Pool,
+};
+use api::core::v1::{Node, Pod, PodStatus};
+use apimachinery::time::Time;
+use component_base::{clock::Clock, shutdown::Shutdown};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::sync::{mpsc::UnboundedReceiver, watch};
+
+/// How often housekeeping is done.
+const HOUSEKEEPING: Duration = Duration::from_secs(2);
+
+pub(super) struct Dispatch {
+    pub pool: Arc<Pool>,
+    pub pods: Arc<PodTable>,
+    pub statuses: Arc<Statuses>,
+    pub mirrors: Mirrors,
+    pub events: Events,
+    pub clock: Arc<dyn Clock>,
+    pub metrics: Arc<Metrics>,
+    pub settings: Arc<Settings>,
+    pub node: watch::Receiver<Option<Arc<Node>>>,
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Dispatch {
+    /// Runs until shutdown. Nothing is taken for an orphan before all `sources` have told of their pods.
+    pub async fn run(
+        self,
+        mut changes: UnboundedReceiver<Change>,
+        sources: usize,
+        mut housekeeping: Housekeeping,
+        shutdown: &Shutdown,
+    ) {
+        let mut synced = 0;
+        let mut timer = tokio::time::interval(HOUSEKEEPING);
+        timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.wait() => return,
+                Some(change) = changes.recv() => match change {
+                    Change::Set(spec) => self.set(spec).await,
+                    Change::Removed(uid) => self.remove(&uid),
+                    Change::Synced => synced += 1,
+                },
+                _ = timer.tick() => housekeeping.round(synced == sources).await,
+            }
+        }
+    }
+
+    async fn set(&self, spec: Arc<Pod>) {
+        if pod::is_mirror(&spec) {
+            self.mirrors.table().set(spec.clone());
+            self.pods.set(spec.clone());
+            // A mirror that is being deleted, or mirrors an older version, is the static pod's worker's to replace.
+            for other in self.pods.all() {
+                if pod::is_static(&other) && !pod::is_mirror(&other) && pod::full_name(&other) == pod::full_name(&spec) {
+                    self.statuses.refresh(&other);
+                    self.pool.poke(&other.metadata.uid);
+                }
+            }
+            return;
+        }
+        let new = self.pods.set(spec.clone());
+        self.statuses.refresh(&spec);
+        if self.pods.is_rejected(&spec.metadata.uid) {
+            if spec.metadata.deletion_timestamp.is_some() {
+                self.statuses.finished(&spec);
+            }
+            return;
+        }
+        let ends = spec.metadata.deletion_timestamp.is_some() || pod::is_terminal(&spec.status.phase);
+        if new && !ends && let Err(rejection) = self.admit(&spec).await {
+            self.reject(&spec, &rejection);
+            return;
+        }
+        self.pool.update(spec);
+    }
+
+    fn remove(&self, uid: &str) {
+        let Some(spec) = self.pods.remove(uid) else { return };
+        if pod::is_mirror(&spec) {
+            self.mirrors.table().remove(&spec);
+            // Whoever deleted a mirror gets a new one.
+            for other in self.pods.all() {
+                if pod::is_static(&other) && pod::full_name(&other) == pod::full_name(&spec) {
+                    self.pool.poke(&other.metadata.uid);
+                }
+            }
+            return;
+        }
+        self.pool.remove(uid);
+    }
+
+    async fn admit(&self, spec: &Pod) -> Result<(), Rejection> {
+        let node = self.node().await;
+        let uid = &spec.metadata.uid;
+        let others: Vec<Arc<Pod>> =
+            self.pool.active().into_iter().filter(|other| other.metadata.uid != *uid).collect();
+        admission::admit(spec, &others, &node, &self.settings.allocatable)
+    }
+
+    /// The node as the API has it, or as it would be registered while the API hasn't it.
+    async fn node(&self) -> Arc<Node> {
+        if let Some(node) = self.node.borrow().clone() {
+            return node;
+        }
+        let mut node = Node::default();
+        node.metadata.name.clone_from(&self.settings.node_name);
+        node.metadata.labels.clone_from(&self.labels);
+        node.metadata.labels.insert("kubernetes.io/hostname".into(), self.settings.node_name.clone());
+        node.metadata.labels.insert("kubernetes.io/os".into(), "linux".into());
+        Arc::new(node)
+    }
+
+    fn reject(&self, spec: &Arc<Pod>, rejection: &Rejection) {
+        tracing::info!(pod = %pod::description(spec), reason = rejection.reason, message = rejection.message, "pod rejected");
+        self.pods.reject(&spec.metadata.uid);
+        self.metrics.pod_rejected(&rejection.reason);
+        self.events.warning(spec, &rejection.reason, &rejection.message);
+        let status = PodStatus {
+            phase: "Failed".into(),
+            reason: rejection.reason.clone(),
+            message: format!("Pod was rejected: {}", rejection.message),
+            qos_class: api::qos::class(spec).as_str().into(),
+            observed_generation: spec.metadata.generation,
+            start_time: Some(Time::from(self.clock.now()).truncated()),
+            conditions: spec.status.conditions.clone(),
+            ..PodStatus::default()
+        };
+        self.statuses.set(spec, status);
+    }
+}

@@ -37,7 +37,7 @@ impl Dispatch {
     async fn resource(&self, request: &mut Request) -> Result<Response, Status> {
         let info = &request.info;
         let Some(row) = catalogue::resource(&info.api_group, &info.api_version, &info.resource) else {
-            return unknown_resource(&info.api_group, &info.api_version);
+            return unknown_resource(&info.api_group);
         };
         check_scope(row, request)?;
         check_verb(row, request)?;
@@ -56,8 +56,8 @@ impl Dispatch {
 }
 
 /// Within a group that is served the answer is a Status; elsewhere Go's mux answers.
-fn unknown_resource(group: &str, version: &str) -> Result<Response, Status> {
-    let served = catalogue::GROUPS.iter().any(|known| known.name == group && known.versions.contains(&version));
+fn unknown_resource(group: &str) -> Result<Response, Status> {
+    let served = catalogue::GROUPS.iter().any(|known| known.name == group);
     if served { Err(Status::path_not_found()) } else { Ok(page_not_found()) }
 }
 
@@ -88,11 +88,24 @@ fn check_verb(row: &Resource, request: &Request) -> Result<(), Status> {
         name => row.subresource(name).ok_or_else(Status::path_not_found)?.verbs,
     };
     // Streams take any method; what the path names decides.
+    if !fits_path(request) {
+        return Err(method_not_allowed());
+    }
     let any_method = matches!(info.subresource.as_str(), "proxy" | "exec" | "attach" | "portforward");
     if any_method || verbs.contains(&info.verb.as_str()) {
         return Ok(());
     }
     Err(method_not_allowed())
+}
+
+/// Collections are not updated as a whole, and single objects are not created by their name.
+fn fits_path(request: &Request) -> bool {
+    let info = &request.info;
+    match info.verb.as_str() {
+        "update" | "patch" => !info.name.is_empty(),
+        "create" => info.name.is_empty() || !info.subresource.is_empty(),
+        _ => true,
+    }
 }
 
 fn method_not_allowed() -> Status {

@@ -117,7 +117,7 @@ pub trait Strategy: Send + Sync + 'static {
     }
 
     /// Assigns the object (a Pod) to what the Binding names. A refusal is reported as a conflict.
-    fn bind(&self, _object: &mut dyn Object, _binding: &Binding) -> Result<(), String> {
+    fn bind(&self, _object: &mut dyn Object, _binding: &Binding, _now: jiff::Timestamp) -> Result<(), String> {
         Err("this kind can't be bound".to_owned())
     }
 

@@ -5,7 +5,7 @@ mod keys;
 use std::path::Path;
 use std::sync::Arc;
 
-use admission::{Chain as AdmissionChain, Plugin, Selection};
+use admission::{Chain as AdmissionChain, Selection, plugins};
 use apiserver::Security;
 use apiserver::paths::TokenKeys;
 use auth::authenticators::request_header::HeaderNames;
@@ -82,15 +82,18 @@ pub struct Parts<'a> {
 /// Builds all of it over the served objects.
 pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, Error> {
     let (authenticator, token_authenticator) = authenticators(parts, &objects)?;
-    let (authorizer, followers) = authorizers(&parts.options.authorization_modes)?;
+    let (authorizer, followers, rbac) = authorizers(&parts.options.authorization_modes)?;
     let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission).map_err(apiserver::Error::from)?;
-    let plugins = plugins(parts, &objects, &authorizer);
+    let plugins = plugins::all(&plugins::Dependencies {
+        objects,
+        authorizer: authorizer.clone(),
+        rbac,
+        clock: parts.clock.clone(),
+        not_ready_toleration_seconds: parts.options.not_ready_toleration.as_secs() as i64,
+        unreachable_toleration_seconds: parts.options.unreachable_toleration.as_secs() as i64,
+    });
     let admission = AdmissionChain::new(plugins, &selection, parts.clock.clone(), &parts.metrics).map_err(apiserver::Error::from)?;
     Ok(Security { authenticator, token_authenticator, authorizer, admission, followers })
-}
-
-fn plugins(_parts: &Parts<'_>, _objects: &Arc<dyn Objects>, _authorizer: &Arc<dyn Authorizer>) -> Vec<Arc<dyn Plugin>> {
-    Vec::new()
 }
 
 fn authenticators(parts: &Parts<'_>, objects: &Arc<dyn Objects>) -> Result<(Arc<dyn Authenticator>, Arc<dyn TokenAuthenticator>), Error> {
@@ -147,10 +150,14 @@ fn trust(file: &Path) -> Result<Arc<Trust>, Error> {
     Ok(Trust::new(&tls::certificates(file)?)?)
 }
 
+/// All authorizers as one, the indexes to be fed, and the roles where those are in force.
+type Authorization = (Arc<dyn Authorizer>, Vec<Arc<dyn Follower>>, Option<Arc<Rbac>>);
+
 /// The authorizers in the order of the modes, behind the group that may do anything.
-fn authorizers(modes: &[String]) -> Result<(Arc<dyn Authorizer>, Vec<Arc<dyn Follower>>), Error> {
+fn authorizers(modes: &[String]) -> Result<Authorization, Error> {
     let mut all: Vec<Arc<dyn Authorizer>> = vec![Arc::new(PrivilegedGroup)];
     let mut followers: Vec<Arc<dyn Follower>> = Vec::new();
+    let mut roles = None;
     for mode in modes {
         match mode.as_str() {
             "AlwaysAllow" => all.push(Arc::new(AlwaysAllow)),
@@ -158,6 +165,7 @@ fn authorizers(modes: &[String]) -> Result<(Arc<dyn Authorizer>, Vec<Arc<dyn Fol
             "RBAC" => {
                 let rbac = Arc::new(Rbac::new());
                 followers.push(rbac.clone());
+                roles = Some(rbac.clone());
                 all.push(rbac);
             }
             "Node" => {
@@ -168,5 +176,5 @@ fn authorizers(modes: &[String]) -> Result<(Arc<dyn Authorizer>, Vec<Arc<dyn Fol
             other => return Err(Error::Flag { flag: "authorization-mode", why: format!("{other:?} is not a valid mode") }),
         }
     }
-    Ok((Arc::new(Chain::new(all)), followers))
+    Ok((Arc::new(Chain::new(all)), followers, roles))
 }

@@ -5,6 +5,7 @@ use api::core::v1::Binding;
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
 use http::StatusCode;
+use jiff::Timestamp;
 
 use crate::decode::{Expected, read_message};
 use crate::objects::Objects;
@@ -45,11 +46,11 @@ async fn read(request: &mut Request) -> Result<(Binding, bool), Status> {
 async fn answer(api: &Api, pods: &Objects, request: &Request, binding: &Binding, dry_run: bool) -> Result<Response, Status> {
     let output = request.output(Offers::Plain)?;
     api.admit_subresource(request, pods.row, &mut binding.clone(), dry_run).await?;
-    bind(pods, binding, dry_run).await?;
+    bind(pods, binding, dry_run, api.clock.now()).await?;
     Ok(success(StatusCode::CREATED, None, output))
 }
 
-async fn bind(pods: &Objects, binding: &Binding, dry_run: bool) -> Result<(), Status> {
+async fn bind(pods: &Objects, binding: &Binding, dry_run: bool, now: Timestamp) -> Result<(), Status> {
     let name = &binding.metadata.name;
     let conflict = |why: String| Status::conflict(&GroupResource::new("", "pods/binding"), name, why);
     let key = pods.key(&binding.metadata.namespace, name);
@@ -63,7 +64,7 @@ async fn bind(pods: &Objects, binding: &Binding, dry_run: bool) -> Result<(), St
             let is = &metadata.resource_version;
             return Err(conflict(format!("Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {is}")));
         }
-        pods.strategy().bind(object, binding).map_err(conflict)
+        pods.strategy().bind(object, binding, now).map_err(conflict)
     };
     match pods.change(&key, dry_run, change).await? {
         Some(_) => Ok(()),

@@ -14,6 +14,9 @@ const NAME_ATTEMPTS: usize = 8;
 impl Writer<'_> {
     /// Creates an object of the storage version, as decoded from a body.
     pub async fn create(&mut self, mut object: Box<dyn Object>) -> Result<Saved, Status> {
+        if !matches!(object.metadata().resource_version.as_str(), "" | "0") {
+            return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
+        }
         metadata::wipe(object.metadata_mut());
         metadata::settle_namespace(object.metadata_mut(), self.object_namespace())?;
         self.deduplicate_owners(&mut *object, "");

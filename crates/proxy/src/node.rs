@@ -83,3 +83,31 @@ fn host_ips(node: &Node) -> Vec<IpAddr> {
     });
     first.into_iter().chain(second).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use api::core::v1::NodeAddress;
+
+    use super::*;
+
+    #[test]
+    fn internal_addresses_come_first_and_one_of_each_family_counts() {
+        let mut node = Node::default();
+        for (type_, address) in [
+            ("Hostname", "node-1"),
+            ("ExternalIP", "203.0.113.1"),
+            ("InternalIP", "192.0.2.1"),
+            ("InternalIP", "192.0.2.2"),
+            ("ExternalIP", "2001:db8::1"),
+        ] {
+            node.status.addresses.push(NodeAddress {
+                type_: type_.to_owned(),
+                address: address.to_owned(),
+            });
+        }
+        let info = NodeInfo::new(&node);
+        assert_eq!(format!("{:?}", info.ips), "[192.0.2.1, 2001:db8::1]");
+        assert_eq!(info.ip(Family::V6), Some("2001:db8::1".parse().unwrap()));
+        assert!(info.eligible);
+    }
+}

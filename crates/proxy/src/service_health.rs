@@ -178,3 +178,66 @@ pub fn log(errors: &[Error]) {
         warn!(service = %error.service, port = error.port, error = %error.source, "health check port can't be opened");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use component_base::clock::SystemClock;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    use super::*;
+
+    async fn get(port: u16) -> Option<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .await
+            .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        Some(answer)
+    }
+
+    async fn free_port() -> u16 {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        listener.local_addr().unwrap().port()
+    }
+
+    #[tokio::test]
+    async fn a_service_tells_of_its_local_endpoints() {
+        let health = Health::new(SystemClock::shared(), Duration::from_secs(60));
+        let mut servers = ServiceHealth::new(Family::V4, health, Shutdown::new());
+        let only = NodePortDestinations::Only(vec![Ipv4Addr::LOCALHOST.into()]);
+        let name = ServiceName::new("ns", "svc");
+        let (first, second) = (free_port().await, free_port().await);
+
+        let count = |n| BTreeMap::from([(name.clone(), n)]);
+        let ports = |port| BTreeMap::from([(name.clone(), port)]);
+        assert!(servers.sync(&ports(first), count(2), &only).await.is_empty());
+        let answer = get(first).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(
+            answer
+                .to_lowercase()
+                .contains("x-load-balancing-endpoint-weight: 2"),
+            "{answer}"
+        );
+        assert!(answer.contains("\"localEndpoints\": 2"), "{answer}");
+
+        servers.sync(&ports(first), BTreeMap::new(), &only).await;
+        assert!(get(first).await.unwrap().starts_with("HTTP/1.1 503"));
+
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, second)).await.unwrap();
+        let errors = servers.sync(&ports(second), count(1), &only).await;
+        let expected = format!("failed to start healthcheck \"ns/svc\" on port {second}: ");
+        assert!(errors[0].to_string().starts_with(&expected), "{}", errors[0]);
+        drop(taken);
+        assert!(
+            servers.sync(&ports(second), count(1), &only).await.is_empty(),
+            "it is tried again"
+        );
+        assert!(get(second).await.unwrap().starts_with("HTTP/1.1 200"));
+    }
+}

@@ -60,6 +60,7 @@ clusterDNS: [$DNS_IP]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix://$dir/containerd.sock
 failSwapOn: false
+failCgroupV1: false
 healthzBindAddress: 127.0.0.1
 podLogsDir: $dir/pod-logs
 resolvConf: $dir/resolv.conf

@@ -56,7 +56,7 @@ impl Events {
             field = %object.field_path,
             kind = kind.as_str(),
             reason,
-            message,
+            text = message,
             "event"
         );
         if let Some(recorder) = &self.recorder {

@@ -76,7 +76,12 @@ pub async fn measure(
     for stat in &stats {
         let Some(attributes) = &stat.attributes else { continue };
         let Some((uid, ..)) = labels::pod_identity(&attributes.labels) else { continue };
-        by_pod.entry(uid).or_default().push(container(stat, by_id.get(attributes.id.as_str()).copied()));
+        let listed = by_id.get(attributes.id.as_str()).copied();
+        // The runtime also counts for containers that have ended.
+        if listed.is_none_or(|container| container.state != i32::from(v1::ContainerState::ContainerRunning)) {
+            continue;
+        }
+        by_pod.entry(uid).or_default().push(container(stat, listed));
     }
     let pods = pods
         .iter()

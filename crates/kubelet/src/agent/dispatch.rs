@@ -131,7 +131,7 @@ impl Dispatch {
     }
 
     fn reject(&self, spec: &Arc<Pod>, rejection: &Rejection) {
-        tracing::info!(pod = %pod::description(spec), reason = rejection.reason, message = rejection.message, "pod rejected");
+        tracing::info!(pod = %pod::description(spec), reason = rejection.reason, text = rejection.message, "pod rejected");
         self.pods.reject(&spec.metadata.uid);
         self.metrics.pod_rejected(&rejection.reason);
         self.events.warning(spec, &rejection.reason, &rejection.message);

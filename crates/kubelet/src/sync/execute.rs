@@ -107,7 +107,7 @@ impl Executor {
             return Ok(());
         }
         self.prune_init_containers(spec, state).await;
-        let resolved = self.dns(spec);
+        let resolved = self.dns(spec, plan.sandbox.create);
         let mut sandbox = sandbox_config::build(spec, plan.sandbox.attempt, resolved, &self.settings)
             .map_err(|error| format!("GeneratePodSandboxConfig for pod {:?} failed: {error}", pod::description(spec)))?;
         let (sandbox_id, mut ips) = if plan.sandbox.create {
@@ -251,7 +251,8 @@ impl Executor {
         Ok((id, inspect::addresses(network.as_ref())))
     }
 
-    fn dns(&self, spec: &Pod) -> v1::DnsConfig {
+    /// The pod's resolver configuration. What is wrong with it is told once, with the pod's sandbox.
+    fn dns(&self, spec: &Pod, tell: bool) -> v1::DnsConfig {
         let host = match self.settings.resolv_conf.as_str() {
             "" => v1::DnsConfig::default(),
             path => match fs::read_to_string(path) {
@@ -263,7 +264,7 @@ impl Executor {
             },
         };
         let resolved = dns::resolve(spec, &host, &self.settings.dns);
-        for (reason, message) in resolved.warnings {
+        for (reason, message) in resolved.warnings.into_iter().filter(|_| tell) {
             self.events.warning(spec, reason, message);
         }
         resolved.config

@@ -148,7 +148,7 @@ impl Executor {
         let pod_ip = place.pod_ips.first().map_or("", String::as_str);
         let target = hooks::Target { pod: place.pod, container, container_id: id, pod_ip };
         let Err(message) = hooks::run(&self.runtime, hook, &target).await else { return Ok(()) };
-        tracing::warn!(container = %container.name, pod = %pod::description(place.pod), message, "PostStart hook failed");
+        tracing::warn!(container = %container.name, pod = %pod::description(place.pod), text = message, "PostStart hook failed");
         // Not in the event: the hook's output may hold secrets.
         self.events.container_warning(place.pod, &container.name, "FailedPostStartHook", "PostStartHook failed");
         let status = ContainerStatus { id: id.to_owned(), name: container.name.clone(), ..ContainerStatus::default() };

@@ -19,6 +19,8 @@ pub enum Error {
     Tls(#[from] component_base::tls::Error),
     #[error("the client certificate for kubelets")]
     KubeletTls(#[source] rustls::Error),
+    #[error("the encryption configuration")]
+    Encryption(#[from] component_base::config::Error),
     #[error("TLS to etcd")]
     EtcdTls(#[source] rustls::Error),
     #[error("the token file")]

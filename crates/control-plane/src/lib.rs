@@ -1,6 +1,6 @@
 //! The kube-apiserver, put together from its parts.
 //!
-//! Reading order: [`options`] (flags), [`store`] (which store), [`security`] (who may do what), [`server`] (build and
+//! Reading order: [`options`] (flags), [`store`] (which store; `encryption`: what of it at rest), [`security`] (who may do what), [`server`] (build and
 //! run), [`bootstrap`] (the objects that a cluster starts with, and those that the server keeps up).
 //!
 //! It composes: rules of kinds live in `registry`, of requests in `apiserver`, of access in `auth` and `admission`.
@@ -8,6 +8,7 @@
 //! Upstream: `cmd/kube-apiserver/app`, `pkg/controlplane`.
 
 pub mod bootstrap;
+mod encryption;
 mod error;
 pub mod options;
 pub mod security;

@@ -79,6 +79,8 @@ pub struct Options {
     pub cert_dir: PathBuf,
     pub tls_min_version: String,
     pub storage: StorageOptions,
+    /// Which resources are kept encrypted.
+    pub encryption_config: Option<PathBuf>,
     /// History older than this is dropped; zero: by its bounds only.
     pub compaction_interval: Duration,
     pub authentication: AuthenticationOptions,
@@ -115,6 +117,7 @@ impl Options {
             cert_dir: PathBuf::from(values.string("cert-dir")),
             tls_min_version: values.string("tls-min-version").to_owned(),
             storage: storage(values)?,
+            encryption_config: path(values, "encryption-provider-config"),
             compaction_interval: values.duration("etcd-compaction-interval"),
             authentication: authentication(values),
             service_accounts: service_accounts(values)?,
@@ -151,6 +154,7 @@ impl Options {
             cert_dir: PathBuf::new(),
             tls_min_version: String::new(),
             storage: StorageOptions::Memory,
+            encryption_config: None,
             compaction_interval: Duration::ZERO,
             authentication: AuthenticationOptions { anonymous: true, ..AuthenticationOptions::default() },
             service_accounts: ServiceAccountOptions::default(),

@@ -49,7 +49,7 @@ impl ControlPlane {
         let address = listener.local_addr().map_err(|source| Error::Listen { address: options.bind_address, source })?;
         let server_address = SocketAddr::new(advertised(&options), address.port()).to_string();
         let tokens = TokenAuthority::load(&options.service_accounts)?;
-        let store = store::open(&options.storage)?;
+        let store = store::open(&options.storage, options.encryption_config.as_deref())?;
         store::keep_compact(store.clone(), options.compaction_interval, shutdown.clone());
         let config = Config {
             behaviour_of: behaviours(&options, &store)?,

@@ -1,18 +1,28 @@
 //! Opens the store that the options name, and keeps its history short.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use component_base::shutdown::Shutdown;
-use component_base::tls;
+use component_base::{config, tls};
 use rustls::{ClientConfig, RootCertStore};
+use storage::encryption::Encrypted;
 use storage::{Store, compaction, embedded, etcd, memory};
 
-use crate::Error;
+use crate::{Error, encryption};
 use crate::options::{EtcdOptions, StorageOptions};
 
-/// Opens the store, reading what is there.
-pub fn open(options: &StorageOptions) -> Result<Arc<dyn Store>, Error> {
+/// Opens the store, reading what is there; with a configuration for it, what is at rest is encrypted.
+pub fn open(options: &StorageOptions, encryption_config: Option<&Path>) -> Result<Arc<dyn Store>, Error> {
+    let store = open_plain(options)?;
+    Ok(match encryption_config {
+        Some(path) => Arc::new(Encrypted::new(store, encryption::rules(config::load(path)?)?)),
+        None => store,
+    })
+}
+
+fn open_plain(options: &StorageOptions) -> Result<Arc<dyn Store>, Error> {
     Ok(match options {
         StorageOptions::Memory => Arc::new(memory::open(memory::Options::default())?),
         StorageOptions::Embedded { directory } => Arc::new(embedded::open(directory, embedded::Options::default())?),

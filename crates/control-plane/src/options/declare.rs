@@ -41,6 +41,7 @@ fn storage(set: &mut FlagSet) {
         .string("etcd-cafile", "", "Authorities of the etcd servers' certificates")
         .string("etcd-certfile", "", "Client certificate for etcd")
         .string("etcd-keyfile", "", "Key of --etcd-certfile")
+        .string("encryption-provider-config", "", "File that says which resources are kept encrypted, and with which keys")
         .duration("etcd-compaction-interval", "5m0s", "Age at which old revisions are dropped; 0: never for etcd, by size for the embedded store")
         .duration("event-ttl", "1h0m0s", "How long events are kept");
 }

@@ -190,11 +190,7 @@ pub fn validate_labels(labels: &BTreeMap<String, String>, path: &Path) -> ErrorL
     let mut errors = ErrorList::new();
     for (key, value) in labels {
         errors.extend(messages(path, key, validation::is_label_key(key)));
-        errors.extend(messages(
-            &path.key(key),
-            value,
-            validation::is_valid_label_value(value),
-        ));
+        errors.extend(messages(path, value, validation::is_valid_label_value(value)));
     }
     errors
 }

@@ -4,8 +4,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::autoscaling::v1::Scale;
+use api::core::v1::Binding;
 use api::{Object, Resource};
 use apimachinery::field::ErrorList;
+use apimachinery::status::Status;
 use apimachinery::validation::name_is_dns_subdomain;
 use apiserver::strategy::{Context, GarbageCollection, Strategy};
 use jiff::Timestamp;
@@ -103,6 +106,20 @@ pub trait Rules: Send + Sync + 'static {
 
     fn finished(_object: &Self::Object) -> bool {
         true
+    }
+
+    /// The `scale` subresource, for kinds that have one.
+    fn scale(_object: &Self::Object) -> Option<Scale> {
+        None
+    }
+
+    fn set_scale(_object: &mut Self::Object, _scale: &Scale) -> Result<(), Status> {
+        Err(Status::path_not_found())
+    }
+
+    /// Assigns a pod to a node.
+    fn bind(_object: &mut Self::Object, _binding: &Binding, _now: Timestamp) -> Result<(), String> {
+        Err("only pods can be bound".to_owned())
     }
 
     /// Cells of the kind's columns.
@@ -254,6 +271,18 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn selectable_fields(&self) -> &'static [&'static str] {
         R::FIELDS
+    }
+
+    fn scale(&self, object: &dyn Object) -> Option<Scale> {
+        R::scale(own(object))
+    }
+
+    fn set_scale(&self, object: &mut dyn Object, scale: &Scale) -> Result<(), Status> {
+        R::set_scale(own_mut(object), scale)
+    }
+
+    fn bind(&self, object: &mut dyn Object, binding: &Binding, now: Timestamp) -> Result<(), String> {
+        R::bind(own_mut(object), binding, now)
     }
 
     fn table_row(&self, object: &dyn Object, now: Timestamp) -> Vec<Value> {

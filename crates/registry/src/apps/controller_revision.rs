@@ -1,6 +1,8 @@
-//! ControllerRevisions.
+//! ControllerRevisions: states of a workload that its controller may go back to.
 
 use api::apps::v1::ControllerRevision;
+use apimachinery::field::{Error, ErrorList, Path, Value as Shown};
+use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -13,7 +15,47 @@ pub struct ControllerRevisions;
 impl Rules for ControllerRevisions {
     type Object = ControllerRevision;
 
-    fn row(object: &ControllerRevision, now: Timestamp) -> Vec<Value> {
-        table::workload::controller_revision(object, now)
+    fn validate(revision: &ControllerRevision) -> ErrorList {
+        crate::numbers::nonnegative(revision.revision, &Path::new("revision"))
+            .into_iter()
+            .collect()
+    }
+
+    fn validate_create(_cx: &Context<'_>, revision: &ControllerRevision) -> ErrorList {
+        let mut errors = Self::validate(revision);
+        let path = Path::new("data");
+        let raw = &revision.data.raw;
+        let required = |detail: &str| Error::required(&path, detail);
+        match serde_json::from_slice::<Value>(raw) {
+            _ if raw.is_empty() => errors.push(required("data is mandatory")),
+            Ok(Value::Object(_)) => {}
+            Ok(Value::Null) => errors.push(required("data is mandatory")),
+            Ok(_) => errors.push(required("data must be a valid JSON object")),
+            Err(error) => {
+                errors.push(Error::invalid(
+                    &path,
+                    "<value omitted>",
+                    format!("error parsing data: {error}"),
+                ));
+            }
+        }
+        errors
+    }
+
+    fn validate_update(
+        _cx: &Context<'_>,
+        revision: &ControllerRevision,
+        old: &ControllerRevision,
+    ) -> ErrorList {
+        let mut errors = Self::validate(revision);
+        if revision.data != old.data {
+            let data = String::from_utf8_lossy(&revision.data.raw).into_owned();
+            errors.push(Error::immutable(&Path::new("data"), Shown::Json(data)));
+        }
+        errors
+    }
+
+    fn row(revision: &ControllerRevision, now: Timestamp) -> Vec<Value> {
+        table::workload::controller_revision(revision, now)
     }
 }

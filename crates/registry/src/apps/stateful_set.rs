@@ -1,11 +1,24 @@
 //! StatefulSets.
 
-use api::apps::v1::StatefulSet;
+use api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus, StatefulSetUpdateStrategy};
+use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::int_or_string::IntOrString;
+use apimachinery::status::Status;
+use apimachinery::validation::{is_dns1123_label, name_is_dns_label};
+use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::replica_set::validate_endless;
+use crate::core::pod::{defaults, validation};
+use crate::metadata::{messages, shown};
+use crate::numbers::{
+    all_nonnegative, at_most_100_percent, int_or_percent, nonnegative, not_more_than, plain_value,
+};
 use crate::rules::Rules;
-use crate::table;
+use crate::{label_selector, scale, table};
+
+const POLICIES: [&str; 2] = ["Retain", "Delete"];
 
 /// StatefulSets.
 pub struct StatefulSets;
@@ -16,8 +29,247 @@ impl Rules for StatefulSets {
     crate::spec!();
     crate::status!();
     crate::generation!(spec);
+    crate::scale!(scale::selector);
 
-    fn row(object: &StatefulSet, now: Timestamp) -> Vec<Value> {
-        table::workload::stateful_set(object, now)
+    fn check_name(name: &str, prefix: bool) -> Vec<String> {
+        name_is_dns_label(name, prefix)
     }
+
+    fn default(set: &mut StatefulSet) {
+        let spec = &mut set.spec;
+        if spec.pod_management_policy.is_empty() {
+            spec.pod_management_policy = "OrderedReady".to_owned();
+        }
+        default_strategy(&mut spec.update_strategy);
+        let policy = spec
+            .persistent_volume_claim_retention_policy
+            .get_or_insert_default();
+        for when in [&mut policy.when_deleted, &mut policy.when_scaled] {
+            if when.is_empty() {
+                *when = "Retain".to_owned();
+            }
+        }
+        spec.replicas.get_or_insert(1);
+        spec.revision_history_limit.get_or_insert(10);
+        defaults::template(&mut spec.template);
+        for claim in &mut spec.volume_claim_templates {
+            defaults::claim_spec(&mut claim.spec);
+            if claim.status.phase.is_empty() {
+                claim.status.phase = "Pending".to_owned();
+            }
+        }
+    }
+
+    fn validate(set: &StatefulSet) -> ErrorList {
+        let path = Path::new("spec");
+        let mut errors = validate_spec(&set.spec, &path);
+        if !set.spec.service_name.is_empty() {
+            let name = &set.spec.service_name;
+            errors.extend(messages(&path.child("serviceName"), name, is_dns1123_label(name)));
+        }
+        errors
+    }
+
+    fn validate_update(_cx: &Context<'_>, set: &StatefulSet, old: &StatefulSet) -> ErrorList {
+        let mut errors = validate_spec(&set.spec, &Path::new("spec"));
+        let mut same = set.spec.clone();
+        same.replicas = old.spec.replicas;
+        same.template.clone_from(&old.spec.template);
+        same.update_strategy.clone_from(&old.spec.update_strategy);
+        same.min_ready_seconds = old.spec.min_ready_seconds;
+        same.ordinals.clone_from(&old.spec.ordinals);
+        same.revision_history_limit = old.spec.revision_history_limit;
+        same.persistent_volume_claim_retention_policy
+            .clone_from(&old.spec.persistent_volume_claim_retention_policy);
+        if same != old.spec {
+            let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+            errors.push(Error::forbidden(&Path::new("spec"), detail));
+        }
+        errors
+    }
+
+    fn validate_status_update(set: &StatefulSet, _old: &StatefulSet) -> ErrorList {
+        validate_status(&set.status, &Path::new("status"))
+    }
+
+    fn row(set: &StatefulSet, now: Timestamp) -> Vec<Value> {
+        table::workload::stateful_set(set, now)
+    }
+}
+
+fn default_strategy(strategy: &mut StatefulSetUpdateStrategy) {
+    if strategy.type_.is_empty() {
+        strategy.type_ = "RollingUpdate".to_owned();
+        strategy.rolling_update.get_or_insert_default();
+    }
+    if strategy.type_ == "RollingUpdate"
+        && let Some(rolling) = &mut strategy.rolling_update
+    {
+        rolling.partition.get_or_insert(0);
+        rolling.max_unavailable.get_or_insert(IntOrString::Int(1));
+    }
+}
+
+fn validate_spec(spec: &StatefulSetSpec, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let policy_path = path.child("podManagementPolicy");
+    match spec.pod_management_policy.as_str() {
+        "" => errors.push(Error::required(&policy_path, "")),
+        "OrderedReady" | "Parallel" => {}
+        policy => errors.push(Error::invalid(
+            &policy_path,
+            policy,
+            "must be 'OrderedReady' or 'Parallel'",
+        )),
+    }
+    errors.extend(validate_strategy(
+        &spec.update_strategy,
+        &path.child("updateStrategy"),
+    ));
+    if let Some(policy) = &spec.persistent_volume_claim_retention_policy {
+        let path = path.child("persistentVolumeClaimRetentionPolicy");
+        for (name, when) in [
+            ("whenDeleted", &policy.when_deleted),
+            ("whenScaled", &policy.when_scaled),
+        ] {
+            if !POLICIES.contains(&when.as_str()) {
+                errors.push(Error::not_supported(&path.child(name), when, &POLICIES));
+            }
+        }
+    }
+    errors.extend(nonnegative(spec.replicas.unwrap_or(0), &path.child("replicas")));
+    errors.extend(nonnegative(
+        spec.min_ready_seconds,
+        &path.child("minReadySeconds"),
+    ));
+    if let Some(ordinals) = &spec.ordinals {
+        errors.extend(nonnegative(ordinals.start, &path.child("ordinals.start")));
+    }
+    errors.extend(validate_pods(spec, path));
+    errors
+}
+
+fn validate_strategy(strategy: &StatefulSetUpdateStrategy, path: &Path) -> ErrorList {
+    let rolling_path = path.child("rollingUpdate");
+    let mut errors = ErrorList::new();
+    match (strategy.type_.as_str(), strategy.rolling_update.as_deref()) {
+        ("", _) => errors.push(Error::required(path, "")),
+        ("OnDelete", None) | ("RollingUpdate", None) => {}
+        ("OnDelete", Some(rolling)) => {
+            let detail = "only allowed for updateStrategy 'RollingUpdate'";
+            errors.push(Error::invalid(&rolling_path, shown(rolling), detail));
+        }
+        ("RollingUpdate", Some(rolling)) => {
+            errors.extend(nonnegative(
+                rolling.partition.unwrap_or(0),
+                &rolling_path.child("partition"),
+            ));
+            if let Some(unavailable) = &rolling.max_unavailable {
+                let path = rolling_path.child("maxUnavailable");
+                errors.extend(int_or_percent(unavailable, &path));
+                if plain_value(unavailable) == 0 {
+                    errors.push(Error::invalid(
+                        &path,
+                        crate::numbers::shown(unavailable),
+                        "cannot be 0",
+                    ));
+                }
+                errors.extend(at_most_100_percent(unavailable, &path));
+            }
+        }
+        _ => {
+            let detail = "must be 'RollingUpdate' or 'OnDelete'";
+            errors.push(Error::invalid(path, shown(strategy), detail));
+        }
+    }
+    errors
+}
+
+fn validate_pods(spec: &StatefulSetSpec, path: &Path) -> ErrorList {
+    let selector = spec.selector.as_deref();
+    let selector_path = path.child("selector");
+    let mut errors = label_selector::validate_required(selector, "statefulset", &selector_path);
+    let template_path = path.child("template");
+    match selector.map(api::selector::from_label_selector).transpose() {
+        Err(_) => {
+            let value = selector.map_or_else(|| None::<String>.into(), shown);
+            errors.push(Error::invalid(&selector_path, value, ""));
+        }
+        Ok(parsed) => {
+            if let Some(parsed) = parsed {
+                let labels = &spec.template.metadata.labels;
+                errors.extend(label_selector::validate_match(&parsed, labels, &template_path));
+            }
+            errors.extend(validation::template(&template_of_pods(spec), &template_path));
+        }
+    }
+    errors.extend(validate_endless(&spec.template, "StatefulSet", &template_path));
+    errors
+}
+
+/// The template as pods get it: with the volumes of the claims, and host names of their own.
+fn template_of_pods(spec: &StatefulSetSpec) -> api::core::v1::PodTemplateSpec {
+    let mut template = spec.template.clone();
+    template.spec.hostname.clear();
+    template.spec.subdomain.clear();
+    let claims = || {
+        spec.volume_claim_templates
+            .iter()
+            .map(|claim| claim.metadata.name.as_str())
+    };
+    template
+        .spec
+        .volumes
+        .retain(|volume| !claims().any(|name| name == volume.name));
+    for name in claims() {
+        let mut volume = api::core::v1::Volume {
+            name: name.to_owned(),
+            ..Default::default()
+        };
+        // The claim's final name has the pod's name in it; any valid one does for checking mounts.
+        volume.volume_source.persistent_volume_claim =
+            Some(Box::new(api::core::v1::PersistentVolumeClaimVolumeSource {
+                claim_name: name.to_owned(),
+                read_only: false,
+            }));
+        template.spec.volumes.push(volume);
+    }
+    template
+}
+
+fn validate_status(status: &StatefulSetStatus, path: &Path) -> ErrorList {
+    let counts = [
+        ("readyReplicas", status.ready_replicas),
+        ("currentReplicas", status.current_replicas),
+        ("updatedReplicas", status.updated_replicas),
+        ("availableReplicas", status.available_replicas),
+    ];
+    let mut errors: ErrorList = nonnegative(status.replicas, &path.child("replicas"))
+        .into_iter()
+        .collect();
+    errors.extend(
+        counts
+            .iter()
+            .filter_map(|(name, count)| nonnegative(*count, &path.child(*name))),
+    );
+    errors.extend(all_nonnegative(
+        [
+            ("observedGeneration", status.observed_generation),
+            ("collisionCount", status.collision_count.unwrap_or(0).into()),
+        ],
+        path,
+    ));
+    for (name, count) in counts {
+        let detail = "cannot be greater than status.replicas";
+        errors.extend(not_more_than(count, status.replicas, &path.child(name), detail));
+    }
+    let (available, ready) = (status.available_replicas, status.ready_replicas);
+    let detail = "cannot be greater than status.readyReplicas";
+    errors.extend(not_more_than(
+        available,
+        ready,
+        &path.child("availableReplicas"),
+        detail,
+    ));
+    errors
 }

@@ -1,11 +1,27 @@
 //! PersistentVolumeClaims.
 
-use api::core::v1::PersistentVolumeClaim;
+use api::core::v1::{
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, TypedLocalObjectReference, TypedObjectReference,
+};
+use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::validation::{is_dns1123_subdomain, name_is_dns_label, name_is_dns_subdomain};
+use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::core::pod::defaults;
+use crate::metadata::messages;
+use crate::resources::validate_quantity;
 use crate::rules::Rules;
-use crate::table;
+use crate::{label_selector, table};
+
+pub(super) const ACCESS_MODES: [&str; 4] = [
+    "ReadOnlyMany",
+    "ReadWriteMany",
+    "ReadWriteOnce",
+    "ReadWriteOncePod",
+];
+const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
 
 /// PersistentVolumeClaims.
 pub struct PersistentVolumeClaims;
@@ -17,7 +33,257 @@ impl Rules for PersistentVolumeClaims {
     crate::spec!();
     crate::status!();
 
-    fn row(object: &PersistentVolumeClaim, now: Timestamp) -> Vec<Value> {
-        table::volume::persistent_volume_claim(object, now)
+    fn default(claim: &mut PersistentVolumeClaim) {
+        defaults::claim_spec(&mut claim.spec);
+        if claim.status.phase.is_empty() {
+            claim.status.phase = "Pending".to_owned();
+        }
     }
+
+    fn prepare_create(_cx: &Context<'_>, claim: &mut PersistentVolumeClaim) {
+        claim.status.phase = "Pending".to_owned();
+        twin_data_sources(&mut claim.spec);
+    }
+
+    fn prepare_update(_cx: &Context<'_>, claim: &mut PersistentVolumeClaim, _old: &PersistentVolumeClaim) {
+        twin_data_sources(&mut claim.spec);
+    }
+
+    fn validate(claim: &PersistentVolumeClaim) -> ErrorList {
+        validate_spec(&claim.spec, &Path::new("spec"))
+    }
+
+    fn validate_update(
+        _cx: &Context<'_>,
+        claim: &PersistentVolumeClaim,
+        old: &PersistentVolumeClaim,
+    ) -> ErrorList {
+        let mut errors = Self::validate(claim);
+        errors.extend(validate_change(claim, old));
+        errors
+    }
+
+    fn row(claim: &PersistentVolumeClaim, now: Timestamp) -> Vec<Value> {
+        table::volume::persistent_volume_claim(claim, now)
+    }
+}
+
+/// `dataSource` is the older form of `dataSourceRef`: where both can say the same, both do.
+fn twin_data_sources(spec: &mut PersistentVolumeClaimSpec) {
+    let local = spec
+        .data_source_ref
+        .as_deref()
+        .is_none_or(|source| source.namespace.as_deref().is_none_or(str::is_empty));
+    match (&spec.data_source, &spec.data_source_ref) {
+        (Some(source), None) => {
+            spec.data_source_ref = Some(Box::new(TypedObjectReference {
+                api_group: source.api_group.clone(),
+                kind: source.kind.clone(),
+                name: source.name.clone(),
+                namespace: None,
+            }));
+        }
+        (None, Some(source)) if local => {
+            spec.data_source = Some(Box::new(TypedLocalObjectReference {
+                api_group: source.api_group.clone(),
+                kind: source.kind.clone(),
+                name: source.name.clone(),
+            }));
+        }
+        _ => {}
+    }
+}
+
+/// Errors of a claim, stand-alone or of a template.
+pub(crate) fn validate_spec(spec: &PersistentVolumeClaimSpec, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    if spec.access_modes.is_empty() {
+        errors.push(Error::required(
+            &path.child("accessModes"),
+            "at least 1 access mode is required",
+        ));
+    }
+    if let Some(selector) = &spec.selector {
+        errors.extend(label_selector::validate(selector, &path.child("selector")));
+    }
+    errors.extend(validate_access_modes(
+        &spec.access_modes,
+        &path.child("accessModes"),
+    ));
+    let storage = path.child("resources").key("storage");
+    match spec.resources.requests.get("storage") {
+        None => errors.push(Error::required(&storage, "")),
+        Some(size) if size.sign() <= 0 => {
+            errors.push(Error::invalid(
+                &storage,
+                size.to_string(),
+                "must be greater than zero",
+            ));
+        }
+        Some(size) => errors.extend(validate_quantity("storage", size, &storage)),
+    }
+    let classes = [
+        ("storageClassName", &spec.storage_class_name),
+        ("volumeAttributesClassName", &spec.volume_attributes_class_name),
+    ];
+    for (field, class) in classes {
+        if let Some(class) = class.as_deref().filter(|class| !class.is_empty()) {
+            errors.extend(messages(
+                &path.child(field),
+                class,
+                name_is_dns_subdomain(class, false),
+            ));
+        }
+    }
+    if let Some(mode) = spec
+        .volume_mode
+        .as_deref()
+        .filter(|mode| !VOLUME_MODES.contains(mode))
+    {
+        errors.push(Error::not_supported(
+            &path.child("volumeMode"),
+            mode,
+            &VOLUME_MODES,
+        ));
+    }
+    errors.extend(validate_data_sources(spec, path));
+    errors
+}
+
+/// Errors of access modes; that of a single pod goes with no other.
+pub(super) fn validate_access_modes(modes: &[String], path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    for mode in modes.iter().filter(|mode| !ACCESS_MODES.contains(&mode.as_str())) {
+        errors.push(Error::not_supported(path, mode, &ACCESS_MODES));
+    }
+    let once_pod = modes.iter().any(|mode| mode == "ReadWriteOncePod");
+    let other = modes
+        .iter()
+        .any(|mode| mode != "ReadWriteOncePod" && ACCESS_MODES.contains(&mode.as_str()));
+    if once_pod && other {
+        errors.push(Error::forbidden(
+            path,
+            "may not use ReadWriteOncePod with other access modes",
+        ));
+    }
+    errors
+}
+
+fn validate_data_sources(spec: &PersistentVolumeClaimSpec, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    if let Some(source) = spec.data_source.as_deref() {
+        let path = path.child("dataSource");
+        errors.extend(validate_reference(
+            source.api_group.as_deref(),
+            &source.kind,
+            &source.name,
+            &path,
+        ));
+    }
+    let Some(reference) = spec.data_source_ref.as_deref() else {
+        return errors;
+    };
+    let at = path.child("dataSourceRef");
+    errors.extend(validate_reference(
+        reference.api_group.as_deref(),
+        &reference.kind,
+        &reference.name,
+        &at,
+    ));
+    let namespace = reference
+        .namespace
+        .as_deref()
+        .filter(|namespace| !namespace.is_empty());
+    if let Some(namespace) = namespace {
+        errors.extend(messages(
+            &at.child("namespace"),
+            namespace,
+            name_is_dns_label(namespace, false),
+        ));
+    }
+    if let Some(source) = spec.data_source.as_deref() {
+        let same = (&source.api_group, &source.kind, &source.name)
+            == (&reference.api_group, &reference.kind, &reference.name);
+        let shown = path.child("dataSource").to_string();
+        if namespace.is_some() {
+            let detail = "may not be specified when dataSourceRef.namespace is specified";
+            errors.push(Error::invalid(path, shown, detail));
+        } else if !same {
+            errors.push(Error::invalid(path, shown, "must match dataSourceRef"));
+        }
+    }
+    errors
+}
+
+fn validate_reference(group: Option<&str>, kind: &str, name: &str, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    for (field, value) in [("name", name), ("kind", kind)] {
+        errors.extend(value.is_empty().then(|| Error::required(&path.child(field), "")));
+    }
+    match group.unwrap_or_default() {
+        "" if kind != "PersistentVolumeClaim" => {
+            let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
+            errors.push(Error::invalid(path, kind, detail));
+        }
+        "" => {}
+        group => errors.extend(messages(
+            &path.child("apiGroup"),
+            group,
+            is_dns1123_subdomain(group),
+        )),
+    }
+    errors
+}
+
+/// Only the size may grow, the class of attributes change, and the volume be chosen once.
+fn validate_change(claim: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> ErrorList {
+    let path = Path::new("spec");
+    let mut errors = ErrorList::new();
+    let mut same = claim.spec.clone();
+    let before = &old.spec;
+    if before.volume_name.is_empty() {
+        same.volume_name.clear();
+    }
+    // A default class may be filled in later.
+    if before.storage_class_name.is_none() {
+        same.storage_class_name = None;
+    }
+    same.resources.requests.remove("storage");
+    same.resources.requests.extend(
+        before
+            .resources
+            .requests
+            .get("storage")
+            .map(|size| ("storage".to_owned(), size.clone())),
+    );
+    same.volume_attributes_class_name
+        .clone_from(&before.volume_attributes_class_name);
+    if same != *before {
+        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+        errors.push(Error::forbidden(&path, detail));
+        return errors;
+    }
+    let (new_size, old_size) = (
+        claim.spec.resources.requests.get("storage"),
+        before.resources.requests.get("storage"),
+    );
+    let bound = old.status.phase == "Bound";
+    if new_size != old_size && !bound {
+        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+        errors.push(Error::forbidden(&path, detail));
+    } else if let (Some(new), Some(old_size)) = (new_size, old_size)
+        && new < old_size
+        && old
+            .status
+            .capacity
+            .get("storage")
+            .is_none_or(|capacity| new <= capacity)
+    {
+        let path = path.child("resources").child("requests").child("storage");
+        errors.push(Error::forbidden(
+            &path,
+            "field can not be less than status.capacity",
+        ));
+    }
+    errors
 }

@@ -13,7 +13,7 @@ use crate::resource::Served;
 use crate::response::{Response, failure, page_not_found};
 use crate::stack::Endpoint;
 use crate::state::Api;
-use crate::{subresources, verbs, virtual_resources};
+use crate::{deprecation, subresources, verbs, virtual_resources};
 
 /// The end of the stack.
 pub struct Dispatch {
@@ -41,6 +41,9 @@ impl Dispatch {
         };
         check_scope(row, request)?;
         check_verb(row, request)?;
+        if let Some(warning) = deprecation::warning(row) {
+            request.warn(warning);
+        }
         match self.api.resources.get(row.group, row.version, row.plural).cloned() {
             None => virtual_resources::serve(&self.api, row, request).await,
             Some(served) => self.stored(&served, request).await,

@@ -236,6 +236,11 @@ impl Status {
         Status::named(405, Reason::MethodNotAllowed, resource, "", message)
     }
 
+    /// A failure that upstream gives no reason for.
+    pub fn unknown(message: impl Into<String>) -> Status {
+        Status::plain(500, Reason::Unknown, message)
+    }
+
     pub fn internal(cause: impl fmt::Display) -> Status {
         let cause = cause.to_string();
         let message = format!("Internal error occurred: {cause}");

@@ -10,8 +10,8 @@ const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 /// Why a patch does not apply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("json: cannot unmarshal a patch: {0}")]
-    Parse(String),
+    #[error("json: cannot unmarshal {found} into Go value of type {expected}")]
+    Parse { found: &'static str, expected: &'static str },
     #[error("Unexpected kind: {0}")]
     UnknownOperation(String),
     #[error("{operation} operation does not apply: doc is missing {member}")]
@@ -44,14 +44,26 @@ pub enum Operation {
 pub fn parse(document: &Value) -> Result<Vec<Operation>, Error> {
     let items = document
         .as_array()
-        .ok_or_else(|| Error::Parse("not an array".to_owned()))?;
+        .ok_or_else(|| Error::Parse { found: go_kind(document), expected: "jsonpatch.Patch" })?;
     items.iter().map(parse_operation).collect()
+}
+
+/// As Go's decoder names what it found.
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
 }
 
 fn parse_operation(item: &Value) -> Result<Operation, Error> {
     let members = item
         .as_object()
-        .ok_or_else(|| Error::Parse("an operation is not an object".to_owned()))?;
+        .ok_or_else(|| Error::Parse { found: go_kind(item), expected: "jsonpatch.Operation" })?;
     let text = |member: &'static str, operation: &'static str| {
         let value = members.get(member).and_then(Value::as_str).map(str::to_owned);
         value.ok_or(Error::MissingMember { operation, member })
@@ -269,7 +281,7 @@ mod tests {
         check(
             json!({}),
             json!({}),
-            Err("json: cannot unmarshal a patch: not an array"),
+            Err("json: cannot unmarshal object into Go value of type jsonpatch.Patch"),
         );
     }
 }

@@ -168,11 +168,15 @@ impl Chain {
         {
             return Err(Error::Unavailable(missing.clone()));
         }
-        let plugins = ORDER
+        let own = available
+            .iter()
+            .filter(|plugin| !ORDER.contains(&plugin.name()))
+            .cloned();
+        let selected = ORDER
             .iter()
             .filter(|name| selection.runs(name))
-            .filter_map(|name| find(name))
-            .collect();
+            .filter_map(|name| find(name));
+        let plugins = own.chain(selected).collect();
         let durations = metrics.histogram_vec(
             "apiserver_admission_controller_admission_duration_seconds",
             "[STABLE] Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
@@ -238,3 +242,6 @@ impl Chain {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,7 @@
 //! Upstream: `k8s.io/apiserver/pkg/{server,endpoints,registry}`.
 
 pub mod decode;
+mod deprecation;
 pub mod discovery;
 pub mod dispatch;
 mod error;

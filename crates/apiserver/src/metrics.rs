@@ -27,6 +27,7 @@ pub struct Metrics {
     authentication_attempts: IntCounterVec,
     authenticated_users: IntCounterVec,
     objects: IntGaugeVec,
+    storage_size: IntGaugeVec,
 }
 
 /// A gauge that goes down when this is dropped.
@@ -66,6 +67,7 @@ impl Metrics {
             authentication_attempts: registry.counter_vec("authentication_attempts", "Authentications, by result.", &["result"]),
             authenticated_users: registry.counter_vec("authenticated_user_requests", "Authenticated requests, by user.", &["username"]),
             objects: registry.gauge_vec("apiserver_resource_objects", "Stored objects, by resource.", &["group", "resource"]),
+            storage_size: registry.gauge_vec("apiserver_storage_size_bytes", "Bytes that the store takes on disk.", &["storage_cluster_id"]),
         };
         Arc::new(metrics)
     }
@@ -141,6 +143,11 @@ impl Metrics {
             let name = if name.starts_with("system:serviceaccount:") && !name.contains(":kube-system:") { "other" } else { name };
             self.authenticated_users.with_label_values(&[name]).inc();
         }
+    }
+
+    /// What the store takes on disk.
+    pub fn storage_size(&self, bytes: u64) {
+        self.storage_size.with_label_values(&["etcd-0"]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// How many objects of a resource are stored.

@@ -6,8 +6,11 @@ mod openapi;
 mod token_keys;
 
 use apimachinery::status::Status;
+use futures_util::FutureExt;
 use http::{Method, StatusCode};
+use storage::cache::Freshness;
 
+use crate::objects::failed;
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
 use crate::response::{Response, bytes, page_not_found};
@@ -31,13 +34,25 @@ pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status>
     match segments.as_slice() {
         [] => index::serve(api),
         ["version"] => version(),
-        ["metrics"] => Ok(api.metrics.registry.respond()),
+        ["metrics"] => metrics(api).await,
         ["api" | "apis", ..] => discovery::serve(api, &segments, request),
         ["openapi", rest @ ..] => openapi::serve(&api.openapi, rest, request).await,
         [".well-known", "openid-configuration"] => api.token_keys.configuration(),
         ["openid", "v1", "jwks"] => api.token_keys.keys(),
         _ => Ok(page_not_found()),
     }
+}
+
+/// Counts of objects are taken when they are asked for: they cost nothing in between.
+async fn metrics(api: &Api) -> Result<Response, Status> {
+    for objects in api.resources.all() {
+        if let Some(Ok(snapshot)) = objects.cache.snapshot(Freshness::Any).now_or_never() {
+            api.metrics.object_count(objects.row.group, objects.row.plural, snapshot.len());
+        }
+    }
+    let size = api.store.size_on_disk().await.map_err(|error| failed(&error))?;
+    api.metrics.storage_size(size);
+    Ok(api.metrics.registry.respond())
 }
 
 fn version() -> Result<Response, Status> {

@@ -6,29 +6,38 @@ use apimachinery::status::Status;
 use http::{Request as HttpRequest, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
 
 use crate::proxy::Backends;
 use crate::proxy::target::{Target, Transport};
+use crate::render::table_api_version;
 use crate::request::Request;
-use crate::request::negotiate::Offers;
-use crate::response::{Response, message};
+use crate::request::negotiate::{Offers, View};
+use crate::response::{Response, json_document, message};
 use crate::state::Api;
 
 /// Name and local port of each daemon's health endpoint.
 const DAEMONS: [(&str, u16); 2] = [("controller-manager", 10257), ("scheduler", 10259)];
 const STORE: &str = "etcd-0";
-
-const DEPRECATED: &str = "v1 ComponentStatus is deprecated in v1.19+";
+const COLUMNS: [&str; 4] = ["Name", "Status", "Message", "Error"];
 
 /// GET of one or of all.
-pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status> {
-    let output = request.output(Offers::Plain)?;
-    request.warn(DEPRECATED);
+pub async fn serve(api: &Api, request: &Request) -> Result<Response, Status> {
+    let output = request.output(Offers::Views)?;
     let mut items = Vec::new();
     for (name, port) in DAEMONS {
         items.push(status(name, daemon(&api.backends, port).await));
     }
     items.push(status(STORE, api.store.current_revision().await.map(drop).map_err(|error| error.to_string())));
+    if let View::Table(version) = output.view {
+        let wanted = |item: &&ComponentStatus| request.info.name.is_empty() || item.metadata.name == request.info.name;
+        let rows: Vec<Value> = items.iter().filter(wanted).map(row).collect();
+        let columns: Vec<Value> = COLUMNS.iter().map(|name| json!({ "name": name, "type": "string", "format": "", "description": "", "priority": 0 })).collect();
+        let table = json!({
+            "kind": "Table", "apiVersion": table_api_version(version), "metadata": {}, "columnDefinitions": columns, "rows": rows,
+        });
+        return Ok(json_document(StatusCode::OK, table.to_string().into_bytes(), output));
+    }
     if request.info.verb == "list" {
         return message(StatusCode::OK, ("", "v1", "ComponentStatusList"), &ComponentStatusList { items, ..Default::default() }, output);
     }
@@ -36,6 +45,19 @@ pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status>
     let found = items.into_iter().find(|item| item.metadata.name == *wanted);
     let found = found.ok_or_else(|| Status::not_found(&GroupResource::new("", "componentstatuses"), wanted))?;
     message(StatusCode::OK, ("", "v1", "ComponentStatus"), &found, output)
+}
+
+/// A row of the table form.
+fn row(component: &ComponentStatus) -> Value {
+    let condition = component.conditions.first();
+    let health = condition.map_or("Unknown", |condition| if condition.status == "True" { "Healthy" } else { "Unhealthy" });
+    let message = condition.map_or("", |condition| condition.message.as_str());
+    let error = condition.map_or("", |condition| condition.error.as_str());
+    let name = &component.metadata.name;
+    json!({
+        "cells": [name, health, message, error],
+        "object": { "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": { "name": name } },
+    })
 }
 
 fn status(name: &str, health: Result<(), String>) -> ComponentStatus {

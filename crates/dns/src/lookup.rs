@@ -27,11 +27,17 @@ pub enum Lookup {
     /// The name exists; records of the type asked for, possibly none.
     Found(Found),
     /// The name stands for another.
-    Alias { record: Record, target: Name },
+    Alias(Box<Alias>),
     /// In the zone, and not there.
     NameError,
     /// Not in the zone, and nobody's address in the cluster.
     Outside,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alias {
+    pub record: Record,
+    pub target: Name,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -174,10 +180,10 @@ impl Search<'_> {
         let Ok(target) = Name::from_ascii(format!("{target}.")) else {
             return empty();
         };
-        Lookup::Alias {
+        Lookup::Alias(Box::new(Alias {
             record: self.record(RData::CNAME(CNAME(target.clone()))),
             target,
-        }
+        }))
     }
 
     fn addresses(&self, ips: impl Iterator<Item = IpAddr>) -> Lookup {

@@ -158,16 +158,16 @@ impl Resolver {
                 Lookup::NameError => return Local::Answer(self.denial(ResponseCode::NXDomain, aliases)),
                 Lookup::Found(found) => return Local::Answer(self.found(found, aliases)),
                 Lookup::Outside => return Local::Ask { aliases, name },
-                Lookup::Alias { record, .. } if question.query_type() == RecordType::CNAME => {
+                Lookup::Alias(alias) if question.query_type() == RecordType::CNAME => {
                     let found = Found {
-                        answers: vec![record],
+                        answers: vec![alias.record],
                         additionals: Vec::new(),
                     };
                     return Local::Answer(self.found(found, aliases));
                 }
-                Lookup::Alias { record, target } => {
-                    aliases.push(record);
-                    name = target;
+                Lookup::Alias(alias) => {
+                    aliases.push(alias.record);
+                    name = alias.target;
                 }
             }
         }

@@ -56,7 +56,9 @@ impl Other {
             let mut buffer = [0; 1500];
             while let Ok((length, from)) = udp.recv_from(&mut buffer).await {
                 count.fetch_add(1, Ordering::Relaxed);
-                udp.send_to(&other_answer(&buffer[..length], true), from).await.unwrap();
+                udp.send_to(&other_answer(&buffer[..length], true), from)
+                    .await
+                    .unwrap();
             }
         });
         tokio::spawn(async move {
@@ -83,11 +85,19 @@ async fn start(upstream: Vec<SocketAddr>) -> (SocketAddr, Arc<Resolver>) {
 }
 
 fn resolver(upstream: Vec<SocketAddr>) -> Arc<Resolver> {
-    let domain = Domain { name: Name::from_ascii("cluster.local.").unwrap(), ttl: 30 };
+    let domain = Domain {
+        name: Name::from_ascii("cluster.local.").unwrap(),
+        ttl: 30,
+    };
     let metrics = Metrics::new(&Registry::new());
     let loop_name = Name::from_ascii(LOOP_NAME).unwrap();
-    let resolver =
-        Resolver::new(domain, Forwarder::new(upstream), metrics, SystemClock::shared(), &loop_name);
+    let resolver = Resolver::new(
+        domain,
+        Forwarder::new(upstream),
+        metrics,
+        SystemClock::shared(),
+        &loop_name,
+    );
     resolver.update(|zone| {
         let mut namespace = Namespace::default();
         namespace.metadata.name = "ns".to_owned();
@@ -134,7 +144,11 @@ async fn ask(server: SocketAddr, name: &str) -> String {
 }
 
 fn show(answer: &Message) -> String {
-    let records: Vec<_> = answer.answers.iter().map(|r| format!("{} {}", r.record_type(), r.data)).collect();
+    let records: Vec<_> = answer
+        .answers
+        .iter()
+        .map(|r| format!("{} {}", r.record_type(), r.data))
+        .collect();
     format!("{} [{}]", answer.metadata.response_code, records.join(", "))
 }
 
@@ -142,14 +156,32 @@ fn show(answer: &Message) -> String {
 async fn names_of_the_cluster_and_of_others() {
     let other = Other::start().await;
     let (server, _) = start(vec![other.address]).await;
-    assert_eq!(ask(server, "web.ns.svc.cluster.local.").await, "No Error [A 10.96.0.1]");
-    assert_eq!(ask(server, "nobody.ns.svc.cluster.local.").await, "Non-Existent Domain []");
-    assert_eq!(other.asked.load(Ordering::Relaxed), 0, "names of the cluster stay in it");
+    assert_eq!(
+        ask(server, "web.ns.svc.cluster.local.").await,
+        "No Error [A 10.96.0.1]"
+    );
+    assert_eq!(
+        ask(server, "nobody.ns.svc.cluster.local.").await,
+        "Non-Existent Domain []"
+    );
+    assert_eq!(
+        other.asked.load(Ordering::Relaxed),
+        0,
+        "names of the cluster stay in it"
+    );
     assert_eq!(ask(server, "example.com.").await, "No Error [A 192.0.2.1]");
     assert_eq!(ask(server, "EXAMPLE.com.").await, "No Error [A 192.0.2.1]");
-    assert_eq!(other.asked.load(Ordering::Relaxed), 1, "the second answer is from the cache");
+    assert_eq!(
+        other.asked.load(Ordering::Relaxed),
+        1,
+        "the second answer is from the cache"
+    );
     assert_eq!(ask(server, "missing.").await, "Non-Existent Domain []");
-    assert_eq!(ask(server, "big.").await, "No Error [A 192.0.2.1]", "a truncated answer is asked for over TCP");
+    assert_eq!(
+        ask(server, "big.").await,
+        "No Error [A 192.0.2.1]",
+        "a truncated answer is asked for over TCP"
+    );
 }
 
 #[tokio::test]
@@ -160,12 +192,19 @@ async fn aliases_are_followed() {
     assert_eq!(ask(server, "out.ns.svc.cluster.local.").await, out);
     let inner = "No Error [CNAME web.ns.svc.cluster.local., A 10.96.0.1]";
     assert_eq!(ask(server, "inner.ns.svc.cluster.local.").await, inner);
-    assert_eq!(ask(server, "round.ns.svc.cluster.local.").await, "Server Failure []");
+    assert_eq!(
+        ask(server, "round.ns.svc.cluster.local.").await,
+        "Server Failure []"
+    );
 }
 
 #[tokio::test]
 async fn another_server_stands_in() {
-    let dead = UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let dead = UdpSocket::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
     let other = Other::start().await;
     let (server, _) = start(vec![dead, other.address]).await;
     assert_eq!(ask(server, "example.com.").await, "No Error [A 192.0.2.1]");
@@ -184,7 +223,10 @@ async fn several_questions_on_one_connection() {
         let length = stream.read_u16().await.unwrap();
         let mut answer = vec![0; usize::from(length)];
         stream.read_exact(&mut answer).await.unwrap();
-        assert_eq!(show(&Message::from_vec(&answer).unwrap()), "No Error [A 10.96.0.1]");
+        assert_eq!(
+            show(&Message::from_vec(&answer).unwrap()),
+            "No Error [A 10.96.0.1]"
+        );
     }
 }
 
@@ -195,6 +237,13 @@ async fn a_server_that_asks_itself_notices() {
     let resolver = resolver(vec![address]);
     tokio::spawn(sockets.serve(Arc::clone(&resolver), Shutdown::new()));
     resolver.probe_for_loop().await;
-    assert_eq!(ask(address, "example.com.").await, "Server Failure []", "nothing is forwarded any more");
-    assert_eq!(ask(address, "web.ns.svc.cluster.local.").await, "No Error [A 10.96.0.1]");
+    assert_eq!(
+        ask(address, "example.com.").await,
+        "Server Failure []",
+        "nothing is forwarded any more"
+    );
+    assert_eq!(
+        ask(address, "web.ns.svc.cluster.local.").await,
+        "No Error [A 10.96.0.1]"
+    );
 }

@@ -101,7 +101,7 @@ fn check(question: &str, expected: Expect) {
         Lookup::Found(found) if found == Found::default() => "no data".to_owned(),
         Lookup::Found(found) if found.additionals.is_empty() => show(&found.answers),
         Lookup::Found(found) => format!("{}also\n{}", show(&found.answers), show(&found.additionals)),
-        Lookup::Alias { record, target } => format!("{record}\nlook for {target}"),
+        Lookup::Alias(alias) => format!("{}\nlook for {}", alias.record, alias.target),
         Lookup::NameError => "no such name".to_owned(),
         Lookup::Outside => "not ours".to_owned(),
     };
@@ -110,57 +110,89 @@ fn check(question: &str, expected: Expect) {
 
 #[test]
 fn services_have_their_cluster_ips() {
-    check("web.ns.svc.cluster.local. A", expect![[r#"
+    check(
+        "web.ns.svc.cluster.local. A",
+        expect![[r#"
         web.ns.svc.cluster.local. 30 IN A 10.96.0.1
-    "#]]);
-    check("WEB.ns.svc.CLUSTER.local. A", expect![[r#"
+    "#]],
+    );
+    check(
+        "WEB.ns.svc.CLUSTER.local. A",
+        expect![[r#"
         WEB.ns.svc.CLUSTER.local. 30 IN A 10.96.0.1
-    "#]]);
+    "#]],
+    );
     check("web.ns.svc.cluster.local. AAAA", expect!["no data"]);
-    check("dual.ns.svc.cluster.local. AAAA", expect![[r#"
+    check(
+        "dual.ns.svc.cluster.local. AAAA",
+        expect![[r#"
         dual.ns.svc.cluster.local. 30 IN AAAA fd00::2
-    "#]]);
+    "#]],
+    );
     check("nobody.ns.svc.cluster.local. A", expect!["no such name"]);
     check("web.elsewhere.svc.cluster.local. A", expect!["no such name"]);
 }
 
 #[test]
 fn headless_services_have_their_endpoints() {
-    check("db.ns.svc.cluster.local. A", expect![[r#"
+    check(
+        "db.ns.svc.cluster.local. A",
+        expect![[r#"
         db.ns.svc.cluster.local. 30 IN A 10.0.0.1
         db.ns.svc.cluster.local. 30 IN A 10.0.0.2
         db.ns.svc.cluster.local. 30 IN A 10.0.0.3
-    "#]]);
-    check("db.ns.svc.cluster.local. AAAA", expect![[r#"
+    "#]],
+    );
+    check(
+        "db.ns.svc.cluster.local. AAAA",
+        expect![[r#"
         db.ns.svc.cluster.local. 30 IN AAAA fd00:10::1
-    "#]]);
-    check("db-1.db.ns.svc.cluster.local. A", expect![[r#"
+    "#]],
+    );
+    check(
+        "db-1.db.ns.svc.cluster.local. A",
+        expect![[r#"
         db-1.db.ns.svc.cluster.local. 30 IN A 10.0.0.2
-    "#]]);
+    "#]],
+    );
     check("db-3.db.ns.svc.cluster.local. A", expect!["no such name"]);
-    check("10-0-0-3.db.ns.svc.cluster.local. A", expect![[r#"
+    check(
+        "10-0-0-3.db.ns.svc.cluster.local. A",
+        expect![[r#"
         10-0-0-3.db.ns.svc.cluster.local. 30 IN A 10.0.0.3
-    "#]]);
-    check("fd00-10--1.db.ns.svc.cluster.local. AAAA", expect![[r#"
+    "#]],
+    );
+    check(
+        "fd00-10--1.db.ns.svc.cluster.local. AAAA",
+        expect![[r#"
         fd00-10--1.db.ns.svc.cluster.local. 30 IN AAAA fd00:10::1
-    "#]]);
+    "#]],
+    );
     check("empty.ns.svc.cluster.local. A", expect!["no data"]);
 }
 
 #[test]
 fn ports_have_locations() {
-    check("_http._tcp.web.ns.svc.cluster.local. SRV", expect![[r#"
+    check(
+        "_http._tcp.web.ns.svc.cluster.local. SRV",
+        expect![[r#"
         _http._tcp.web.ns.svc.cluster.local. 30 IN SRV 0 100 80 web.ns.svc.cluster.local.
         also
         web.ns.svc.cluster.local. 30 IN A 10.96.0.1
-    "#]]);
-    check("web.ns.svc.cluster.local. SRV", expect![[r#"
+    "#]],
+    );
+    check(
+        "web.ns.svc.cluster.local. SRV",
+        expect![[r#"
         web.ns.svc.cluster.local. 30 IN SRV 0 50 80 web.ns.svc.cluster.local.
         web.ns.svc.cluster.local. 30 IN SRV 0 50 53 web.ns.svc.cluster.local.
         also
         web.ns.svc.cluster.local. 30 IN A 10.96.0.1
-    "#]]);
-    check("_sql._tcp.db.ns.svc.cluster.local. SRV", expect![[r#"
+    "#]],
+    );
+    check(
+        "_sql._tcp.db.ns.svc.cluster.local. SRV",
+        expect![[r#"
         _sql._tcp.db.ns.svc.cluster.local. 30 IN SRV 0 25 5432 db-1.db.ns.svc.cluster.local.
         _sql._tcp.db.ns.svc.cluster.local. 30 IN SRV 0 25 5432 db-0.db.ns.svc.cluster.local.
         _sql._tcp.db.ns.svc.cluster.local. 30 IN SRV 0 25 5432 10-0-0-3.db.ns.svc.cluster.local.
@@ -170,7 +202,8 @@ fn ports_have_locations() {
         db-0.db.ns.svc.cluster.local. 30 IN A 10.0.0.1
         10-0-0-3.db.ns.svc.cluster.local. 30 IN A 10.0.0.3
         fd00-10--1.db.ns.svc.cluster.local. 30 IN AAAA fd00:10::1
-    "#]]);
+    "#]],
+    );
     check("_sql._udp.db.ns.svc.cluster.local. SRV", expect!["no such name"]);
     check("_http._tcp.web.ns.svc.cluster.local. A", expect!["no data"]);
     check("_tcp.web.ns.svc.cluster.local. SRV", expect!["no data"]);
@@ -178,15 +211,24 @@ fn ports_have_locations() {
 
 #[test]
 fn addresses_have_names() {
-    check("1.0.96.10.in-addr.arpa. PTR", expect![[r#"
+    check(
+        "1.0.96.10.in-addr.arpa. PTR",
+        expect![[r#"
         1.0.96.10.in-addr.arpa. 30 IN PTR web.ns.svc.cluster.local.
-    "#]]);
-    check("2.0.0.10.in-addr.arpa. PTR", expect![[r#"
+    "#]],
+    );
+    check(
+        "2.0.0.10.in-addr.arpa. PTR",
+        expect![[r#"
         2.0.0.10.in-addr.arpa. 30 IN PTR db-1.db.ns.svc.cluster.local.
-    "#]]);
-    check("3.0.0.10.in-addr.arpa. PTR", expect![[r#"
+    "#]],
+    );
+    check(
+        "3.0.0.10.in-addr.arpa. PTR",
+        expect![[r#"
         3.0.0.10.in-addr.arpa. 30 IN PTR 10-0-0-3.db.ns.svc.cluster.local.
-    "#]]);
+    "#]],
+    );
     check("8.8.8.8.in-addr.arpa. PTR", expect!["not ours"]);
     check("0.10.in-addr.arpa. PTR", expect!["not ours"]);
     check(
@@ -199,38 +241,56 @@ fn addresses_have_names() {
 
 #[test]
 fn external_names_are_aliases() {
-    check("ext.ns.svc.cluster.local. A", expect![[r#"
+    check(
+        "ext.ns.svc.cluster.local. A",
+        expect![[r#"
         ext.ns.svc.cluster.local. 30 IN CNAME example.com.
-        look for example.com."#]]);
+        look for example.com."#]],
+    );
     check("a.ext.ns.svc.cluster.local. A", expect!["no such name"]);
 }
 
 #[test]
 fn pods_have_their_addresses() {
-    check("10-0-0-7.ns.pod.cluster.local. A", expect![[r#"
+    check(
+        "10-0-0-7.ns.pod.cluster.local. A",
+        expect![[r#"
         10-0-0-7.ns.pod.cluster.local. 30 IN A 10.0.0.7
-    "#]]);
-    check("fd00-10--7.ns.pod.cluster.local. AAAA", expect![[r#"
+    "#]],
+    );
+    check(
+        "fd00-10--7.ns.pod.cluster.local. AAAA",
+        expect![[r#"
         fd00-10--7.ns.pod.cluster.local. 30 IN AAAA fd00:10::7
-    "#]]);
+    "#]],
+    );
     check("web.ns.pod.cluster.local. A", expect!["no such name"]);
     check("10-0-0-7.elsewhere.pod.cluster.local. A", expect!["no such name"]);
 }
 
 #[test]
 fn the_zone_itself_exists() {
-    check("cluster.local. SOA", expect![[r#"
+    check(
+        "cluster.local. SOA",
+        expect![[r#"
         cluster.local. 30 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 1 7200 1800 86400 30
-    "#]]);
-    check("cluster.local. NS", expect![[r#"
+    "#]],
+    );
+    check(
+        "cluster.local. NS",
+        expect![[r#"
         cluster.local. 30 IN NS ns.dns.cluster.local.
-    "#]]);
+    "#]],
+    );
     check("cluster.local. A", expect!["no data"]);
     check("svc.cluster.local. A", expect!["no data"]);
     check("ns.svc.cluster.local. A", expect!["no data"]);
-    check("dns-version.cluster.local. TXT", expect![[r#"
+    check(
+        "dns-version.cluster.local. TXT",
+        expect![[r#"
         dns-version.cluster.local. 30 IN TXT 1.1.0
-    "#]]);
+    "#]],
+    );
     check("what.cluster.local. A", expect!["no such name"]);
     check("example.com. A", expect!["not ours"]);
 }

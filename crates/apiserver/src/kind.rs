@@ -43,6 +43,17 @@ pub fn wrap(group: &str, version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
     envelope::wrap(TypeMeta { api_version: &api_version_of(group, version), kind }, raw)
 }
 
+/// What [`wrap`] puts before and after a message of that length.
+pub fn wrapping(group: &str, version: &str, kind: &str, raw_len: usize) -> (Vec<u8>, &'static [u8]) {
+    // Empty contentEncoding and contentType stand behind the message.
+    const TAIL: &[u8] = &[0x1a, 0, 0x22, 0];
+    let mut head = wrap(group, version, kind, &[]);
+    // The last byte of what is left is the length of the empty message.
+    head.truncate(head.len() - TAIL.len() - 1);
+    crate::proto::put_varint(&mut head, raw_len);
+    (head, TAIL)
+}
+
 /// The bare protobuf of a stored object, if it has the row's version.
 pub fn stored_raw<'a>(row: &Resource, value: &'a [u8]) -> Result<Option<&'a [u8]>, Error> {
     let envelope = envelope::unwrap(value)?;

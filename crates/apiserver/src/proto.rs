@@ -146,7 +146,7 @@ fn take_varint(bytes: &[u8], at: &mut usize) -> Result<u64, Malformed> {
     Err(Malformed)
 }
 
-fn put_varint(out: &mut impl BufMut, value: usize) {
+pub fn put_varint(out: &mut impl BufMut, value: usize) {
     let mut value = value;
     while value >= 0x80 {
         out.put_u8(value as u8 | 0x80);

@@ -4,6 +4,7 @@
 //! metadata view cuts field 1 out; only tables look into objects.
 
 pub mod list;
+pub mod list_stream;
 pub mod table;
 
 use std::borrow::Cow;

@@ -80,44 +80,53 @@ impl Renderer<'_> {
                 end_table(&mut out);
                 self.finish(out)
             }
-            (_, Encoding::Protobuf) => self.protobuf_list(metadata, items),
-            _ => self.json_list(metadata, items),
+            _ => {
+                let mut body = Vec::new();
+                for item in items {
+                    self.push_item(&mut body, &item)?;
+                }
+                let (mut out, tail) = self.around(metadata, body.len());
+                out.extend_from_slice(&body);
+                out.extend_from_slice(tail);
+                self.finish(out)
+            }
         }
     }
 
-    fn protobuf_list<'s>(&self, metadata: &ListMeta, items: impl Iterator<Item = Source<'s>>) -> Result<Vec<u8>, Status> {
-        let mut raw = Vec::new();
-        proto::begin_list(&mut raw, &metadata.protobuf());
-        for item in items {
-            proto::push_item(&mut raw, &self.protobuf(&item)?);
-        }
+    /// What stands before and after the items of a list, which are that long together.
+    pub(super) fn around(&self, metadata: &ListMeta, items_len: usize) -> (Vec<u8>, &'static [u8]) {
         let row = self.served.row;
-        Ok(match self.output.view {
-            View::Metadata => kind::wrap(META.0, META.1, "PartialObjectMetadataList", &raw),
-            _ => kind::wrap(row.group, row.version, &row.list_kind(), &raw),
-        })
-    }
-
-    fn json_list<'s>(&self, metadata: &ListMeta, items: impl Iterator<Item = Source<'s>>) -> Result<Vec<u8>, Status> {
-        let row = self.served.row;
-        let (list_kind, api_version) = match self.output.view {
-            View::Metadata => ("PartialObjectMetadataList".to_owned(), "meta.k8s.io/v1".to_owned()),
-            _ => (row.list_kind(), kind::api_version(row)),
+        let (group, version, kind) = match self.output.view {
+            View::Metadata => (META.0, META.1, "PartialObjectMetadataList".to_owned()),
+            _ => (row.group, row.version, row.list_kind()),
         };
-        let head = format!("{{\"kind\":\"{list_kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[", metadata.json());
-        let mut out = head.into_bytes();
-        for (index, item) in items.enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            let json = self.json(&item)?;
-            match self.output.view {
-                View::Metadata => push_with_type(&mut out, "PartialObjectMetadata", "meta.k8s.io/v1", &json),
-                _ => out.extend_from_slice(&json),
-            }
+        if self.output.encoding == Encoding::Protobuf {
+            let mut list = Vec::new();
+            proto::begin_list(&mut list, &metadata.protobuf());
+            let (mut head, tail) = kind::wrapping(group, version, &kind, list.len() + items_len);
+            head.extend(list);
+            return (head, tail);
         }
-        out.extend_from_slice(b"]}\n");
-        self.finish(out)
+        let api_version = kind::api_version_of(group, version);
+        let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[", metadata.json());
+        (head.into_bytes(), b"]}\n")
+    }
+
+    /// Adds an item to the items of a list, of which `out` may be the rest.
+    pub(super) fn push_item(&self, out: &mut Vec<u8>, item: &Source<'_>) -> Result<(), Status> {
+        if self.output.encoding == Encoding::Protobuf {
+            proto::push_item(out, &self.protobuf(item)?);
+            return Ok(());
+        }
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        let json = self.json(item)?;
+        match self.output.view {
+            View::Metadata => push_with_type(out, "PartialObjectMetadata", "meta.k8s.io/v1", &json),
+            _ => out.extend_from_slice(&json),
+        }
+        Ok(())
     }
 
     /// A watch event of an object, framed for the stream.

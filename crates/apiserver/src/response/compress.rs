@@ -22,6 +22,35 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
         .any(|coding| coding.split(';').next().is_some_and(|name| name.trim() == "gzip"))
 }
 
+/// Compresses a body chunk by chunk.
+pub struct Compressor(GzEncoder<Vec<u8>>);
+
+impl Default for Compressor {
+    fn default() -> Self {
+        Compressor(GzEncoder::new(Vec::new(), Compression::fast()))
+    }
+}
+
+impl Compressor {
+    /// What can be sent after this chunk; the rest comes later.
+    pub fn compress(&mut self, chunk: &[u8]) -> std::io::Result<Vec<u8>> {
+        self.0.write_all(chunk)?;
+        Ok(std::mem::take(self.0.get_mut()))
+    }
+
+    /// The end.
+    pub fn finish(self) -> std::io::Result<Vec<u8>> {
+        self.0.finish()
+    }
+}
+
+/// Says of a response that its body is compressed.
+pub fn mark(headers: &mut HeaderMap) {
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+}
+
 /// Compresses a body that is already whole, if that pays.
 pub fn gzip(mut response: Response, body: &Bytes) -> Response {
     if body.len() < THRESHOLD_BYTES || response.headers().contains_key(CONTENT_ENCODING) {
@@ -29,10 +58,7 @@ pub fn gzip(mut response: Response, body: &Bytes) -> Response {
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6), Compression::fast());
     let Ok(compressed) = encoder.write_all(body).and_then(|()| encoder.finish()) else { return response };
-    let headers = response.headers_mut();
-    headers.remove(CONTENT_LENGTH);
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    mark(response.headers_mut());
     let body: Body = full(compressed);
     response.map(|_| body)
 }

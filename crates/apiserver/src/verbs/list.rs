@@ -1,7 +1,8 @@
 //! GET of a collection: a page of the objects that are selected, as of one revision.
 
 use apimachinery::status::Status;
-use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Response as HttpResponse, StatusCode};
 use storage::cache::{Entry, Freshness, Snapshot};
 use storage::{Error, Revision};
 
@@ -10,12 +11,14 @@ use std::sync::Arc;
 use super::continue_token::ContinueToken;
 use super::{Selection, document, object_renderer, parse_version};
 use crate::objects::{Objects, TOO_OLD, failed};
-use crate::render::Source;
 use crate::render::list::ListMeta;
+use crate::render::list_stream::{self, ListStream};
+use crate::render::{Renderer, Source};
 use crate::request::Request;
 use crate::request::options::{ListOptions, VersionMatch};
 use crate::resource::Served;
-use crate::response::Response;
+use crate::response::compress::{self, Compressor};
+use crate::response::{Response, stream};
 use crate::state::Api;
 
 /// What upstream tells a client whose continue token is too old.
@@ -29,7 +32,7 @@ pub struct Page {
     pub remaining: Option<u64>,
 }
 
-pub async fn list(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
+pub async fn list(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
     let renderer = object_renderer(api, served, request)?;
     let options = ListOptions::parse(&request.query)?;
     let selection = Selection::new(served, &request.info, &options)?;
@@ -39,9 +42,24 @@ pub async fn list(api: &Api, served: &Served, request: &mut Request) -> Result<R
         continue_: page.next.map(|token| token.encode()).unwrap_or_default(),
         remaining: page.remaining,
     };
+    if list_stream::pays(&renderer.output, &page.entries) {
+        let compressor = compress::accepts_gzip(request.headers()).then(Compressor::default);
+        let is_compressed = compressor.is_some();
+        let list = ListStream::new(api, served, &renderer, &metadata, page.entries, compressor)?;
+        return Ok(streamed(&renderer, list, is_compressed));
+    }
     let items = page.entries.iter().map(|entry| Source::Cached(entry, entry.mod_revision().0));
     let shown = renderer.list(&metadata, items)?;
     Ok(document(&renderer, request, StatusCode::OK, shown))
+}
+
+fn streamed(renderer: &Renderer<'_>, list: ListStream, is_compressed: bool) -> Response {
+    let mut response = HttpResponse::new(stream(list.into_chunks()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(renderer.content_type()));
+    if is_compressed {
+        compress::mark(response.headers_mut());
+    }
+    response
 }
 
 /// Reads one page.

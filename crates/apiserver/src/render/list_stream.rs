@@ -1,0 +1,138 @@
+//! Long lists in chunks: what a list costs in memory is a chunk, whatever its length and the reader's pace.
+
+use std::sync::Arc;
+use std::vec::IntoIter;
+
+use apimachinery::status::Status;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use jiff::Timestamp;
+use storage::cache::Entry;
+
+use super::list::ListMeta;
+use super::{IncludeObject, Renderer, Source};
+use crate::request::negotiate::{Encoding, Output, View};
+use crate::resource::Served;
+use crate::response::BoxError;
+use crate::response::compress::Compressor;
+use crate::state::Api;
+
+/// Lists whose stored objects are larger than this together are streamed.
+const THRESHOLD_BYTES: usize = 256 * 1024;
+/// A chunk is sent when it is at least that long.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Whether a list is to be streamed. Tables, YAML and indented JSON are for people, who read short ones.
+pub fn pays(output: &Output, entries: &[Arc<Entry>]) -> bool {
+    let is_plain = !matches!(output.view, View::Table(_)) && output.encoding != Encoding::Yaml && !output.pretty;
+    is_plain && entries.iter().map(|entry| entry.value().len()).sum::<usize>() >= THRESHOLD_BYTES
+}
+
+/// A list on its way.
+pub struct ListStream {
+    api: Arc<Api>,
+    served: Arc<Served>,
+    output: Output,
+    now: Timestamp,
+    entries: IntoIter<Arc<Entry>>,
+    /// What goes before the next item.
+    pending: Vec<u8>,
+    /// `None` when it was sent.
+    tail: Option<&'static [u8]>,
+    is_first: bool,
+    compressor: Option<Compressor>,
+}
+
+impl ListStream {
+    /// Finds what must be known before the first byte: in protobuf, the length of the whole.
+    pub fn new(
+        api: &Arc<Api>,
+        served: &Arc<Served>,
+        renderer: &Renderer<'_>,
+        metadata: &ListMeta,
+        entries: Vec<Arc<Entry>>,
+        compressor: Option<Compressor>,
+    ) -> Result<ListStream, Status> {
+        let mut items_len = 0;
+        if renderer.output.encoding == Encoding::Protobuf {
+            let mut item = Vec::new();
+            for entry in &entries {
+                item.clear();
+                renderer.push_item(&mut item, &Source::Cached(entry, entry.mod_revision().0))?;
+                items_len += item.len();
+            }
+        }
+        let (pending, tail) = renderer.around(metadata, items_len);
+        Ok(ListStream {
+            api: api.clone(),
+            served: served.clone(),
+            output: renderer.output,
+            now: renderer.now,
+            entries: entries.into_iter(),
+            pending,
+            tail: Some(tail),
+            is_first: true,
+            compressor,
+        })
+    }
+
+    /// The chunks of the answer's body. An object that can't be shown breaks the answer off.
+    pub fn into_chunks(self) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
+        stream::unfold(self, |mut list| async move {
+            loop {
+                match list.next_chunk() {
+                    Ok(Some(chunk)) if chunk.is_empty() => {}
+                    Ok(Some(chunk)) => return Some((Ok(chunk), list)),
+                    Ok(None) => return None,
+                    Err(error) => {
+                        tracing::error!(%error, "a list broke off");
+                        (list.tail, list.entries) = (None, Vec::new().into_iter());
+                        return Some((Err(error), list));
+                    }
+                }
+            }
+        })
+    }
+
+    /// `None` after the end. A chunk is empty when the compressor keeps it for the next.
+    fn next_chunk(&mut self) -> Result<Option<Bytes>, BoxError> {
+        let Some(tail) = self.tail else { return Ok(None) };
+        let mut chunk = std::mem::take(&mut self.pending);
+        self.fill(&mut chunk)?;
+        if self.entries.len() == 0 {
+            chunk.extend_from_slice(tail);
+            self.tail = None;
+        }
+        let Some(compressor) = &mut self.compressor else { return Ok(Some(Bytes::from(chunk))) };
+        let mut compressed = compressor.compress(&chunk)?;
+        if self.tail.is_none()
+            && let Some(compressor) = self.compressor.take()
+        {
+            compressed.extend(compressor.finish()?);
+        }
+        Ok(Some(Bytes::from(compressed)))
+    }
+
+    fn fill(&mut self, chunk: &mut Vec<u8>) -> Result<(), Status> {
+        let renderer = Renderer {
+            served: &self.served,
+            output: self.output,
+            include: IncludeObject::default(),
+            now: self.now,
+            kept: &self.api.kept,
+        };
+        chunk.reserve(CHUNK_BYTES + CHUNK_BYTES / 4);
+        // Items are put behind a separator unless they are the first: `push_item` sees to it by what it adds to.
+        let mut items = Vec::new();
+        while items.len() < CHUNK_BYTES {
+            let Some(entry) = self.entries.next() else { break };
+            renderer.push_item(&mut items, &Source::Cached(&entry, entry.mod_revision().0))?;
+        }
+        let is_continued = !std::mem::take(&mut self.is_first) && !items.is_empty();
+        if is_continued && self.output.encoding == Encoding::Json {
+            chunk.push(b',');
+        }
+        chunk.extend(items);
+        Ok(())
+    }
+}

@@ -8,7 +8,8 @@ use api::apps::v1::ReplicaSet;
 use api::core::v1::ReplicationController;
 use controller_runtime::Context;
 use controllers_cluster::{
-    garbage_collector, namespace, node_lifecycle, pod_gc, root_ca, service_account, taint_eviction,
+    certificates, garbage_collector, namespace, node_lifecycle, pod_gc, role_aggregation, root_ca,
+    service_account, taint_eviction,
 };
 use controllers_network::{endpoint_slice, endpoints, node_ipam};
 use controllers_workloads::{deployment, replica_set};
@@ -166,6 +167,33 @@ pub const ROWS: &[Row] = &[
         |context, inputs| Some(Box::pin(pod_gc::run(context, inputs.options.terminated_pods))),
     ),
     row(
+        "certificatesigningrequest-signing-controller",
+        "csrsigning",
+        "certificate-controller",
+        |context, inputs| {
+            let options = inputs.options.signing.clone()?;
+            Some(Box::pin(certificates::signing::run(context, options)))
+        },
+    ),
+    row(
+        "certificatesigningrequest-approving-controller",
+        "csrapproving",
+        "certificate-controller",
+        |context, _| Some(Box::pin(certificates::approving::run(context))),
+    ),
+    row(
+        "certificatesigningrequest-cleaner-controller",
+        "csrcleaner",
+        "certificate-controller",
+        |context, _| Some(Box::pin(certificates::cleaning::run(context))),
+    ),
+    row(
+        "clusterrole-aggregation-controller",
+        "clusterrole-aggregation",
+        "clusterrole-aggregation-controller",
+        |context, _| Some(Box::pin(role_aggregation::run(context))),
+    ),
+    row(
         "node-ipam-controller",
         "nodeipam",
         "node-controller",
@@ -187,16 +215,8 @@ pub fn known_names() -> Vec<&'static str> {
 const UPSTREAM_ONLY: &[&str] = &[
     "bootstrap-signer-controller",
     "bootstrapsigner",
-    "certificatesigningrequest-approving-controller",
-    "csrapproving",
-    "certificatesigningrequest-cleaner-controller",
-    "csrcleaner",
-    "certificatesigningrequest-signing-controller",
-    "csrsigning",
     "cloud-node-lifecycle-controller",
     "cloud-node-lifecycle",
-    "clusterrole-aggregation-controller",
-    "clusterrole-aggregation",
     "cronjob-controller",
     "cronjob",
     "daemonset-controller",

@@ -1,11 +1,14 @@
 //! The command line.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use component_base::options::{FlagSet, Values};
 use component_base::upstream;
 use controller_runtime::leader_election;
+use controllers_cluster::certificates::rules::Signer;
+use controllers_cluster::certificates::signing;
 use controllers_cluster::node_lifecycle;
 use controllers_network::node_ipam::{self, cidr};
 use delegated_auth::secure_serving;
@@ -18,6 +21,14 @@ pub const PORT: u16 = 10257;
 /// Prefix lengths of a node's range unless told otherwise.
 const MASK_IPV4: u8 = 24;
 const MASK_IPV6: u8 = 64;
+
+/// Signers and the names that their flags bear.
+const SIGNERS: [(Signer, &str); 4] = [
+    (Signer::KubeletServing, "kubelet-serving"),
+    (Signer::KubeletClient, "kubelet-client"),
+    (Signer::ApiClient, "kube-apiserver-client"),
+    (Signer::LegacyUnknown, "legacy-unknown"),
+];
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -34,6 +45,8 @@ pub struct Options {
     pub node_ipam: Option<node_ipam::Options>,
     pub max_endpoints_per_slice: usize,
     pub garbage_collection: bool,
+    /// None when no signer has an authority.
+    pub signing: Option<signing::Options>,
     pub node_lifecycle: node_lifecycle::Options,
     /// Ended pods that are kept.
     pub terminated_pods: usize,
@@ -117,6 +130,7 @@ pub fn flags() -> FlagSet {
     );
     network_flags(&mut set);
     node_flags(&mut set);
+    signing_flags(&mut set);
     leader_flags(&mut set);
     worker_flags(&mut set);
     secure_serving::flags(&mut set, PORT);
@@ -198,6 +212,32 @@ fn node_flags(set: &mut FlagSet) {
         "terminated-pod-gc-threshold",
         12500,
         "Ended pods that are kept; 0 keeps all.",
+    );
+}
+
+fn signing_flags(set: &mut FlagSet) {
+    set.string(
+        "cluster-signing-cert-file",
+        "",
+        "Authority that signs certificate requests, in PEM.",
+    );
+    set.string("cluster-signing-key-file", "", "Key of that authority.");
+    for (_, name) in SIGNERS {
+        set.string(
+            &format!("cluster-signing-{name}-cert-file"),
+            "",
+            "Authority of this signer alone.",
+        );
+        set.string(
+            &format!("cluster-signing-{name}-key-file"),
+            "",
+            "Key of this signer's authority.",
+        );
+    }
+    set.duration(
+        "cluster-signing-duration",
+        "8760h",
+        "How long signed certificates are good at most.",
     );
 }
 
@@ -283,6 +323,7 @@ impl Options {
             max_endpoints_per_slice: count(values, "max-endpoints-per-slice")?,
             node_lifecycle: node_lifecycle(values)?,
             terminated_pods: count(values, "terminated-pod-gc-threshold")?,
+            signing: signing(values),
             garbage_collection: values.bool("enable-garbage-collector"),
             workers: Workers::new(values)?,
         })
@@ -301,6 +342,28 @@ impl Workers {
             garbage_collector: count(values, "concurrent-gc-syncs")?,
         })
     }
+}
+
+/// The authorities of signers: each signer's own, or one for all.
+fn signing(values: &Values) -> Option<signing::Options> {
+    let files = |certificate: &str, key: &str| {
+        let certificate = PathBuf::from(values.non_empty(certificate)?);
+        Some(signing::Files {
+            certificate,
+            key: PathBuf::from(values.non_empty(key)?),
+        })
+    };
+    let common = files("cluster-signing-cert-file", "cluster-signing-key-file");
+    let mut authorities = BTreeMap::new();
+    for (signer, name) in SIGNERS {
+        let certificate = format!("cluster-signing-{name}-cert-file");
+        let key = format!("cluster-signing-{name}-key-file");
+        if let Some(files) = files(&certificate, &key).or_else(|| common.clone()) {
+            authorities.insert(signer, files);
+        }
+    }
+    let longest = values.duration("cluster-signing-duration");
+    (!authorities.is_empty()).then_some(signing::Options { authorities, longest })
 }
 
 fn node_lifecycle(values: &Values) -> Result<node_lifecycle::Options, Error> {

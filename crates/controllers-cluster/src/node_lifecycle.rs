@@ -17,8 +17,7 @@ use api::core::v1::{Node, Pod};
 use apimachinery::time::Time;
 use client::{Patch, PatchParams};
 use controller_runtime::driver::{self, Outcome, Reconcile};
-use controller_runtime::informer;
-use controller_runtime::{Context, Event, Informer, ObjectKey, Store};
+use controller_runtime::{Context, Event, ObjectKey, Store};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
@@ -48,11 +47,7 @@ pub struct Options {
 pub async fn run(context: Context, options: Options) {
     let nodes = context.informers.of::<Node>();
     let pods = context.informers.of::<Pod>();
-    let leases = Informer::start(
-        context.client.api::<Lease>().namespace(LEASE_NAMESPACE),
-        informer::Options::default(),
-        context.shutdown.clone(),
-    );
+    let leases = context.informers.of::<Lease>();
     let queue = context.queue(NAME);
     let own = queue.clone();
     nodes.add_handler(move |event| {
@@ -74,11 +69,7 @@ pub async fn run(context: Context, options: Options) {
         nodes: nodes.store(),
     };
     let watching = async {
-        let ready = async {
-            context.informers.synced().await;
-            leases.synced().await;
-        };
-        if context.shutdown.guard(ready).await.is_some() {
+        if context.shutdown.guard(context.informers.synced()).await.is_some() {
             monitor.run().await;
         }
     };

@@ -10,7 +10,7 @@ pub mod cidr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use api::core::v1::Node;
-use client::{Patch, PatchParams};
+use client::{Error, Patch, PatchParams};
 use controller_runtime::driver::{self, Outcome, Reconcile};
 use controller_runtime::event_recorder::EventType;
 use controller_runtime::{Context, Event, ObjectKey, Store};
@@ -23,6 +23,8 @@ use cidr::Cidr;
 
 const NAME: &str = "node_ipam";
 const WORKERS: usize = 30;
+/// Attempts at writing a node while others write it too.
+const ATTEMPTS: u32 = 5;
 
 /// The cluster's ranges and how they are divided.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,51 +141,57 @@ impl Controller {
     }
 
     async fn allocate(&self, node: &Node) -> Result<Outcome, driver::Error> {
-        let name = &node.metadata.name;
-        let nodes = self.context.client.api::<Node>();
-        // The cache may not show what we gave the node a moment ago.
-        let live = match nodes.get(name).await {
-            Ok(live) => live,
-            Err(error) if error.is_not_found() => return Ok(Outcome::Done),
-            Err(error) => return Err(error.into()),
-        };
-        if !ranges(&live).is_empty() {
-            self.occupy(&live);
-            return Ok(Outcome::Done);
-        }
         let Some(taken) = self.take() else {
-            let message = format!("Node {name} status is now: CIDRNotAvailable");
+            let message = format!("Node {} status is now: CIDRNotAvailable", node.metadata.name);
             self.context
                 .recorder
                 .event(node, EventType::Normal, "CIDRNotAvailable", message);
             return Err("no pod CIDR is left for the node".into());
         };
-        let texts: Vec<String> = taken.iter().map(Cidr::to_string).collect();
-        let patch = json!({
-            "metadata": {"resourceVersion": live.metadata.resource_version},
-            "spec": {"podCIDR": texts.first(), "podCIDRs": texts},
-        });
-        match nodes
-            .patch(name, &Patch::Merge(patch), &PatchParams::default())
-            .await
-        {
-            Ok(_) => {
-                info!(node = %name, cidrs = ?texts, "pod CIDRs assigned");
-                Ok(Outcome::Done)
-            }
+        match self.assign(&node.metadata.name, &taken).await {
+            Ok(true) => Ok(Outcome::Done),
             // Whether it took effect is unknown: the range stays taken, and the next look tells.
             Err(error) if error.is_connection() => Err(error.into()),
-            Err(error) => {
+            outcome => {
                 for (allocator, range) in self.allocators().iter_mut().zip(&taken) {
                     allocator.release(range);
                 }
-                if error.is_not_found() {
-                    Ok(Outcome::Done)
-                } else {
-                    Err(error.into())
-                }
+                outcome.map(|_| Outcome::Done).map_err(Into::into)
             }
         }
+    }
+
+    /// Writes the ranges to the node, unless it has some already (which the cache may not show) or is gone. Gives
+    /// whether they are its own now.
+    async fn assign(&self, name: &str, taken: &[Cidr]) -> Result<bool, Error> {
+        let nodes = self.context.client.api::<Node>();
+        let texts: Vec<String> = taken.iter().map(Cidr::to_string).collect();
+        for attempt in 1.. {
+            let live = match nodes.get(name).await {
+                Ok(live) => live,
+                Err(error) if error.is_not_found() => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            if !ranges(&live).is_empty() {
+                self.occupy(&live);
+                return Ok(false);
+            }
+            let patch = json!({
+                "metadata": {"resourceVersion": live.metadata.resource_version},
+                "spec": {"podCIDR": texts.first(), "podCIDRs": texts},
+            });
+            match nodes
+                .patch(name, &Patch::Merge(patch), &PatchParams::default())
+                .await
+            {
+                Err(error) if error.is_conflict() && attempt < ATTEMPTS => {}
+                Err(error) if error.is_not_found() => return Ok(false),
+                Err(error) => return Err(error),
+                Ok(_) => break,
+            }
+        }
+        info!(node = %name, cidrs = ?texts, "pod CIDRs assigned");
+        Ok(true)
     }
 }
 

@@ -195,7 +195,7 @@ fn log_warnings(headers: &http::HeaderMap) {
         .iter()
         .filter_map(|value| value.to_str().ok())
     {
-        tracing::warn!(warning, "warning of the API server");
+        tracing::debug!(warning, "warning of the API server");
     }
 }
 

@@ -1,6 +1,5 @@
 //! Workers that take keys out of a queue and reconcile them until shutdown.
 
-use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::JoinSet;
 use tracing::{debug, error, warn};
 
+use crate::causes::Causes;
 use crate::work_queue::{Item, WorkQueue};
 
 /// How often the gauges of unfinished work are brought up to date.
@@ -111,21 +111,6 @@ impl Panicked {
             text.or_else(|| payload.downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "unknown".into()),
         )
-    }
-}
-
-/// An error with its causes, in one line.
-struct Causes<'a>(&'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }
 

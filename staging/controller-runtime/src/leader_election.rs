@@ -16,6 +16,7 @@ use component_base::shutdown::Shutdown;
 use tracing::{debug, info, warn};
 
 use crate::backoff::{Random, jitter};
+use crate::causes::Causes;
 use rules::{Decision, Observed, Record};
 
 /// Stretches the pause between attempts to acquire, so that candidates don't march in step.
@@ -144,7 +145,7 @@ impl Elector {
                 false
             }
             Err(error) => {
-                warn!(lease = %self.describe(), %error, "cannot acquire or renew lease");
+                warn!(lease = %self.describe(), error = %Causes(&error), "cannot acquire or renew lease");
                 false
             }
         }
@@ -201,7 +202,9 @@ impl Elector {
         let released = tokio::time::timeout(self.config.renew_deadline, self.try_release()).await;
         match released {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => warn!(lease = %self.describe(), %error, "failed to release lease"),
+            Ok(Err(error)) => {
+                warn!(lease = %self.describe(), error = %Causes(&error), "failed to release lease")
+            }
             Err(_) => warn!(lease = %self.describe(), "failed to release lease in time"),
         }
     }

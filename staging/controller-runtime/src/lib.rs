@@ -1,6 +1,6 @@
 //! What controllers are made of: caches fed by watches, queues of keys, workers, one leader, and events.
 //!
-//! In reading order: [`key`] names an object; [`backoff`] spaces retries; [`watcher`] is the list-and-watch
+//! In reading order: [`key`] names an object; [`backoff`] spaces retries; [`causes`] prints errors; [`watcher`] is the list-and-watch
 //! machine; [`store`] the indexed cache; [`informer`] drives a watcher into a store and tells handlers, and
 //! [`informers`] shares them within a process;
 //! [`work_queue`] holds the keys that handlers add and [`driver`] the workers that take them out;
@@ -14,6 +14,7 @@
 //! pkg/controller/controller_{utils,ref_manager}.go
 
 pub mod backoff;
+pub mod causes;
 pub mod context;
 pub mod driver;
 pub mod event_recorder;

@@ -12,6 +12,7 @@ use tracing::{debug, info, warn};
 use super::machine::{Action, Failure, Input, ListFrom, Machine};
 use super::source::{Events, ListWatch, Scope};
 use crate::backoff::{Random, jitter};
+use crate::causes::Causes;
 
 /// Objects a page of the list: the decoded page is what a list costs in memory above the cache.
 const PAGE: u32 = 500;
@@ -108,7 +109,7 @@ impl<K: HasMetadata + Send + 'static, F: FnMut(Change<K>) + Send> Task<K, F> {
             }
             Err(error) => {
                 self.pages.clear();
-                warn!(resource = %self.source.name(), error = %Chain(&error), "cannot list");
+                warn!(resource = %self.source.name(), error = %Causes(&error), "cannot list");
                 Input::ListFailed(failure(&error))
             }
         }
@@ -166,9 +167,9 @@ impl<K: HasMetadata + Send + 'static, F: FnMut(Change<K>) + Send> Task<K, F> {
         match failure {
             Failure::Expired => info!(resource = %self.source.name(), "watch expired, listing again"),
             Failure::Other if error.is_connection() => {
-                debug!(resource = %self.source.name(), error = %Chain(error), "watch broke off");
+                debug!(resource = %self.source.name(), error = %Causes(error), "watch broke off");
             }
-            Failure::Other => warn!(resource = %self.source.name(), error = %Chain(error), "cannot watch"),
+            Failure::Other => warn!(resource = %self.source.name(), error = %Causes(error), "cannot watch"),
         }
         Input::WatchEnded(Some(failure))
     }
@@ -185,20 +186,5 @@ fn failure(error: &Error) -> Failure {
         Failure::Expired
     } else {
         Failure::Other
-    }
-}
-
-/// An error with its causes in one line.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            write!(f, ": {cause}")?;
-            source = cause.source();
-        }
-        Ok(())
     }
 }

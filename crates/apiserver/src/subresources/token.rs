@@ -54,12 +54,16 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
     let (namespace, name) = (request.info.namespace.clone(), request.info.name.clone());
     let account: Box<ServiceAccount> = load(api, &namespace, &name).await?;
     crate::write::metadata::settle_namespace(&mut asked.metadata, &namespace)?;
-    complete(&mut asked, &account, issuer, api)?;
+    complete(&mut asked, &account, api)?;
     let errors = validate(&asked);
     if !errors.is_empty() {
         return Err(Status::invalid(&GroupKind::new(KIND.0, KIND.2), "", &errors));
     }
     api.admit_subresource(request, served.row, &mut asked, options.dry_run).await?;
+    // Admission sees what was asked: a node may leave the audience open, but not name one that its pod does not.
+    if asked.spec.audiences.is_empty() {
+        asked.spec.audiences.clone_from(&issuer.audiences);
+    }
     let bound = bound_objects(api, &asked, &namespace, &name).await?;
     if let Some(warning) = issuer.cap(&mut asked) {
         request.warn(warning);
@@ -76,7 +80,7 @@ async fn load<T: Resource>(api: &Api, namespace: &str, name: &str) -> Result<Box
 }
 
 /// Fills what the request leaves to the server.
-fn complete(asked: &mut TokenRequest, account: &ServiceAccount, issuer: &TokenIssuer, api: &Api) -> Result<(), Status> {
+fn complete(asked: &mut TokenRequest, account: &ServiceAccount, api: &Api) -> Result<(), Status> {
     let metadata = &mut asked.metadata;
     if !metadata.uid.is_empty() && metadata.uid != account.metadata.uid {
         let resource = GroupResource::new(KIND.0, KIND.2);
@@ -91,9 +95,6 @@ fn complete(asked: &mut TokenRequest, account: &ServiceAccount, issuer: &TokenIs
     }
     metadata.uid.clone_from(&account.metadata.uid);
     metadata.creation_timestamp = Some(Time(api.clock.now()).truncated());
-    if asked.spec.audiences.is_empty() {
-        asked.spec.audiences.clone_from(&issuer.audiences);
-    }
     asked.spec.expiration_seconds.get_or_insert(DEFAULT_SECONDS);
     asked.status = TokenRequestStatus::default();
     Ok(())

@@ -111,7 +111,7 @@ impl Images {
             self.runtime.image_status(v1::ImageStatusRequest { image: Some(spec), verbose: false }).await?;
         Ok(response.image.map(|image| Present {
             reference: image.id,
-            user: ImageUser { uid: image.uid.map(|uid| uid.value), name: image.username },
+            user: user(image.uid.map(|uid| uid.value), image.username),
         }))
     }
 
@@ -218,6 +218,11 @@ impl Images {
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An image that names no user runs as root.
+fn user(uid: Option<i64>, name: String) -> ImageUser {
+    ImageUser { uid: uid.or(name.is_empty().then_some(0)), name }
 }
 
 /// Without a policy, `latest` is pulled always and anything else once.

@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(pod.metadata.uid.len(), 32);
         assert!(pod::is_static(&pod) && !pod::is_mirror(&pod));
         assert_eq!(pod.spec.node_name, "Node-1");
-        let other = MANIFEST.replace("image: x", "image: y");
+        let other = MANIFEST.replace("image: x", "image: z");
         let other = parse(other.as_bytes(), Path::new("/m/web.yaml"), "Node-1", "later").unwrap();
         assert_ne!(other.metadata.uid, pod.metadata.uid);
         let same = parse(MANIFEST.as_bytes(), Path::new("/m/web.yaml"), "Node-1", "later").unwrap();

@@ -8,9 +8,9 @@ use super::{
 use crate::{
     pod,
     probe::{Verdicts, readiness},
-    runtime::state::ContainerState,
+    runtime::state::ContainerState as RuntimeState,
 };
-use api::core::v1::{HostIP, Pod, PodCondition, PodIP, PodStatus};
+use api::core::v1::{ContainerState, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus};
 use apimachinery::time::Time;
 
 /// What the status depends on beside the containers.
@@ -92,13 +92,17 @@ fn regular_container_active(inputs: &Inputs<'_>) -> bool {
         inputs
             .state
             .find(&container.name)
-            .is_some_and(|seen| matches!(seen.state, ContainerState::Created | ContainerState::Running))
+            .is_some_and(|seen| matches!(seen.state, RuntimeState::Created | RuntimeState::Running))
     })
 }
 
 fn set_addresses(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodStatus) {
     let ip = |ip: &String| PodIP { ip: ip.clone() };
     status.pod_ips = inputs.state.ips().iter().map(ip).collect();
+    if status.pod_ips.is_empty() && !inputs.state.sandboxes.iter().any(|sandbox| sandbox.ready) {
+        // A pod that has ended keeps the address that it had.
+        status.pod_ips.clone_from(&context.old.pod_ips);
+    }
     status.host_ips = context.host_ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect();
     status.host_ip = context.host_ips.first().cloned().unwrap_or_default();
     if inputs.pod.spec.host_network && status.pod_ips.is_empty() {
@@ -143,21 +147,31 @@ pub fn stamped(mut condition: PodCondition, old: &[PodCondition], now: Time) -> 
 /// The last status of a pod of which nothing runs any more: what was not seen to end is counted as failed, since nobody
 /// can know. Upstream: `TerminatePod`.
 pub fn finalize(spec: &Pod, status: &mut PodStatus) {
-    let initialized = status.container_statuses.iter().any(|container| {
-        container.state.running.is_some()
-            || container.state.terminated.is_some()
-            || container.last_state.terminated.is_some()
-    });
-    let succeeded = status.phase == "Succeeded";
-    let init = status.init_container_statuses.iter_mut().filter(|_| initialized || succeeded);
-    for container in status.container_statuses.iter_mut().chain(init) {
-        if container.state.terminated.is_none() && !succeeded {
-            container.state = containers::lost();
-        }
-        container.ready = false;
+    let evidence = |container: &ContainerStatus| {
+        container.state.waiting.is_none() || container.last_state.terminated.is_some()
+    };
+    if spec.spec.init_containers.is_empty()
+        || status.container_statuses.iter().any(evidence)
+        || status.init_container_statuses.last().is_some_and(completed)
+    {
+        status.container_statuses.iter_mut().for_each(end);
     }
+    // Init containers after the last one that has left a trace never ran; the first one is always counted.
+    let ran = status.init_container_statuses.iter().rposition(evidence).unwrap_or(0) + 1;
+    status.init_container_statuses.iter_mut().take(ran).for_each(end);
     if !pod::is_terminal(&status.phase) && !pod::is_static(spec) {
         "Failed".clone_into(&mut status.phase);
+    }
+}
+
+fn completed(container: &ContainerStatus) -> bool {
+    let well = |state: &ContainerState| state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0);
+    well(&container.state) || well(&container.last_state) || container.started == Some(true)
+}
+
+fn end(container: &mut ContainerStatus) {
+    if container.state.terminated.is_none() {
+        container.state = containers::lost();
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Memory {
     start_errors: StartErrors,
     failures: u32,
     synced: bool,
+    /// The pod's end was seen here, so that its last status is this kubelet's to tell.
+    ended_here: bool,
 }
 
 #[derive(Debug)]
@@ -203,7 +205,10 @@ impl Passes {
         memory: &mut Memory,
     ) -> Result<(), String> {
         let state = inspect::pod(&*self.runtime, uid).await.map_err(|error| error.to_string())?;
-        if let Some(spec) = spec {
+        // Of a pod that ended long ago the runtime knows nothing: its status is what the API has.
+        let reported = spec.filter(|spec| !(state.is_empty() && pod::is_terminal(&spec.status.phase)));
+        memory.ended_here = reported.is_some();
+        if let Some(spec) = reported {
             self.report(spec, &state, &memory.start_errors, false, failed);
             self.probes.stop_liveness(uid);
         }
@@ -219,7 +224,7 @@ impl Passes {
             return Err("detected running containers after a successful KillPod".to_owned());
         }
         self.probes.remove(uid);
-        if let Some(spec) = spec {
+        if let Some(spec) = reported {
             self.report(spec, &state, &memory.start_errors, true, failed);
         }
         Ok(())
@@ -231,9 +236,11 @@ impl Passes {
         self.volumes.tear_down(uid).await.map_err(|error| format!("tear down volumes: {error}"))?;
         self.objects.unregister(spec);
         self.groups.remove(spec).await.map_err(|error| chain(&error))?;
-        let mut status = self.statuses.current(spec);
-        generate::finalize(spec, &mut status);
-        self.statuses.set(spec, status);
+        if memory.ended_here {
+            let mut status = self.statuses.current(spec);
+            generate::finalize(spec, &mut status);
+            self.statuses.set(spec, status);
+        }
         memory.start_errors.clear();
         Ok(())
     }

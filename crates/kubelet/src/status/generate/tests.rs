@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     probe::{Kind, Verdict},
-    runtime::state::{ContainerStatus, PodState, Sandbox},
+    runtime::state::{ContainerState, ContainerStatus, PodState, Sandbox},
 };
 use api::Message;
 use jiff::Timestamp;

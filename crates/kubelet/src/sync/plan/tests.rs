@@ -181,5 +181,6 @@ fn sidecars() {
         "kill s (Init container s failed liveness probe); start Init(0)"
     ]);
     check("restart=Never sidecar=s main=a", "sandbox s:running a:exited(0)", "", expect!["kill pod"]);
-    check("restart=Never sidecar=s main=a", "sandbox s:exited(1) a:exited(0)", "", expect!["kill pod"]);
+    // Whether the regular containers belong to this sandbox is not known; the phase has ended such a pod before.
+    check("restart=Never sidecar=s main=a", "sandbox s:exited(1) a:exited(0)", "", expect!["start Init(0)"]);
 }

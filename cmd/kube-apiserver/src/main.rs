@@ -14,7 +14,10 @@ fn run(values: &Values) -> Result<(), Box<dyn std::error::Error>> {
     logging::init(values)?;
     values.warn_ignored();
     let options = Options::from_values(values)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Error::Runtime)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?;
     runtime.block_on(async {
         let shutdown = shutdown::signal()?;
         ControlPlane::build(options, shutdown).await?.run().await?;

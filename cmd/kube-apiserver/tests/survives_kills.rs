@@ -27,15 +27,26 @@ impl Server {
     fn start(folder: &Folder, data: &Path, port: u16) -> Server {
         let file = |name: &str, extension: &str| folder.file(name, extension).display().to_string();
         let child = Command::new(env!("CARGO_BIN_EXE_kube-apiserver"))
-            .args(["--storage-backend=embedded", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1"])
-            .args(["--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/12", "--service-account-issuer=https://test"])
+            .args([
+                "--storage-backend=embedded",
+                "--bind-address=127.0.0.1",
+                "--advertise-address=127.0.0.1",
+            ])
+            .args([
+                "--authorization-mode=RBAC",
+                "--service-cluster-ip-range=10.96.0.0/12",
+                "--service-account-issuer=https://test",
+            ])
             .arg(format!("--embedded-data-dir={}", data.display()))
             .arg(format!("--secure-port={port}"))
             .arg(format!("--client-ca-file={}", file("ca", "crt")))
             .arg(format!("--tls-cert-file={}", file("apiserver", "crt")))
             .arg(format!("--tls-private-key-file={}", file("apiserver", "key")))
             .arg(format!("--service-account-key-file={}", file("sa", "pub")))
-            .arg(format!("--service-account-signing-key-file={}", file("sa", "key")))
+            .arg(format!(
+                "--service-account-signing-key-file={}",
+                file("sa", "key")
+            ))
             .stderr(Stdio::null())
             .spawn()
             .expect("the binary starts");
@@ -90,7 +101,10 @@ async fn write(client: Client, writer: usize, acknowledged: Acknowledged, stop: 
         map.metadata.name = format!("kill-{writer}-{number}");
         match maps.create(&map).await {
             Ok(created) => {
-                acknowledged.lock().expect("not poisoned").insert(created.metadata.name, created.metadata.resource_version);
+                acknowledged
+                    .lock()
+                    .expect("not poisoned")
+                    .insert(created.metadata.name, created.metadata.resource_version);
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
         }
@@ -110,16 +124,35 @@ async fn acknowledged_writes_survive_kills() {
     let temporary = tempfile::tempdir().expect("a folder");
     let folder = certificates(temporary.path());
     let data = temporary.path().join("data");
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port();
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let kubeconfig = temporary.path().join("admin.conf");
-    folder.kubeconfig_file(&kubeconfig, &format!("https://{address}"), "admin", &["system:masters"]).expect("a kubeconfig");
-    let client = || Client::new(Config::from_kubeconfig(&kubeconfig).expect("a kubeconfig").with_rate(-1.0, 0)).expect("a client");
+    folder
+        .kubeconfig_file(
+            &kubeconfig,
+            &format!("https://{address}"),
+            "admin",
+            &["system:masters"],
+        )
+        .expect("a kubeconfig");
+    let client = || {
+        Client::new(
+            Config::from_kubeconfig(&kubeconfig)
+                .expect("a kubeconfig")
+                .with_rate(-1.0, 0),
+        )
+        .expect("a client")
+    };
 
     let mut server = Server::start(&folder, &data, port);
     let acknowledged = Acknowledged::default();
     let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..WRITERS).map(|writer| tokio::spawn(write(client(), writer, acknowledged.clone(), stop.clone()))).collect();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| tokio::spawn(write(client(), writer, acknowledged.clone(), stop.clone())))
+        .collect();
     for round in 1..=KILLS {
         wait_for_writes(&acknowledged, round * WRITES_BETWEEN_KILLS).await;
         server.kill();
@@ -131,11 +164,26 @@ async fn acknowledged_writes_survive_kills() {
         writer.await.expect("a writer that ends well");
     }
 
-    let stored = client().api::<ConfigMap>().namespace("default").list(&ListParams::default()).await.expect("a list");
-    let stored: BTreeMap<&str, &str> =
-        stored.items.iter().map(|map| (map.metadata.name.as_str(), map.metadata.resource_version.as_str())).collect();
+    let stored = client()
+        .api::<ConfigMap>()
+        .namespace("default")
+        .list(&ListParams::default())
+        .await
+        .expect("a list");
+    let stored: BTreeMap<&str, &str> = stored
+        .items
+        .iter()
+        .map(|map| (map.metadata.name.as_str(), map.metadata.resource_version.as_str()))
+        .collect();
     let acknowledged = acknowledged.lock().expect("not poisoned");
-    let lost: Vec<_> = acknowledged.iter().filter(|(name, version)| stored.get(name.as_str()) != Some(&version.as_str())).collect();
-    assert!(lost.is_empty(), "of {} acknowledged writes these are lost: {lost:?}", acknowledged.len());
+    let lost: Vec<_> = acknowledged
+        .iter()
+        .filter(|(name, version)| stored.get(name.as_str()) != Some(&version.as_str()))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "of {} acknowledged writes these are lost: {lost:?}",
+        acknowledged.len()
+    );
     drop(server);
 }

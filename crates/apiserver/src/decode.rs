@@ -28,7 +28,12 @@ pub struct Expected {
 
 impl From<&'static Resource> for Expected {
     fn from(row: &'static Resource) -> Expected {
-        Expected { group: row.group, version: row.version, kind: row.kind, ty: row.ty }
+        Expected {
+            group: row.group,
+            version: row.version,
+            kind: row.kind,
+            ty: row.ty,
+        }
     }
 }
 
@@ -39,22 +44,33 @@ pub struct Decoded {
 }
 
 /// Reads the body as an object of a resource.
-pub async fn read_object(request: &mut Request, row: &'static Resource, validation: FieldValidation) -> Result<Box<dyn api::Object>, Status> {
+pub async fn read_object(
+    request: &mut Request,
+    row: &'static Resource,
+    validation: FieldValidation,
+) -> Result<Box<dyn api::Object>, Status> {
     let proto = read_message(request, row.into(), validation).await?;
     (row.decode)(&proto).map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// Reads the body as one kind, and returns its bare protobuf.
-pub async fn read_message(request: &mut Request, expected: Expected, validation: FieldValidation) -> Result<Vec<u8>, Status> {
+pub async fn read_message(
+    request: &mut Request,
+    expected: Expected,
+    validation: FieldValidation,
+) -> Result<Vec<u8>, Status> {
     let encoding = body_encoding(request.header("content-type"))?;
     let body = body::read(request).await?;
     let decoded = match encoding {
         Encoding::Json => decode_json(&body, expected)?,
         Encoding::Yaml => {
-            let json = codec::yaml::to_json(&body).map_err(|error| unrecognized(expected, &error.to_string(), &body))?;
+            let json = codec::yaml::to_json(&body)
+                .map_err(|error| unrecognized(expected, &error.to_string(), &body))?;
             let mut decoded = decode_json(&json, expected)?;
             if validation != FieldValidation::Ignore {
-                decoded.strict_errors.splice(0..0, codec::yaml::strict_error(&body));
+                decoded
+                    .strict_errors
+                    .splice(0..0, codec::yaml::strict_error(&body));
             }
             decoded
         }
@@ -63,11 +79,19 @@ pub async fn read_message(request: &mut Request, expected: Expected, validation:
     match validation {
         _ if decoded.strict_errors.is_empty() => {}
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => decoded.strict_errors.into_iter().for_each(|error| request.warn(error)),
+        FieldValidation::Warn => decoded
+            .strict_errors
+            .into_iter()
+            .for_each(|error| request.warn(error)),
         FieldValidation::Strict => {
             let errors = decoded.strict_errors.join(", ");
             let Expected { kind, version, .. } = expected;
-            return Err(cannot_be_handled(kind, version, expected, &format!("strict decoding error: {errors}")));
+            return Err(cannot_be_handled(
+                kind,
+                version,
+                expected,
+                &format!("strict decoding error: {errors}"),
+            ));
         }
     }
     Ok(decoded.proto)
@@ -78,7 +102,10 @@ pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
     match codec::json_to_proto(expected.ty, json) {
         Ok(parsed) => {
             check_kind(&parsed.api_version, &parsed.kind, expected)?;
-            Ok(Decoded { proto: parsed.proto, strict_errors: parsed.strict_errors })
+            Ok(Decoded {
+                proto: parsed.proto,
+                strict_errors: parsed.strict_errors,
+            })
         }
         Err(error) => {
             // What the body says it is stands in the error; it may be why reading it as something else failed.
@@ -86,32 +113,51 @@ pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
                 let why = format!("couldn't get version/kind; json parse error: {error}");
                 return Err(unrecognized(expected, &why, json));
             };
-            let (api_version, kind) = (document["apiVersion"].as_str().unwrap_or(""), document["kind"].as_str().unwrap_or(""));
+            let (api_version, kind) = (
+                document["apiVersion"].as_str().unwrap_or(""),
+                document["kind"].as_str().unwrap_or(""),
+            );
             check_kind(api_version, kind, expected)?;
-            Err(cannot_be_handled(expected.kind, expected.version, expected, &error.to_string()))
+            Err(cannot_be_handled(
+                expected.kind,
+                expected.version,
+                expected,
+                &error.to_string(),
+            ))
         }
     }
 }
 
 fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
-    let envelope = envelope::unwrap(body).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
+    let envelope =
+        envelope::unwrap(body).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
     check_kind(envelope.type_meta.api_version, envelope.type_meta.kind, expected)?;
     codec::check_documents(expected.ty, envelope.raw)
         .map_err(|error| cannot_be_handled(expected.kind, expected.version, expected, &error.to_string()))?;
-    Ok(Decoded { proto: envelope.raw.to_vec(), strict_errors: Vec::new() })
+    Ok(Decoded {
+        proto: envelope.raw.to_vec(),
+        strict_errors: Vec::new(),
+    })
 }
 
 /// The body must be of the endpoint's kind; what it leaves out is taken to be.
 fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), Status> {
     let wanted = api_version_of(expected.group, expected.version);
-    let stated = if api_version.is_empty() { wanted.as_str() } else { api_version };
+    let stated = if api_version.is_empty() {
+        wanted.as_str()
+    } else {
+        api_version
+    };
     let kind = if kind.is_empty() { expected.kind } else { kind };
     if kind == expected.kind && stated == wanted {
         return Ok(());
     }
-    let group_version = GroupVersion::parse(stated).map_err(|error| Status::bad_request(error.to_string()))?;
+    let group_version =
+        GroupVersion::parse(stated).map_err(|error| Status::bad_request(error.to_string()))?;
     if api::catalogue::kind(&group_version.group, &group_version.version, kind).is_none() {
-        let why = format!("no kind {kind:?} is registered for version {stated:?} in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"");
+        let why = format!(
+            "no kind {kind:?} is registered for version {stated:?} in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\""
+        );
         return Err(cannot_be_handled(kind, &group_version.version, expected, &why));
     }
     if kind != expected.kind {
@@ -123,7 +169,9 @@ fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), S
         );
         return Err(cannot_be_handled(kind, &group_version.version, expected, &why));
     }
-    Err(Status::bad_request(format!("the API version in the data ({stated}) does not match the expected API version ({wanted})")))
+    Err(Status::bad_request(format!(
+        "the API version in the data ({stated}) does not match the expected API version ({wanted})"
+    )))
 }
 
 /// The Go package of a group's internal types, as conversion errors name it.
@@ -135,11 +183,18 @@ fn go_package(group: &str) -> &str {
 }
 
 fn cannot_be_handled(kind: &str, version: &str, expected: Expected, why: &str) -> Status {
-    Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", expected.kind))
+    Status::bad_request(format!(
+        "{kind} in version {version:?} cannot be handled as a {}: {why}",
+        expected.kind
+    ))
 }
 
 fn unrecognized(expected: Expected, why: &str, body: &[u8]) -> Status {
-    Status::bad_request(format!("the object provided is unrecognized (must be of type {}): {why} ({})", expected.kind, summary(body)))
+    Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {}): {why} ({})",
+        expected.kind,
+        summary(body)
+    ))
 }
 
 /// The start of a body: as text if it looks like JSON, in hexadecimal else.
@@ -150,7 +205,11 @@ fn summary(body: &[u8]) -> String {
         Some(b'{') => String::from_utf8_lossy(start).into_owned(),
         Some(_) => start.iter().map(|byte| format!("{byte:02x}")).collect(),
     };
-    if body.len() > SUMMARY_BYTES { format!("{text} ...") } else { text }
+    if body.len() > SUMMARY_BYTES {
+        format!("{text} ...")
+    } else {
+        text
+    }
 }
 
 /// DeleteOptions come as a body or, without one, as parameters.
@@ -162,7 +221,10 @@ pub async fn read_delete_options(request: &mut Request) -> Result<DeleteOptions,
     }
     let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
     let proto = match encoding? {
-        Encoding::Protobuf => envelope::unwrap(&body).map_err(|error| unreadable(&error))?.raw.to_vec(),
+        Encoding::Protobuf => envelope::unwrap(&body)
+            .map_err(|error| unreadable(&error))?
+            .raw
+            .to_vec(),
         Encoding::Json => options_of_json(&body)?,
         Encoding::Yaml => options_of_json(&codec::yaml::to_json(&body).map_err(|error| unreadable(&error))?)?,
     };
@@ -170,10 +232,13 @@ pub async fn read_delete_options(request: &mut Request) -> Result<DeleteOptions,
 }
 
 fn options_of_json(json: &[u8]) -> Result<Vec<u8>, Status> {
-    let parsed = codec::json_to_proto(&api::types::meta_v1::DELETE_OPTIONS, json).map_err(|error| Status::bad_request(error.to_string()))?;
+    let parsed = codec::json_to_proto(&api::types::meta_v1::DELETE_OPTIONS, json)
+        .map_err(|error| Status::bad_request(error.to_string()))?;
     // Clients may send the DeleteOptions of any group.
     if !parsed.kind.is_empty() && parsed.kind != "DeleteOptions" {
-        return Err(Status::bad_request("decoded object cannot be converted to DeleteOptions"));
+        return Err(Status::bad_request(
+            "decoded object cannot be converted to DeleteOptions",
+        ));
     }
     Ok(parsed.proto)
 }
@@ -207,14 +272,21 @@ mod tests {
     #[test]
     fn bodies_are_judged_as_upstream_does() {
         check(r#"{"metadata":{"name":"a"}}"#, expect!["ok []"]);
-        check(r#"{"kind":"ConfigMap","apiVersion":"v1","foo":1}"#, expect![[r#"ok ["unknown field \"foo\""]"#]]);
+        check(
+            r#"{"kind":"ConfigMap","apiVersion":"v1","foo":1}"#,
+            expect![[r#"ok ["unknown field \"foo\""]"#]],
+        );
         check(
             r#"{"kind":"Pod","apiVersion":"v1"}"#,
-            expect![[r#"400 Pod in version "v1" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion"#]],
+            expect![[
+                r#"400 Pod in version "v1" cannot be handled as a ConfigMap: converting (v1.Pod) to (core.ConfigMap): unknown conversion"#
+            ]],
         );
         check(
             r#"{"kind":"Nope","apiVersion":"v1"}"#,
-            expect![[r#"400 Nope in version "v1" cannot be handled as a ConfigMap: no kind "Nope" is registered for version "v1" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30""#]],
+            expect![[
+                r#"400 Nope in version "v1" cannot be handled as a ConfigMap: no kind "Nope" is registered for version "v1" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30""#
+            ]],
         );
     }
 }

@@ -44,7 +44,12 @@ impl Dispatch {
         if let Some(warning) = deprecation::warning(row) {
             request.warn(warning);
         }
-        match self.api.resources.get(row.group, row.version, row.plural).cloned() {
+        match self
+            .api
+            .resources
+            .get(row.group, row.version, row.plural)
+            .cloned()
+        {
             None => virtual_resources::serve(&self.api, row, request).await,
             Some(served) => self.stored(&served, request).await,
         }
@@ -61,14 +66,21 @@ impl Dispatch {
 /// Within a group that is served the answer is a Status; elsewhere Go's mux answers.
 fn unknown_resource(group: &str) -> Result<Response, Status> {
     let served = catalogue::GROUPS.iter().any(|known| known.name == group);
-    if served { Err(Status::path_not_found()) } else { Ok(page_not_found()) }
+    if served {
+        Err(Status::path_not_found())
+    } else {
+        Ok(page_not_found())
+    }
 }
 
 /// Single objects of a namespaced resource stand below their namespace, cluster-wide ones don't.
 fn check_scope(row: &Resource, request: &Request) -> Result<(), Status> {
     let info = &request.info;
     let in_namespace = !info.namespace.is_empty() && info.resource != "namespaces";
-    let collection = matches!(info.verb.as_str(), "list" | "watch" | "deletecollection" | "create");
+    let collection = matches!(
+        info.verb.as_str(),
+        "list" | "watch" | "deletecollection" | "create"
+    );
     let fits = match (row.namespaced, in_namespace) {
         (true, true) | (false, false) => true,
         (true, false) => collection && info.subresource.is_empty(),
@@ -94,7 +106,10 @@ fn check_verb(row: &Resource, request: &Request) -> Result<(), Status> {
     if !fits_path(request) {
         return Err(method_not_allowed());
     }
-    let any_method = matches!(info.subresource.as_str(), "proxy" | "exec" | "attach" | "portforward");
+    let any_method = matches!(
+        info.subresource.as_str(),
+        "proxy" | "exec" | "attach" | "portforward"
+    );
     if any_method || verbs.contains(&info.verb.as_str()) {
         return Ok(());
     }

@@ -32,7 +32,10 @@ pub struct Health {
 impl Health {
     /// The checks of a server over this store.
     pub fn new(store: &Arc<dyn Store>, shutdown: &Shutdown) -> Health {
-        let hooks: Vec<(&'static str, Latch)> = POST_START_HOOKS.iter().map(|name| (*name, Latch::default())).collect();
+        let hooks: Vec<(&'static str, Latch)> = POST_START_HOOKS
+            .iter()
+            .map(|name| (*name, Latch::default()))
+            .collect();
         let endpoint = |name: &str| {
             let mut checks = Checks::new(name);
             let store = store.clone();
@@ -48,8 +51,19 @@ impl Health {
         };
         let (livez, mut readyz, healthz) = (endpoint("livez"), endpoint("readyz"), endpoint("healthz"));
         let shutdown = shutdown.clone();
-        readyz.add("shutdown", move || if shutdown.is_triggered() { Err("process is shutting down".to_owned()) } else { Ok(()) });
-        Health { livez, readyz, healthz, hooks }
+        readyz.add("shutdown", move || {
+            if shutdown.is_triggered() {
+                Err("process is shutting down".to_owned())
+            } else {
+                Ok(())
+            }
+        });
+        Health {
+            livez,
+            readyz,
+            healthz,
+            hooks,
+        }
     }
 
     /// A post-start hook is through.

@@ -30,7 +30,11 @@ pub enum Error {
 
 /// `v1` or `apps/v1`.
 pub fn api_version_of(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 /// The row's apiVersion.
@@ -40,7 +44,13 @@ pub fn api_version(row: &Resource) -> String {
 
 /// Puts bare protobuf into the envelope that names its kind.
 pub fn wrap(group: &str, version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
-    envelope::wrap(TypeMeta { api_version: &api_version_of(group, version), kind }, raw)
+    envelope::wrap(
+        TypeMeta {
+            api_version: &api_version_of(group, version),
+            kind,
+        },
+        raw,
+    )
 }
 
 /// What [`wrap`] puts before and after a message of that length.
@@ -73,8 +83,13 @@ pub fn decode_stored(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Obj
     }
     let TypeMeta { api_version, kind } = envelope.type_meta;
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let unknown = || Error::UnknownKind { api_version: api_version.to_owned(), kind: kind.to_owned() };
-    let decode = catalogue::kind(group, version, kind).and_then(|info| info.decode).ok_or_else(unknown)?;
+    let unknown = || Error::UnknownKind {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+    };
+    let decode = catalogue::kind(group, version, kind)
+        .and_then(|info| info.decode)
+        .ok_or_else(unknown)?;
     Ok(convert(decode(envelope.raw)?, row)?)
 }
 

@@ -32,14 +32,20 @@ impl<T: Resource, F: Fn(&mut T) + Send + Sync> Change for Edit<T, F> {
         if let Some(object) = object.downcast_mut::<T>() {
             (self.edit)(object);
         }
-        Ok(Applied { object, warnings: Vec::new() })
+        Ok(Applied {
+            object,
+            warnings: Vec::new(),
+        })
     }
 }
 
 impl Local {
     /// A client of the server.
     pub fn new(api: Arc<Api>) -> Local {
-        Local { api, user: UserInfo::api_server() }
+        Local {
+            api,
+            user: UserInfo::api_server(),
+        }
     }
 
     /// The server's parts.
@@ -59,23 +65,48 @@ impl Local {
     /// Creates an object.
     pub async fn create<T: Resource>(&self, object: T) -> Result<Box<T>, Status> {
         let served = self.served::<T>()?;
-        let (namespace, name) = (object.metadata().namespace.clone(), object.metadata().name.clone());
-        let saved = self.writer(&served, &namespace, &name).create(Box::new(object)).await?;
+        let (namespace, name) = (
+            object.metadata().namespace.clone(),
+            object.metadata().name.clone(),
+        );
+        let saved = self
+            .writer(&served, &namespace, &name)
+            .create(Box::new(object))
+            .await?;
         decode(&served.objects, &saved.written)
     }
 
     /// Changes an object; the change may run more than once.
-    pub async fn update<T: Resource>(&self, namespace: &str, name: &str, edit: impl Fn(&mut T) + Send + Sync) -> Result<Box<T>, Status> {
+    pub async fn update<T: Resource>(
+        &self,
+        namespace: &str,
+        name: &str,
+        edit: impl Fn(&mut T) + Send + Sync,
+    ) -> Result<Box<T>, Status> {
         let served = self.served::<T>()?;
-        let change = Edit { edit, kind: std::marker::PhantomData };
-        let saved = self.writer(&served, namespace, name).update(&change, false).await?;
+        let change = Edit {
+            edit,
+            kind: std::marker::PhantomData,
+        };
+        let saved = self
+            .writer(&served, namespace, name)
+            .update(&change, false)
+            .await?;
         decode(&served.objects, &saved.written)
     }
 
     /// Changes the status of an object.
-    pub async fn update_status<T: Resource>(&self, namespace: &str, name: &str, edit: impl Fn(&mut T) + Send + Sync) -> Result<Box<T>, Status> {
+    pub async fn update_status<T: Resource>(
+        &self,
+        namespace: &str,
+        name: &str,
+        edit: impl Fn(&mut T) + Send + Sync,
+    ) -> Result<Box<T>, Status> {
         let served = self.served::<T>()?;
-        let change = Edit { edit, kind: std::marker::PhantomData };
+        let change = Edit {
+            edit,
+            kind: std::marker::PhantomData,
+        };
         let mut writer = self.writer(&served, namespace, name);
         writer.subresource = "status";
         let saved = writer.update(&change, false).await?;
@@ -85,11 +116,18 @@ impl Local {
     /// Deletes an object.
     pub async fn delete<T: Resource>(&self, namespace: &str, name: &str) -> Result<(), Status> {
         let served = self.served::<T>()?;
-        self.writer(&served, namespace, name).delete(&api::meta::v1::DeleteOptions::default()).await.map(drop)
+        self.writer(&served, namespace, name)
+            .delete(&api::meta::v1::DeleteOptions::default())
+            .await
+            .map(drop)
     }
 
     fn served<T: Resource>(&self) -> Result<Arc<Served>, Status> {
-        self.api.resources.get(T::GROUP, T::VERSION, T::PLURAL).cloned().ok_or_else(Status::path_not_found)
+        self.api
+            .resources
+            .get(T::GROUP, T::VERSION, T::PLURAL)
+            .cloned()
+            .ok_or_else(Status::path_not_found)
     }
 
     fn writer<'a>(&'a self, served: &'a Served, namespace: &'a str, name: &'a str) -> Writer<'a> {
@@ -112,5 +150,7 @@ fn decode<T: Resource>(objects: &Objects, written: &Written) -> Result<Box<T>, S
     if let Some(revision) = written.revision {
         object.metadata_mut().resource_version = revision.to_string();
     }
-    object.downcast::<T>().map_err(|object| Status::internal(format!("{} is not of the type that it names", object.gvk())))
+    object
+        .downcast::<T>()
+        .map_err(|object| Status::internal(format!("{} is not of the type that it names", object.gvk())))
 }

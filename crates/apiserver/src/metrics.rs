@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use component_base::metrics::{HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, REQUEST_BUCKETS, Registry, exponential_buckets};
+use component_base::metrics::{
+    HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, REQUEST_BUCKETS, Registry, exponential_buckets,
+};
 use http::Method;
 use http_body::Body as _;
 
@@ -49,25 +51,107 @@ impl Drop for Held {
 impl Metrics {
     /// Declares all metrics.
     pub fn new(registry: &Registry) -> Arc<Metrics> {
-        let request = ["verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component"];
-        let counted = ["verb", "dry_run", "group", "version", "resource", "subresource", "scope", "component", "code"];
-        let plain = ["verb", "group", "version", "resource", "subresource", "scope", "component"];
+        let request = [
+            "verb",
+            "dry_run",
+            "group",
+            "version",
+            "resource",
+            "subresource",
+            "scope",
+            "component",
+        ];
+        let counted = [
+            "verb",
+            "dry_run",
+            "group",
+            "version",
+            "resource",
+            "subresource",
+            "scope",
+            "component",
+            "code",
+        ];
+        let plain = [
+            "verb",
+            "group",
+            "version",
+            "resource",
+            "subresource",
+            "scope",
+            "component",
+        ];
         let kind = ["group", "version", "resource"];
         let metrics = Metrics {
             registry: registry.clone(),
-            requests: registry.counter_vec("apiserver_request_total", "Requests, by what they asked for and the answer's code.", &counted),
-            durations: registry.histogram_vec("apiserver_request_duration_seconds", "Time from receiving a request to its answer.", &request, REQUEST_BUCKETS),
-            response_sizes: registry.histogram_vec("apiserver_response_sizes", "Bytes of answers.", &plain, &exponential_buckets(1000.0, 10.0, 7)),
-            current_in_flight: registry.gauge_vec("apiserver_current_inflight_requests", "Short requests being served.", &["request_kind"]),
-            long_running: registry.gauge_vec("apiserver_longrunning_requests", "Watches and streams being served.", &plain),
-            terminations: registry.counter_vec("apiserver_request_terminations_total", "Requests that the server ended to protect itself.", &[&counted[..1], &counted[2..]].concat()),
-            panics: registry.counter_vec("apiserver_request_panics_total", "Requests whose handler panicked.", &[]),
-            watch_events: registry.counter_vec("apiserver_watch_events_total", "Events sent to watchers.", &kind),
-            watch_event_bytes: registry.histogram_vec("apiserver_watch_events_sizes", "Bytes of events sent to watchers.", &kind, &exponential_buckets(1024.0, 2.0, 8)),
-            authentication_attempts: registry.counter_vec("authentication_attempts", "Authentications, by result.", &["result"]),
-            authenticated_users: registry.counter_vec("authenticated_user_requests", "Authenticated requests, by user.", &["username"]),
-            objects: registry.gauge_vec("apiserver_resource_objects", "Stored objects, by resource.", &["group", "resource"]),
-            storage_size: registry.gauge_vec("apiserver_storage_size_bytes", "Bytes that the store takes on disk.", &["storage_cluster_id"]),
+            requests: registry.counter_vec(
+                "apiserver_request_total",
+                "Requests, by what they asked for and the answer's code.",
+                &counted,
+            ),
+            durations: registry.histogram_vec(
+                "apiserver_request_duration_seconds",
+                "Time from receiving a request to its answer.",
+                &request,
+                REQUEST_BUCKETS,
+            ),
+            response_sizes: registry.histogram_vec(
+                "apiserver_response_sizes",
+                "Bytes of answers.",
+                &plain,
+                &exponential_buckets(1000.0, 10.0, 7),
+            ),
+            current_in_flight: registry.gauge_vec(
+                "apiserver_current_inflight_requests",
+                "Short requests being served.",
+                &["request_kind"],
+            ),
+            long_running: registry.gauge_vec(
+                "apiserver_longrunning_requests",
+                "Watches and streams being served.",
+                &plain,
+            ),
+            terminations: registry.counter_vec(
+                "apiserver_request_terminations_total",
+                "Requests that the server ended to protect itself.",
+                &[&counted[..1], &counted[2..]].concat(),
+            ),
+            panics: registry.counter_vec(
+                "apiserver_request_panics_total",
+                "Requests whose handler panicked.",
+                &[],
+            ),
+            watch_events: registry.counter_vec(
+                "apiserver_watch_events_total",
+                "Events sent to watchers.",
+                &kind,
+            ),
+            watch_event_bytes: registry.histogram_vec(
+                "apiserver_watch_events_sizes",
+                "Bytes of events sent to watchers.",
+                &kind,
+                &exponential_buckets(1024.0, 2.0, 8),
+            ),
+            authentication_attempts: registry.counter_vec(
+                "authentication_attempts",
+                "Authentications, by result.",
+                &["result"],
+            ),
+            authenticated_users: registry.counter_vec(
+                "authenticated_user_requests",
+                "Authenticated requests, by user.",
+                &["username"],
+            ),
+            objects: registry.gauge_vec(
+                "apiserver_resource_objects",
+                "Stored objects, by resource.",
+                &["group", "resource"],
+            ),
+            storage_size: registry.gauge_vec(
+                "apiserver_storage_size_bytes",
+                "Bytes that the store takes on disk.",
+                &["storage_cluster_id"],
+            ),
         };
         Arc::new(metrics)
     }
@@ -76,19 +160,48 @@ impl Metrics {
     pub fn answered(&self, request: &Request, response: &Response) {
         let info = &request.info;
         let verb = reported_verb(info, &request.head.method);
-        let dry_run = if request.query.get("dryRun").is_some_and(|value| !value.is_empty()) { "All" } else { "" };
+        let dry_run = if request.query.get("dryRun").is_some_and(|value| !value.is_empty()) {
+            "All"
+        } else {
+            ""
+        };
         let resource = reported_resource(info);
         let scope = scope(info);
         let (group, version, subresource) = (&*info.api_group, &*info.api_version, &*info.subresource);
         let code = response.status();
-        self.requests.with_label_values(&[verb, dry_run, group, version, resource, subresource, scope, COMPONENT, code.as_str()]).inc();
+        self.requests
+            .with_label_values(&[
+                verb,
+                dry_run,
+                group,
+                version,
+                resource,
+                subresource,
+                scope,
+                COMPONENT,
+                code.as_str(),
+            ])
+            .inc();
         if info.is_long_running() {
             return;
         }
         let elapsed = request.received.elapsed().as_secs_f64();
-        self.durations.with_label_values(&[verb, dry_run, group, version, resource, subresource, scope, COMPONENT]).observe(elapsed);
+        self.durations
+            .with_label_values(&[
+                verb,
+                dry_run,
+                group,
+                version,
+                resource,
+                subresource,
+                scope,
+                COMPONENT,
+            ])
+            .observe(elapsed);
         if let (true, Some(size)) = (info.is_read_only(), response.body().size_hint().exact()) {
-            self.response_sizes.with_label_values(&[verb, group, version, resource, subresource, scope, COMPONENT]).observe(size as f64);
+            self.response_sizes
+                .with_label_values(&[verb, group, version, resource, subresource, scope, COMPONENT])
+                .observe(size as f64);
         }
     }
 
@@ -102,7 +215,15 @@ impl Metrics {
     pub fn long_running(&self, request: &Request) -> Held {
         let info = &request.info;
         let verb = reported_verb(info, &request.head.method);
-        let labels = [verb, &info.api_group, &info.api_version, reported_resource(info), &info.subresource, scope(info), COMPONENT];
+        let labels = [
+            verb,
+            &info.api_group,
+            &info.api_version,
+            reported_resource(info),
+            &info.subresource,
+            scope(info),
+            COMPONENT,
+        ];
         Held::new(self.long_running.with_label_values(&labels))
     }
 
@@ -118,7 +239,14 @@ impl Metrics {
 
     fn end(&self, info: &RequestInfo, code: &str) {
         let labels = [
-            &*info.verb.to_ascii_uppercase(), &info.api_group, &info.api_version, reported_resource(info), &info.subresource, scope(info), COMPONENT, code,
+            &*info.verb.to_ascii_uppercase(),
+            &info.api_group,
+            &info.api_version,
+            reported_resource(info),
+            &info.subresource,
+            scope(info),
+            COMPONENT,
+            code,
         ];
         self.terminations.with_label_values(&labels).inc();
     }
@@ -130,8 +258,12 @@ impl Metrics {
 
     /// A watcher was sent an event.
     pub fn watch_event(&self, group: &str, version: &str, resource: &str, bytes: usize) {
-        self.watch_events.with_label_values(&[group, version, resource]).inc();
-        self.watch_event_bytes.with_label_values(&[group, version, resource]).observe(bytes as f64);
+        self.watch_events
+            .with_label_values(&[group, version, resource])
+            .inc();
+        self.watch_event_bytes
+            .with_label_values(&[group, version, resource])
+            .observe(bytes as f64);
     }
 
     /// An authentication ended.
@@ -139,20 +271,32 @@ impl Metrics {
         self.authentication_attempts.with_label_values(&[result]).inc();
         if result == "success" {
             // Names of users are unbounded; upstream lumps all but the system's own together.
-            let name = if user.starts_with("system:") && !user.starts_with("system:node:") { user } else { "other" };
-            let name = if name.starts_with("system:serviceaccount:") && !name.contains(":kube-system:") { "other" } else { name };
+            let name = if user.starts_with("system:") && !user.starts_with("system:node:") {
+                user
+            } else {
+                "other"
+            };
+            let name = if name.starts_with("system:serviceaccount:") && !name.contains(":kube-system:") {
+                "other"
+            } else {
+                name
+            };
             self.authenticated_users.with_label_values(&[name]).inc();
         }
     }
 
     /// What the store takes on disk.
     pub fn storage_size(&self, bytes: u64) {
-        self.storage_size.with_label_values(&["etcd-0"]).set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.storage_size
+            .with_label_values(&["etcd-0"])
+            .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// How many objects of a resource are stored.
     pub fn object_count(&self, group: &str, resource: &str, count: usize) {
-        self.objects.with_label_values(&[group, resource]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.objects
+            .with_label_values(&[group, resource])
+            .set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 
@@ -182,12 +326,19 @@ fn reported_verb(info: &RequestInfo, method: &Method) -> &'static str {
 
 /// Resources of unknown names don't become labels of their own: see the catalogue check in `dispatch`.
 fn reported_resource(info: &RequestInfo) -> &str {
-    if info.is_resource_request { &info.resource } else { "" }
+    if info.is_resource_request {
+        &info.resource
+    } else {
+        ""
+    }
 }
 
 fn scope(info: &RequestInfo) -> &'static str {
     match info {
-        RequestInfo { is_resource_request: false, .. } => "",
+        RequestInfo {
+            is_resource_request: false,
+            ..
+        } => "",
         RequestInfo { name, verb, .. } if !name.is_empty() || verb == "create" => "resource",
         RequestInfo { namespace, .. } if !namespace.is_empty() => "namespace",
         _ => "cluster",

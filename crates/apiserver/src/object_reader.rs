@@ -41,15 +41,26 @@ impl ObjectReader for CachedObjects {
     fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Box<dyn Object>> {
         let objects = self.objects(group, resource)?;
         let key = objects.key(namespace, name);
-        let (_, entry) = objects.cache.get(key.as_bytes(), Freshness::Any).now_or_never()?.ok()?;
+        let (_, entry) = objects
+            .cache
+            .get(key.as_bytes(), Freshness::Any)
+            .now_or_never()?
+            .ok()?;
         decode(objects, &*entry?)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Box<dyn Object>> {
-        let Some(objects) = self.objects(group, resource) else { return Vec::new() };
-        let Some(Ok(snapshot)) = objects.cache.snapshot(Freshness::Any).now_or_never() else { return Vec::new() };
+        let Some(objects) = self.objects(group, resource) else {
+            return Vec::new();
+        };
+        let Some(Ok(snapshot)) = objects.cache.snapshot(Freshness::Any).now_or_never() else {
+            return Vec::new();
+        };
         let prefix = objects.prefix_of(namespace);
-        snapshot.range(prefix.as_bytes(), None).filter_map(|entry| decode(objects, entry)).collect()
+        snapshot
+            .range(prefix.as_bytes(), None)
+            .filter_map(|entry| decode(objects, entry))
+            .collect()
     }
 
     fn get_live<'a>(
@@ -60,28 +71,51 @@ impl ObjectReader for CachedObjects {
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<Box<dyn Object>>, Status>> {
         Box::pin(async move {
-            let objects = self.objects(group, resource).ok_or_else(|| Status::internal(format!("{resource}.{group} is not served")))?;
-            Ok(objects.load(&objects.key(namespace, name)).await?.map(|loaded| loaded.object))
+            let objects = self
+                .objects(group, resource)
+                .ok_or_else(|| Status::internal(format!("{resource}.{group} is not served")))?;
+            Ok(objects
+                .load(&objects.key(namespace, name))
+                .await?
+                .map(|loaded| loaded.object))
         })
     }
 
-    fn update_status<'a>(&'a self, mut object: Box<dyn Object>) -> BoxFuture<'a, Result<Box<dyn Object>, Status>> {
+    fn update_status<'a>(
+        &'a self,
+        mut object: Box<dyn Object>,
+    ) -> BoxFuture<'a, Result<Box<dyn Object>, Status>> {
         Box::pin(async move {
             let gvk = object.gvk();
-            let objects = self.resources.all().find(|objects| objects.row.group == gvk.group && objects.row.kind == gvk.kind);
+            let objects = self
+                .resources
+                .all()
+                .find(|objects| objects.row.group == gvk.group && objects.row.kind == gvk.kind);
             let objects = objects.ok_or_else(|| Status::internal(format!("{gvk} is not stored")))?;
             let metadata = object.metadata();
             let key = objects.key(&metadata.namespace, &metadata.name);
-            let conflict = || Status::conflict(&objects.group_resource(), &metadata.name, "the object has been modified");
-            let current = objects.load(&key).await?.ok_or_else(|| Status::not_found(&objects.group_resource(), &metadata.name))?;
+            let conflict = || {
+                Status::conflict(
+                    &objects.group_resource(),
+                    &metadata.name,
+                    "the object has been modified",
+                )
+            };
+            let current = objects
+                .load(&key)
+                .await?
+                .ok_or_else(|| Status::not_found(&objects.group_resource(), &metadata.name))?;
             if current.object.metadata().resource_version != metadata.resource_version {
                 return Err(conflict());
             }
             let value = objects.encode(&*object);
-            let written = objects.put(&key, Expect::Unchanged(current.stored.mod_revision), value).await.map_err(|error| match error {
-                CommitError::Conflict => conflict(),
-                CommitError::Failed(status) => status,
-            })?;
+            let written = objects
+                .put(&key, Expect::Unchanged(current.stored.mod_revision), value)
+                .await
+                .map_err(|error| match error {
+                    CommitError::Conflict => conflict(),
+                    CommitError::Failed(status) => status,
+                })?;
             let revision = written.revision.unwrap_or(current.stored.mod_revision);
             object.metadata_mut().resource_version = revision.to_string();
             Ok(object)
@@ -93,10 +127,14 @@ impl ObjectReader for CachedObjects {
 /// Resolves once the first state was fed; the rest goes on in tasks.
 pub async fn follow(resources: &Resources, follower: Arc<dyn auth::Follower>) -> Result<(), Error> {
     for (group, plural) in follower.resources() {
-        let Some(objects) = resources.objects(group, plural) else { continue };
+        let Some(objects) = resources.objects(group, plural) else {
+            continue;
+        };
         let (ready, filled) = oneshot::channel();
         tokio::spawn(follow_resource(objects.clone(), follower.clone(), ready));
-        filled.await.map_err(|_| Error::Unavailable("the server is shutting down".to_owned()))?;
+        filled
+            .await
+            .map_err(|_| Error::Unavailable("the server is shutting down".to_owned()))?;
     }
     Ok(())
 }
@@ -105,7 +143,11 @@ pub async fn follow(resources: &Resources, follower: Arc<dyn auth::Follower>) ->
 const RESTART_DELAY: Duration = Duration::from_millis(100);
 
 /// Restarted from a fresh state whenever the watch ends: an index must not miss an event.
-async fn follow_resource(objects: Arc<Objects>, follower: Arc<dyn auth::Follower>, ready: oneshot::Sender<()>) {
+async fn follow_resource(
+    objects: Arc<Objects>,
+    follower: Arc<dyn auth::Follower>,
+    ready: oneshot::Sender<()>,
+) {
     let mut ready = Some(ready);
     let mut fed: BTreeMap<Key, Arc<Entry>> = BTreeMap::new();
     loop {
@@ -137,7 +179,9 @@ async fn follow_once(
     while let Some(event) = watch.next().await {
         match event? {
             WatchEvent::Object(event) => {
-                let Some(object) = decode(objects, &event.entry) else { continue };
+                let Some(object) = decode(objects, &event.entry) else {
+                    continue;
+                };
                 if event.kind == EventKind::Deleted {
                     fed.remove(event.entry.key());
                     follower.apply(Change::Removed(&*object));
@@ -147,10 +191,17 @@ async fn follow_once(
                 into.insert(event.entry.key().clone(), event.entry.clone());
                 follower.apply(Change::Set(&*object));
             }
-            WatchEvent::Bookmark { initial_events_end: true, .. } => {
+            WatchEvent::Bookmark {
+                initial_events_end: true,
+                ..
+            } => {
                 // What was fed before and is not in the fresh state has gone meanwhile.
                 let before = std::mem::replace(fed, std::mem::take(&mut present));
-                for gone in before.into_iter().filter(|(key, _)| !fed.contains_key(key)).map(|(_, gone)| gone) {
+                for gone in before
+                    .into_iter()
+                    .filter(|(key, _)| !fed.contains_key(key))
+                    .map(|(_, gone)| gone)
+                {
                     decode(objects, &gone).inspect(|object| follower.apply(Change::Removed(&**object)));
                 }
                 filled = true;

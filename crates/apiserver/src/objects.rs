@@ -60,8 +60,20 @@ pub enum CommitError {
 
 impl Objects {
     /// Puts the parts together.
-    pub fn new(row: &'static Resource, behaviours: Behaviours, store: Arc<dyn Store>, cache: Arc<Cache>) -> Objects {
-        Objects { row, behaviours, cache, indexed: indexed_fields(row), prefix: prefix(row), store }
+    pub fn new(
+        row: &'static Resource,
+        behaviours: Behaviours,
+        store: Arc<dyn Store>,
+        cache: Arc<Cache>,
+    ) -> Objects {
+        Objects {
+            row,
+            behaviours,
+            cache,
+            indexed: indexed_fields(row),
+            prefix: prefix(row),
+            store,
+        }
     }
 
     /// Where all objects of the resource stand.
@@ -71,12 +83,20 @@ impl Objects {
 
     /// Where those of a namespace stand; all of them without a namespace.
     pub fn prefix_of(&self, namespace: &str) -> String {
-        if namespace.is_empty() { self.prefix.clone() } else { format!("{}{namespace}/", self.prefix) }
+        if namespace.is_empty() {
+            self.prefix.clone()
+        } else {
+            format!("{}{namespace}/", self.prefix)
+        }
     }
 
     /// The key of one object.
     pub fn key(&self, namespace: &str, name: &str) -> String {
-        if self.row.namespaced { format!("{}{namespace}/{name}", self.prefix) } else { format!("{}{name}", self.prefix) }
+        if self.row.namespaced {
+            format!("{}{namespace}/{name}", self.prefix)
+        } else {
+            format!("{}{name}", self.prefix)
+        }
     }
 
     /// The kind's strategy.
@@ -86,24 +106,36 @@ impl Objects {
 
     /// What the kind adds to a write through a subresource (`""`: the resource itself).
     pub fn behaviour(&self, subresource: &str) -> &Behaviour {
-        let found = self.behaviours.subresources.iter().find(|(name, _)| *name == subresource);
+        let found = self
+            .behaviours
+            .subresources
+            .iter()
+            .find(|(name, _)| *name == subresource);
         found.map_or(&self.behaviours.main, |(_, behaviour)| behaviour)
     }
 
     /// How errors name the resource.
     pub fn group_resource(&self) -> GroupResource {
-        GroupResource { group: self.row.group.to_owned(), resource: self.row.plural.to_owned() }
+        GroupResource {
+            group: self.row.group.to_owned(),
+            resource: self.row.plural.to_owned(),
+        }
     }
 
     /// Reads one object as it stands now.
     pub async fn load(&self, key: &str) -> Result<Option<Loaded>, Status> {
-        let (_, found) = self.store.get(key.as_bytes(), None).await.map_err(|error| failed(&error))?;
+        let (_, found) = self
+            .store
+            .get(key.as_bytes(), None)
+            .await
+            .map_err(|error| failed(&error))?;
         found.map(|stored| self.decode(stored)).transpose()
     }
 
     /// Decodes a stored object, with defaults and its resourceVersion.
     pub fn decode(&self, stored: Arc<KeyValue>) -> Result<Loaded, Status> {
-        let mut object = decode(self.row, &stored.value).map_err(|error| Status::internal(format!("{}: {error}", stored.key)))?;
+        let mut object = decode(self.row, &stored.value)
+            .map_err(|error| Status::internal(format!("{}: {error}", stored.key)))?;
         self.strategy().default(&mut *object);
         object.metadata_mut().resource_version = stored.mod_revision.to_string();
         Ok(Loaded { object, stored })
@@ -119,14 +151,29 @@ impl Objects {
             object.metadata_mut().resource_version.clear();
             object.encode(&mut raw);
         }
-        Bytes::from(crate::kind::wrap(self.row.group, self.row.version, self.row.kind, &raw))
+        Bytes::from(crate::kind::wrap(
+            self.row.group,
+            self.row.version,
+            self.row.kind,
+            &raw,
+        ))
     }
 
     /// Writes one object; the store's answer decides.
     pub async fn put(&self, key: &str, expect: Expect, value: Bytes) -> Result<Written, CommitError> {
-        let write = Write::Put { value: value.clone(), ttl: self.strategy().time_to_live() };
-        let revision = self.store.commit(key.as_bytes(), expect, write).await.map_err(commit_error)?;
-        Ok(Written { value, revision: Some(revision) })
+        let write = Write::Put {
+            value: value.clone(),
+            ttl: self.strategy().time_to_live(),
+        };
+        let revision = self
+            .store
+            .commit(key.as_bytes(), expect, write)
+            .await
+            .map_err(commit_error)?;
+        Ok(Written {
+            value,
+            revision: Some(revision),
+        })
     }
 
     /// Changes one object outside of the write path, retried as long as others write in between; `None`: there is
@@ -138,11 +185,16 @@ impl Objects {
         mut change: impl FnMut(&mut dyn Object) -> Result<(), Status>,
     ) -> Result<Option<Written>, Status> {
         loop {
-            let Some(Loaded { mut object, stored }) = self.load(key).await? else { return Ok(None) };
+            let Some(Loaded { mut object, stored }) = self.load(key).await? else {
+                return Ok(None);
+            };
             change(&mut *object)?;
             let value = self.encode(&*object);
             if dry_run || value == stored.value {
-                return Ok(Some(Written { value, revision: Some(stored.mod_revision) }));
+                return Ok(Some(Written {
+                    value,
+                    revision: Some(stored.mod_revision),
+                }));
             }
             match self.put(key, Expect::Unchanged(stored.mod_revision), value).await {
                 Ok(written) => return Ok(Some(written)),
@@ -154,7 +206,10 @@ impl Objects {
 
     /// Removes one object as it was read.
     pub async fn remove(&self, key: &str, read: Revision) -> Result<Revision, CommitError> {
-        self.store.commit(key.as_bytes(), Expect::Unchanged(read), Write::Delete).await.map_err(commit_error)
+        self.store
+            .commit(key.as_bytes(), Expect::Unchanged(read), Write::Delete)
+            .await
+            .map_err(commit_error)
     }
 }
 
@@ -193,11 +248,11 @@ pub const TOO_OLD: &str = "The resourceVersion for the provided list is too old.
 
 /// The revision asked for lies ahead: the client may come back in a second.
 pub fn too_large_version(requested: u64, newest: u64) -> Status {
-    Status::timeout(format!("Too large resource version: {requested}, current: {newest}"), 1).with_cause(
-        CAUSE_RESOURCE_VERSION_TOO_LARGE,
-        "Too large resource version",
-        "",
+    Status::timeout(
+        format!("Too large resource version: {requested}, current: {newest}"),
+        1,
     )
+    .with_cause(CAUSE_RESOURCE_VERSION_TOO_LARGE, "Too large resource version", "")
 }
 
 fn decode(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Object>, crate::kind::Error> {
@@ -215,7 +270,13 @@ impl Extract for Selectable {
         let mut object = decode(self.row, value).map_err(|error| error.to_string())?;
         self.strategy.default(&mut *object);
         let names = self.strategy.selectable_fields();
-        let fields = names.iter().filter_map(|name| Some((*name, self.strategy.selectable_field(&*object, name)?))).collect();
-        Ok(Extracted { labels: object.metadata().labels.iter().collect(), fields })
+        let fields = names
+            .iter()
+            .filter_map(|name| Some((*name, self.strategy.selectable_field(&*object, name)?)))
+            .collect();
+        Ok(Extracted {
+            labels: object.metadata().labels.iter().collect(),
+            fields,
+        })
     }
 }

@@ -47,7 +47,8 @@ pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status>
 async fn metrics(api: &Api) -> Result<Response, Status> {
     for objects in api.resources.all() {
         if let Some(Ok(snapshot)) = objects.cache.snapshot(Freshness::Any).now_or_never() {
-            api.metrics.object_count(objects.row.group, objects.row.plural, snapshot.len());
+            api.metrics
+                .object_count(objects.row.group, objects.row.plural, snapshot.len());
         }
     }
     let size = api.store.size_on_disk().await.map_err(|error| failed(&error))?;

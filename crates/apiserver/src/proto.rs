@@ -31,7 +31,11 @@ pub fn metadata(object: &[u8]) -> Result<&[u8], Malformed> {
 pub fn with_resource_version(object: &[u8], revision: u64) -> Result<Bytes, Malformed> {
     let mut digits = itoa(revision);
     let version = digits.as_str();
-    let span = find(object, METADATA_TAG)?.unwrap_or(Span { start: 0, content: 0, end: 0 });
+    let span = find(object, METADATA_TAG)?.unwrap_or(Span {
+        start: 0,
+        content: 0,
+        end: 0,
+    });
     let old = &object[span.content..span.end];
     let mut out = BytesMut::with_capacity(object.len() + version.len() + 8);
     out.put_slice(&object[..span.start]);
@@ -76,7 +80,10 @@ pub fn push_field(out: &mut Vec<u8>, number: u8, content: &[u8]) {
 
 /// A decimal number without an allocation.
 fn itoa(number: u64) -> Digits {
-    let mut digits = Digits { bytes: [b'0'; 20], start: 19 };
+    let mut digits = Digits {
+        bytes: [b'0'; 20],
+        start: 19,
+    };
     let mut left = number;
     let mut at = 20;
     while at > 0 {
@@ -174,7 +181,13 @@ mod tests {
             assert_eq!((&read.metadata.name, &read.data), (&map.metadata.name, &map.data));
         }
         let bytes = with_resource_version(&[], 3).expect("an empty object");
-        assert_eq!(ConfigMap::decode(&bytes).expect("well-formed").metadata.resource_version, "3");
+        assert_eq!(
+            ConfigMap::decode(&bytes)
+                .expect("well-formed")
+                .metadata
+                .resource_version,
+            "3"
+        );
     }
 
     #[test]
@@ -182,13 +195,20 @@ mod tests {
         let mut map = ConfigMap::default();
         map.metadata_mut().name = "a".to_owned();
         map.data.insert("key".to_owned(), "value".to_owned());
-        let partial = ConfigMap::decode(&partial_metadata(&map.encode_to_vec()).expect("well-formed")).expect("well-formed");
+        let partial = ConfigMap::decode(&partial_metadata(&map.encode_to_vec()).expect("well-formed"))
+            .expect("well-formed");
         assert_eq!((partial.metadata.name.as_str(), partial.data.len()), ("a", 0));
     }
 
     #[test]
     fn no_input_panics() {
-        for bytes in [&[0x0a][..], &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], &[0x0d, 1], &[0x0b], &[0xff]] {
+        for bytes in [
+            &[0x0a][..],
+            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            &[0x0d, 1],
+            &[0x0b],
+            &[0xff],
+        ] {
             assert_eq!(with_resource_version(bytes, 1), Err(Malformed));
         }
     }

@@ -32,7 +32,10 @@ pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
         admit_connect(api, served, request).await?;
     }
     let target = match (plural, subresource.as_str()) {
-        ("pods", "proxy") => target::of_pod(&*load::<Pod>(api, request, target::name(&request.info.name)?).await?, request)?,
+        ("pods", "proxy") => target::of_pod(
+            &*load::<Pod>(api, request, target::name(&request.info.name)?).await?,
+            request,
+        )?,
         ("services", "proxy") => service_target(api, request).await?,
         ("nodes", "proxy") => {
             let node = load::<Node>(api, request, target::name(&request.info.name)?).await?;
@@ -46,7 +49,11 @@ pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     };
     let _held = api.metrics.long_running(request);
     let answer = forward::forward(&api.backends, &target, request, &api.shutdown).await?;
-    if subresource == "log" { forward::checked_log(answer, request).await } else { Ok(answer) }
+    if subresource == "log" {
+        forward::checked_log(answer, request).await
+    } else {
+        Ok(answer)
+    }
 }
 
 /// Where the kubelet of the pod serves the stream; `None`: the pod has no node yet, and so no log.
@@ -57,24 +64,54 @@ async fn kubelet_target(api: &Api, request: &Request, subresource: &str) -> Resu
         if subresource == "log" {
             return Ok(None);
         }
-        return Err(Status::bad_request(format!("pod {} does not have a host assigned", pod.metadata.name)));
+        return Err(Status::bad_request(format!(
+            "pod {} does not have a host assigned",
+            pod.metadata.name
+        )));
     }
     let node = load::<Node>(api, request, &pod.spec.node_name).await?;
-    let insecure = request.query.get("insecureSkipTLSVerifyBackend").is_some_and(|value| value == "true");
-    target::of_kubelet(&node, path, insecure && subresource == "log", &api.backends.kubelet).map(Some)
+    let insecure = request
+        .query
+        .get("insecureSkipTLSVerifyBackend")
+        .is_some_and(|value| value == "true");
+    target::of_kubelet(
+        &node,
+        path,
+        insecure && subresource == "log",
+        &api.backends.kubelet,
+    )
+    .map(Some)
 }
 
 async fn service_target(api: &Api, request: &Request) -> Result<Target, Status> {
     let name = target::name(&request.info.name)?.to_owned();
     let service = load::<Service>(api, request, &name).await?;
-    let no_endpoints = || Status::service_unavailable(format!("no endpoints available for service {:?}", request.info.name));
-    let endpoints = load::<Endpoints>(api, request, &name).await.map_err(|status| if status.is_not_found() { no_endpoints() } else { status })?;
+    let no_endpoints = || {
+        Status::service_unavailable(format!(
+            "no endpoints available for service {:?}",
+            request.info.name
+        ))
+    };
+    let endpoints = load::<Endpoints>(api, request, &name).await.map_err(|status| {
+        if status.is_not_found() {
+            no_endpoints()
+        } else {
+            status
+        }
+    })?;
     target::of_service(&service, &endpoints, request)
 }
 
 async fn load<T: Resource>(api: &Api, request: &Request, name: &str) -> Result<Box<T>, Status> {
-    let objects = api.resources.objects(T::GROUP, T::PLURAL).ok_or_else(Status::path_not_found)?;
-    let namespace = if T::NAMESPACED { request.info.namespace.as_str() } else { "" };
+    let objects = api
+        .resources
+        .objects(T::GROUP, T::PLURAL)
+        .ok_or_else(Status::path_not_found)?;
+    let namespace = if T::NAMESPACED {
+        request.info.namespace.as_str()
+    } else {
+        ""
+    };
     let found = objects.load(&objects.key(namespace, name)).await?;
     let object = found.and_then(|loaded| loaded.object.downcast::<T>().ok());
     object.ok_or_else(|| Status::not_found(&GroupResource::new(T::GROUP, T::PLURAL), name))
@@ -82,20 +119,29 @@ async fn load<T: Resource>(api: &Api, request: &Request, name: &str) -> Result<B
 
 /// A stream opened by GET (WebSocket) does what one opened by POST does: it needs `create` as well.
 async fn authorize_stream(api: &Api, request: &Request) -> Result<(), Status> {
-    let stream = matches!(request.info.subresource.as_str(), "exec" | "attach" | "portforward");
+    let stream = matches!(
+        request.info.subresource.as_str(),
+        "exec" | "attach" | "portforward"
+    );
     if !stream || request.info.verb != "get" {
         return Ok(());
     }
     let mut attributes = stack::attributes(request);
     attributes.verb = "create".to_owned();
     let decision = api.authorizer.authorize(&attributes).await;
-    if decision.is_allowed() { Ok(()) } else { Err(stack::forbidden(&attributes, decision.reason())) }
+    if decision.is_allowed() {
+        Ok(())
+    } else {
+        Err(stack::forbidden(&attributes, decision.reason()))
+    }
 }
 
 /// Admission sees who connects to what; the options of the stream are in the query.
 async fn admit_connect(api: &Api, served: &Served, request: &Request) -> Result<(), Status> {
     let (row, info) = (served.row, &request.info);
-    let kind = row.subresource(&info.subresource).map(|sub| GroupVersionKind::new(sub.group, sub.version, sub.kind));
+    let kind = row
+        .subresource(&info.subresource)
+        .map(|sub| GroupVersionKind::new(sub.group, sub.version, sub.kind));
     let attributes = Attributes {
         operation: Operation::Connect,
         kind: kind.unwrap_or_default(),

@@ -70,7 +70,11 @@ impl Renderer<'_> {
         let document = match (self.output.view, self.output.encoding) {
             (View::Table(version), _) => self.table_of_one(version, source)?,
             (_, Encoding::Protobuf) => return self.enveloped(source),
-            (View::Full, _) => with_type(self.served.row.kind, &kind::api_version(self.served.row), &self.json(source)?),
+            (View::Full, _) => with_type(
+                self.served.row.kind,
+                &kind::api_version(self.served.row),
+                &self.json(source)?,
+            ),
             (View::Metadata, _) => with_type("PartialObjectMetadata", "meta.k8s.io/v1", &self.json(source)?),
         };
         self.finish(document)
@@ -81,7 +85,12 @@ impl Renderer<'_> {
         let raw = self.protobuf(source)?;
         Ok(match self.output.view {
             View::Metadata => kind::wrap(META.0, META.1, "PartialObjectMetadata", &raw),
-            _ => kind::wrap(self.served.row.group, self.served.row.version, self.served.row.kind, &raw),
+            _ => kind::wrap(
+                self.served.row.group,
+                self.served.row.version,
+                self.served.row.kind,
+                &raw,
+            ),
         })
     }
 
@@ -100,10 +109,16 @@ impl Renderer<'_> {
 
     /// The JSON of the view of one object, without kind and apiVersion (as the items of a list are).
     fn json(&self, source: &Source<'_>) -> Result<Bytes, Status> {
-        let tag = if self.output.view == View::Metadata { METADATA_JSON } else { FULL_JSON };
+        let tag = if self.output.view == View::Metadata {
+            METADATA_JSON
+        } else {
+            FULL_JSON
+        };
         match source {
             // What is kept shows the entry's own revision: a DELETED event shows another one.
-            Source::Cached(entry, revision) if *revision == entry.mod_revision().0 && self.served.is_storage_version() => {
+            Source::Cached(entry, revision)
+                if *revision == entry.mod_revision().0 && self.served.is_storage_version() =>
+            {
                 self.kept.encoding(entry, tag, |_| self.make_json(source))
             }
             _ => self.make_json(source),

@@ -10,9 +10,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use auth::UserInfo;
+pub use component_base::serving::Peer;
 use http::HeaderMap;
 use http::request::Parts;
-pub use component_base::serving::Peer;
 
 use crate::response::Body;
 use info::{RequestInfo, UnknownPath};
@@ -81,11 +81,16 @@ impl Request {
             return matches!(pretty, "1" | "t" | "T" | "true" | "TRUE" | "True");
         }
         let agent = self.header("user-agent").unwrap_or_default();
-        ["curl", "Wget", "Mozilla/5.0"].iter().any(|human| agent.starts_with(human))
+        ["curl", "Wget", "Mozilla/5.0"]
+            .iter()
+            .any(|human| agent.starts_with(human))
     }
 
     /// Negotiates the answer's form.
-    pub fn output(&self, offers: negotiate::Offers) -> Result<negotiate::Output, apimachinery::status::Status> {
+    pub fn output(
+        &self,
+        offers: negotiate::Offers,
+    ) -> Result<negotiate::Output, apimachinery::status::Status> {
         let mut output = negotiate::negotiate(self.header("accept"), offers)?;
         output.pretty |= self.wants_pretty();
         Ok(output)
@@ -93,6 +98,7 @@ impl Request {
 
     /// The encoding for errors: what was asked for if it can be given, JSON else.
     pub fn error_encoding(&self) -> negotiate::Encoding {
-        negotiate::negotiate(self.header("accept"), negotiate::Offers::Plain).map_or(negotiate::Encoding::Json, |output| output.encoding)
+        negotiate::negotiate(self.header("accept"), negotiate::Offers::Plain)
+            .map_or(negotiate::Encoding::Json, |output| output.encoding)
     }
 }

@@ -48,25 +48,35 @@ impl Resources {
     /// Adds a resource at one version.
     pub fn insert(&mut self, row: &'static Resource, objects: Arc<Objects>) {
         if self.objects(row.group, row.plural).is_none() {
-            let at = self.stored.partition_point(|other| (other.row.plural, other.row.group) < (row.plural, row.group));
+            let at = self
+                .stored
+                .partition_point(|other| (other.row.plural, other.row.group) < (row.plural, row.group));
             self.stored.insert(at, objects.clone());
         }
         let key = (row.plural, row.group, row.version);
-        let at = self.served.partition_point(|other| (other.row.plural, other.row.group, other.row.version) < key);
+        let at = self
+            .served
+            .partition_point(|other| (other.row.plural, other.row.group, other.row.version) < key);
         self.served.insert(at, Arc::new(Served { row, objects }));
     }
 
     /// The resource that a path names.
     pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Served>> {
         let key = (plural, group, version);
-        let at = self.served.binary_search_by(|served| (served.row.plural, served.row.group, served.row.version).cmp(&key)).ok()?;
+        let at = self
+            .served
+            .binary_search_by(|served| (served.row.plural, served.row.group, served.row.version).cmp(&key))
+            .ok()?;
         self.served.get(at)
     }
 
     /// The objects of a resource, whatever the version.
     pub fn objects(&self, group: &str, plural: &str) -> Option<&Arc<Objects>> {
         let key = (plural, group);
-        let at = self.stored.binary_search_by(|objects| (objects.row.plural, objects.row.group).cmp(&key)).ok()?;
+        let at = self
+            .stored
+            .binary_search_by(|objects| (objects.row.plural, objects.row.group).cmp(&key))
+            .ok()?;
         self.stored.get(at)
     }
 

@@ -19,7 +19,9 @@ use crate::request::negotiate::{Encoding, Output};
 pub fn bytes(code: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response {
     let mut response = HttpResponse::new(full(body));
     *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -41,14 +43,26 @@ pub fn json_document(code: StatusCode, json: Vec<u8>, output: Output) -> Respons
 }
 
 /// A message that is not stored, as a document of its kind (group, version, kind).
-pub fn message(code: StatusCode, kind: (&str, &str, &str), message: &dyn Message, output: Output) -> Result<Response, Status> {
+pub fn message(
+    code: StatusCode,
+    kind: (&str, &str, &str),
+    message: &dyn Message,
+    output: Output,
+) -> Result<Response, Status> {
     let (group, version, kind) = kind;
     let raw = message.encode_to_vec();
     if output.encoding == Encoding::Protobuf {
-        return Ok(bytes(code, Encoding::Protobuf.media_type(), crate::kind::wrap(group, version, kind, &raw)));
+        return Ok(bytes(
+            code,
+            Encoding::Protobuf.media_type(),
+            crate::kind::wrap(group, version, kind, &raw),
+        ));
     }
     let api_version = crate::kind::api_version_of(group, version);
-    let meta = TypeMeta { api_version: &api_version, kind };
+    let meta = TypeMeta {
+        api_version: &api_version,
+        kind,
+    };
     let mut json = Vec::with_capacity(raw.len() * 2);
     api::codec::proto_to_json(Some(meta), message.descriptor(), &raw, &mut json).map_err(Status::internal)?;
     Ok(json_document(code, json, output))
@@ -69,7 +83,9 @@ pub fn failure(status: &Status, encoding: Encoding) -> Response {
         Encoding::Json => bytes(code, Encoding::Json.media_type(), newline(status.to_json())),
     };
     if let Some(seconds) = status.retry_after_seconds() {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }

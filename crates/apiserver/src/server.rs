@@ -16,17 +16,17 @@ use futures_util::future::BoxFuture;
 use storage::cache::{Cache, EncodingBudget, Options as CacheOptions};
 use storage::{Key, Store};
 
-use crate::dispatch::Dispatch;
 use crate::discovery;
-use crate::openapi;
+use crate::dispatch::Dispatch;
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::object_reader::{CachedObjects, follow};
 use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
-use crate::request::Request;
-use crate::request::negotiate::Encoding;
+use crate::openapi;
 use crate::paths::TokenKeys;
 use crate::proxy::Backends;
+use crate::request::Request;
+use crate::request::negotiate::Encoding;
 use crate::resource::Resources;
 use crate::response::{self, Response};
 use crate::stack::{self, Stack};
@@ -107,8 +107,15 @@ impl Server {
         for objects in resources.all() {
             objects.cache.ready().await?;
         }
-        let Security { authenticator, token_authenticator, authorizer, admission, followers } =
-            security(Arc::new(CachedObjects { resources: resources.clone() }))?;
+        let Security {
+            authenticator,
+            token_authenticator,
+            authorizer,
+            admission,
+            followers,
+        } = security(Arc::new(CachedObjects {
+            resources: resources.clone(),
+        }))?;
         for follower in followers {
             follow(&resources, follower).await?;
         }
@@ -151,12 +158,16 @@ impl Server {
     pub async fn answer(&self, request: serving::Request) -> Response {
         let (mut head, body) = request.into_parts();
         let Some(peer) = head.extensions.remove::<serving::Peer>() else {
-            return response::failure(&apimachinery::status::Status::internal("the connection is unknown"), Encoding::Json);
+            return response::failure(
+                &apimachinery::status::Status::internal("the connection is unknown"),
+                Encoding::Json,
+            );
         };
         match Request::new(head, body, peer) {
             Ok(mut request) => self.stack.serve(&mut request).await,
             Err(error) => {
-                let status = apimachinery::status::Status::internal(format!("failed to create RequestInfo: {error}"));
+                let status =
+                    apimachinery::status::Status::internal(format!("failed to create RequestInfo: {error}"));
                 response::failure(&status, Encoding::Json)
             }
         }
@@ -174,7 +185,9 @@ impl serving::Handler for Server {
 fn open_resources(config: &Config) -> Resources {
     let mut resources = Resources::default();
     for row in RESOURCES {
-        let Some((group, version)) = row.storage else { continue };
+        let Some((group, version)) = row.storage else {
+            continue;
+        };
         let objects = match stored_under(&resources, row) {
             Some(objects) => objects,
             None => {
@@ -192,14 +205,32 @@ fn open_resources(config: &Config) -> Resources {
 
 /// The objects of another version or group that are the same in the store.
 fn stored_under(resources: &Resources, row: &Resource) -> Option<Arc<Objects>> {
-    resources.all().find(|objects| objects.prefix() == prefix(row)).cloned()
+    resources
+        .all()
+        .find(|objects| objects.prefix() == prefix(row))
+        .cloned()
 }
 
 fn open_objects(config: &Config, row: &'static Resource) -> Option<Arc<Objects>> {
     let main = (config.behaviour_of)(row, "")?;
-    let subresources = row.subresources.iter().filter_map(|sub| Some((sub.name, (config.behaviour_of)(row, sub.name)?))).collect();
-    let extract = Arc::new(Selectable { row, strategy: main.strategy.clone() });
-    let options = CacheOptions { indexed_fields: indexed_fields(row), ..CacheOptions::default() };
+    let subresources = row
+        .subresources
+        .iter()
+        .filter_map(|sub| Some((sub.name, (config.behaviour_of)(row, sub.name)?)))
+        .collect();
+    let extract = Arc::new(Selectable {
+        row,
+        strategy: main.strategy.clone(),
+    });
+    let options = CacheOptions {
+        indexed_fields: indexed_fields(row),
+        ..CacheOptions::default()
+    };
     let cache = Cache::start(config.store.clone(), Key::from(prefix(row)), extract, options);
-    Some(Arc::new(Objects::new(row, Behaviours { main, subresources }, config.store.clone(), cache)))
+    Some(Arc::new(Objects::new(
+        row,
+        Behaviours { main, subresources },
+        config.store.clone(),
+        cache,
+    )))
 }

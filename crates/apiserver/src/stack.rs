@@ -42,7 +42,13 @@ impl<'a> Next<'a> {
     /// Hands the request on.
     pub fn run(self, request: &'a mut Request) -> BoxFuture<'a, Response> {
         match self.filters.split_first() {
-            Some((filter, filters)) => filter.call(request, Next { filters, endpoint: self.endpoint }),
+            Some((filter, filters)) => filter.call(
+                request,
+                Next {
+                    filters,
+                    endpoint: self.endpoint,
+                },
+            ),
             None => self.endpoint.serve(request),
         }
     }
@@ -67,18 +73,39 @@ pub struct Stack {
 impl Stack {
     /// Builds the list, outermost first.
     pub fn new(config: Config, endpoint: Arc<dyn Endpoint>) -> Stack {
-        let Config { authenticator, authorizer, metrics, .. } = config;
+        let Config {
+            authenticator,
+            authorizer,
+            metrics,
+            ..
+        } = config;
         let filters: Vec<Box<dyn Filter>> = vec![
-            Box::new(panic_guard::PanicGuard { metrics: metrics.clone() }),
+            Box::new(panic_guard::PanicGuard {
+                metrics: metrics.clone(),
+            }),
             Box::new(audit_id::AuditId),
             Box::new(response_headers::ResponseHeaders),
-            Box::new(request_metrics::RequestMetrics { metrics: metrics.clone() }),
-            Box::new(deadline::Deadline { timeout: config.request_timeout, metrics: metrics.clone() }),
-            Box::new(authentication::Authentication { authenticator, metrics: metrics.clone() }),
+            Box::new(request_metrics::RequestMetrics {
+                metrics: metrics.clone(),
+            }),
+            Box::new(deadline::Deadline {
+                timeout: config.request_timeout,
+                metrics: metrics.clone(),
+            }),
+            Box::new(authentication::Authentication {
+                authenticator,
+                metrics: metrics.clone(),
+            }),
             // Audit stands here: it sees the authenticated user and, through the request, the impersonated one.
-            Box::new(impersonation::Impersonation { authorizer: authorizer.clone() }),
+            Box::new(impersonation::Impersonation {
+                authorizer: authorizer.clone(),
+            }),
             // API priority and fairness takes the place of the fixed limits.
-            Box::new(in_flight::InFlight::new(config.max_requests_in_flight, config.max_mutating_requests_in_flight, metrics)),
+            Box::new(in_flight::InFlight::new(
+                config.max_requests_in_flight,
+                config.max_mutating_requests_in_flight,
+                metrics,
+            )),
             Box::new(authorization::Authorization { authorizer }),
         ];
         Stack { filters, endpoint }
@@ -86,6 +113,11 @@ impl Stack {
 
     /// Serves one request.
     pub async fn serve(&self, request: &mut Request) -> Response {
-        Next { filters: &self.filters, endpoint: &*self.endpoint }.run(request).await
+        Next {
+            filters: &self.filters,
+            endpoint: &*self.endpoint,
+        }
+        .run(request)
+        .await
     }
 }

@@ -117,7 +117,12 @@ pub trait Strategy: Send + Sync + 'static {
     }
 
     /// Assigns the object (a Pod) to what the Binding names. A refusal is reported as a conflict.
-    fn bind(&self, _object: &mut dyn Object, _binding: &Binding, _now: jiff::Timestamp) -> Result<(), String> {
+    fn bind(
+        &self,
+        _object: &mut dyn Object,
+        _binding: &Binding,
+        _now: jiff::Timestamp,
+    ) -> Result<(), String> {
         Err("this kind can't be bound".to_owned())
     }
 
@@ -130,7 +135,11 @@ pub trait Strategy: Send + Sync + 'static {
 /// `begin_*` runs after `prepare_*` and before validation, as upstream's BeginCreate and BeginUpdate do, and may
 /// be called more than once for one request (a conflict is retried): each returned [`Transaction`] is finished.
 pub trait Hooks: Send + Sync + 'static {
-    fn begin_create<'a>(&'a self, cx: &'a Context<'a>, object: &'a mut dyn Object) -> BoxFuture<'a, Result<Option<Box<dyn Transaction>>, Status>>;
+    fn begin_create<'a>(
+        &'a self,
+        cx: &'a Context<'a>,
+        object: &'a mut dyn Object,
+    ) -> BoxFuture<'a, Result<Option<Box<dyn Transaction>>, Status>>;
 
     fn begin_update<'a>(
         &'a self,

@@ -48,21 +48,41 @@ pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
 }
 
 /// How the answer's objects are shown.
-fn renderer<'a>(api: &'a Api, served: &'a Served, request: &Request, output: Output) -> Result<Renderer<'a>, Status> {
+fn renderer<'a>(
+    api: &'a Api,
+    served: &'a Served,
+    request: &Request,
+    output: Output,
+) -> Result<Renderer<'a>, Status> {
     let include = match output.view {
         View::Table(_) => IncludeObject::parse(&request.query)?,
         _ => IncludeObject::default(),
     };
-    Ok(Renderer { served, output, include, now: api.clock.now(), kept: &api.kept })
+    Ok(Renderer {
+        served,
+        output,
+        include,
+        now: api.clock.now(),
+        kept: &api.kept,
+    })
 }
 
 /// A renderer for one object or list.
-pub fn object_renderer<'a>(api: &'a Api, served: &'a Served, request: &Request) -> Result<Renderer<'a>, Status> {
+pub fn object_renderer<'a>(
+    api: &'a Api,
+    served: &'a Served,
+    request: &Request,
+) -> Result<Renderer<'a>, Status> {
     renderer(api, served, request, request.output(Offers::Views)?)
 }
 
 /// The answer that shows a written object.
-pub fn respond(renderer: &Renderer<'_>, request: &Request, code: StatusCode, written: &Written) -> Result<Response, Status> {
+pub fn respond(
+    renderer: &Renderer<'_>,
+    request: &Request,
+    code: StatusCode,
+    written: &Written,
+) -> Result<Response, Status> {
     let source = Source::Plain(&written.value, written.revision.map(|revision| revision.0));
     Ok(document(renderer, request, code, renderer.object(&source)?))
 }
@@ -72,7 +92,9 @@ pub fn document(renderer: &Renderer<'_>, request: &Request, code: StatusCode, do
     let body = Bytes::from(document);
     let mut response = HttpResponse::new(full(body.clone()));
     *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(renderer.content_type()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(renderer.content_type()));
     if body.len() >= compress::THRESHOLD_BYTES && compress::accepts_gzip(request.headers()) {
         return compress::gzip(response, &body);
     }
@@ -80,7 +102,13 @@ pub fn document(renderer: &Renderer<'_>, request: &Request, code: StatusCode, do
 }
 
 /// A writer for what the request names.
-pub fn writer<'a>(api: &'a Api, served: &'a Served, request: &'a Request, dry_run: bool, options: OperationOptions) -> Writer<'a> {
+pub fn writer<'a>(
+    api: &'a Api,
+    served: &'a Served,
+    request: &'a Request,
+    dry_run: bool,
+    options: OperationOptions,
+) -> Writer<'a> {
     Writer {
         api,
         served,
@@ -97,7 +125,9 @@ pub fn writer<'a>(api: &'a Api, served: &'a Served, request: &'a Request, dry_ru
 /// A resourceVersion parameter.
 fn parse_version(text: &str) -> Result<u64, Status> {
     text.parse().map_err(|_| {
-        Status::bad_request(format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"))
+        Status::bad_request(format!(
+            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+        ))
     })
 }
 

@@ -25,8 +25,14 @@ const BINARY: &str = "binary.k8s.io";
 
 /// Whether the client asks to switch to WebSocket.
 pub fn is_upgrade(request: &Request) -> bool {
-    let connection = request.header("connection").unwrap_or_default().to_ascii_lowercase();
-    connection.contains("upgrade") && request.header("upgrade").is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
+    let connection = request
+        .header("connection")
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    connection.contains("upgrade")
+        && request
+            .header("upgrade")
+            .is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"))
 }
 
 /// Answers the upgrade and sends the frames until either side ends.
@@ -35,11 +41,23 @@ pub fn serve(
     frames: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
     encoding: Encoding,
 ) -> Result<Response, Status> {
-    let key = request.header(SEC_WEBSOCKET_KEY.as_str()).ok_or_else(|| Status::bad_request("Sec-WebSocket-Key is missing"))?;
+    let key = request
+        .header(SEC_WEBSOCKET_KEY.as_str())
+        .ok_or_else(|| Status::bad_request("Sec-WebSocket-Key is missing"))?;
     let accept = derive_accept_key(key.as_bytes());
-    let offered = request.header(SEC_WEBSOCKET_PROTOCOL.as_str()).unwrap_or_default();
-    let protocol = offered.split(',').map(str::trim).find(|name| [BASE64, BINARY].contains(name)).map(str::to_owned);
-    let upgrade = request.head.extensions.remove::<OnUpgrade>().ok_or_else(|| Status::bad_request("the connection can't be upgraded"))?;
+    let offered = request
+        .header(SEC_WEBSOCKET_PROTOCOL.as_str())
+        .unwrap_or_default();
+    let protocol = offered
+        .split(',')
+        .map(str::trim)
+        .find(|name| [BASE64, BINARY].contains(name))
+        .map(str::to_owned);
+    let upgrade = request
+        .head
+        .extensions
+        .remove::<OnUpgrade>()
+        .ok_or_else(|| Status::bad_request("the connection can't be upgraded"))?;
     let in_base64 = protocol.as_deref() == Some(BASE64);
     let binary = !in_base64 && (encoding == Encoding::Protobuf || protocol.as_deref() == Some(BINARY));
     tokio::spawn(async move {
@@ -57,9 +75,15 @@ pub fn serve(
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&accept).map_err(Status::internal)?);
+    headers.insert(
+        SEC_WEBSOCKET_ACCEPT,
+        HeaderValue::from_str(&accept).map_err(Status::internal)?,
+    );
     if let Some(protocol) = protocol {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&protocol).map_err(Status::internal)?);
+        headers.insert(
+            SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_str(&protocol).map_err(Status::internal)?,
+        );
     }
     Ok(response)
 }
@@ -75,8 +99,10 @@ fn message(frame: Bytes, in_base64: bool, binary: bool) -> Message {
 }
 
 /// Sends messages, answering pings, until the client closes or the messages end.
-async fn send_all<S>(socket: WebSocketStream<S>, messages: impl Stream<Item = Result<Message, BoxError>> + Send)
-where
+async fn send_all<S>(
+    socket: WebSocketStream<S>,
+    messages: impl Stream<Item = Result<Message, BoxError>> + Send,
+) where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
     let mut messages = std::pin::pin!(messages);

@@ -17,9 +17,9 @@ use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
 use auth::UserInfo;
 
-use crate::state::Api;
 use crate::objects::{Objects, Written};
 use crate::resource::Served;
+use crate::state::Api;
 use crate::strategy::{Behaviour, Context, Outcome, Strategy, Transaction};
 
 pub use admit::OperationOptions;
@@ -74,7 +74,11 @@ impl Writer<'_> {
 
     /// The namespace that an object of this resource must state.
     fn object_namespace(&self) -> &str {
-        if self.served.row.namespaced { self.namespace } else { "" }
+        if self.served.row.namespaced {
+            self.namespace
+        } else {
+            ""
+        }
     }
 
     fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {

@@ -35,12 +35,20 @@ async fn a_long_list_is_the_sum_of_its_pages() {
     assert!(whole.body.len() > 256 * 1024 && !whole.headers.contains_key("content-encoding"));
     assert!(whole.body.ends_with(b"]}\n"));
     let whole = whole.json();
-    assert_eq!((&whole["kind"], &whole["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
-    assert_eq!(whole["metadata"], json!({ "resourceVersion": (COUNT + 1).to_string() }));
+    assert_eq!(
+        (&whole["kind"], &whole["apiVersion"]),
+        (&json!("ConfigMapList"), &json!("v1"))
+    );
+    assert_eq!(
+        whole["metadata"],
+        json!({ "resourceVersion": (COUNT + 1).to_string() })
+    );
     let (mut items, mut token) = (Vec::new(), String::new());
     loop {
         // Short enough to be made at once.
-        let page = list(&server, &format!("?limit=20&continue={token}"), &[]).await.json();
+        let page = list(&server, &format!("?limit=20&continue={token}"), &[])
+            .await
+            .json();
         items.extend(page["items"].as_array().cloned().unwrap_or_default());
         match page["metadata"]["continue"].as_str() {
             Some(next) => token = next.to_owned(),
@@ -55,16 +63,24 @@ async fn in_protobuf_compressed_and_of_metadata() {
     let server = filled().await;
     let protobuf = list(&server, "", &[("accept", "application/vnd.kubernetes.protobuf")]).await;
     let envelope = api::codec::envelope::unwrap(&protobuf.body).expect("an envelope");
-    assert_eq!((envelope.type_meta.kind, envelope.type_meta.api_version), ("ConfigMapList", "v1"));
+    assert_eq!(
+        (envelope.type_meta.kind, envelope.type_meta.api_version),
+        ("ConfigMapList", "v1")
+    );
     let decoded = ConfigMapList::decode(envelope.raw).expect("a list");
     assert_eq!(decoded.items.len(), COUNT);
-    assert_eq!(decoded.items[149].metadata.resource_version, (COUNT + 1).to_string());
+    assert_eq!(
+        decoded.items[149].metadata.resource_version,
+        (COUNT + 1).to_string()
+    );
 
     let plain = list(&server, "", &[]).await;
     let compressed = list(&server, "", &[("accept-encoding", "gzip")]).await;
     assert_eq!(compressed.headers["content-encoding"], "gzip");
     let mut inflated = Vec::new();
-    flate2::read::GzDecoder::new(&compressed.body[..]).read_to_end(&mut inflated).expect("gzip");
+    flate2::read::GzDecoder::new(&compressed.body[..])
+        .read_to_end(&mut inflated)
+        .expect("gzip");
     assert_eq!(inflated, plain.body);
 
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
@@ -72,5 +88,8 @@ async fn in_protobuf_compressed_and_of_metadata() {
     assert_eq!(metadata["kind"], "PartialObjectMetadataList");
     let items = metadata["items"].as_array().cloned().unwrap_or_default();
     assert_eq!(items.len(), COUNT);
-    assert_eq!((&items[7]["kind"], &items[7]["metadata"]["name"]), (&json!("PartialObjectMetadata"), &json!("map-007")));
+    assert_eq!(
+        (&items[7]["kind"], &items[7]["metadata"]["name"]),
+        (&json!("PartialObjectMetadata"), &json!("map-007"))
+    );
 }

@@ -20,15 +20,24 @@ struct Events {
 
 impl Events {
     async fn open(server: &TestServer, query: &str) -> Events {
-        let response = server.open("GET", &format!("{MAPS}?watch=true&{query}"), &[], "").await;
+        let response = server
+            .open("GET", &format!("{MAPS}?watch=true&{query}"), &[], "")
+            .await;
         assert_eq!(response.status(), 200);
-        Events { body: response.into_body(), waiting: Vec::new() }
+        Events {
+            body: response.into_body(),
+            waiting: Vec::new(),
+        }
     }
 
     /// The next event as `TYPE name`.
     async fn next(&mut self) -> String {
         let event = self.next_json().await;
-        format!("{} {}", event["type"].as_str().unwrap_or("?"), event["object"]["metadata"]["name"].as_str().unwrap_or_default())
+        format!(
+            "{} {}",
+            event["type"].as_str().unwrap_or("?"),
+            event["object"]["metadata"]["name"].as_str().unwrap_or_default()
+        )
     }
 
     async fn next_json(&mut self) -> Value {
@@ -50,13 +59,21 @@ async fn changes_come_in_order() {
     let mut events = Events::open(&server, "").await;
     assert_eq!(events.next().await, "ADDED a");
     server.call("POST", MAPS, map("b", "web")).await;
-    server.call("PATCH", &format!("{MAPS}/a"), json!({ "data": { "x": "1" } })).await;
+    server
+        .call("PATCH", &format!("{MAPS}/a"), json!({ "data": { "x": "1" } }))
+        .await;
     server.call("DELETE", &format!("{MAPS}/b"), Value::Null).await;
     assert_eq!(events.next().await, "ADDED b");
     assert_eq!(events.next().await, "MODIFIED a");
     let deleted = events.next_json().await;
-    assert_eq!((&deleted["type"], &deleted["object"]["kind"]), (&json!("DELETED"), &json!("ConfigMap")));
-    assert_eq!(deleted["object"]["metadata"]["resourceVersion"], "5", "a deletion has its own revision");
+    assert_eq!(
+        (&deleted["type"], &deleted["object"]["kind"]),
+        (&json!("DELETED"), &json!("ConfigMap"))
+    );
+    assert_eq!(
+        deleted["object"]["metadata"]["resourceVersion"], "5",
+        "a deletion has its own revision"
+    );
 }
 
 #[tokio::test]
@@ -64,7 +81,10 @@ async fn a_watch_resumes_where_a_list_ended() {
     let server = TestServer::start().await;
     server.call("POST", MAPS, map("a", "web")).await;
     let list = server.call("GET", MAPS, Value::Null).await.json();
-    let revision = list["metadata"]["resourceVersion"].as_str().expect("a revision").to_owned();
+    let revision = list["metadata"]["resourceVersion"]
+        .as_str()
+        .expect("a revision")
+        .to_owned();
     server.call("POST", MAPS, map("b", "web")).await;
     let mut events = Events::open(&server, &format!("resourceVersion={revision}")).await;
     assert_eq!(events.next().await, "ADDED b");
@@ -75,8 +95,20 @@ async fn selection_turns_changes_into_additions_and_deletions() {
     let server = TestServer::start().await;
     server.call("POST", MAPS, map("a", "db")).await;
     let mut events = Events::open(&server, "resourceVersion=2&labelSelector=tier%3Dweb").await;
-    server.call("PATCH", &format!("{MAPS}/a"), json!({ "metadata": { "labels": { "tier": "web" } } })).await;
-    server.call("PATCH", &format!("{MAPS}/a"), json!({ "metadata": { "labels": { "tier": "db" } } })).await;
+    server
+        .call(
+            "PATCH",
+            &format!("{MAPS}/a"),
+            json!({ "metadata": { "labels": { "tier": "web" } } }),
+        )
+        .await;
+    server
+        .call(
+            "PATCH",
+            &format!("{MAPS}/a"),
+            json!({ "metadata": { "labels": { "tier": "db" } } }),
+        )
+        .await;
     assert_eq!(events.next().await, "ADDED a");
     assert_eq!(events.next().await, "DELETED a");
 }
@@ -85,11 +117,18 @@ async fn selection_turns_changes_into_additions_and_deletions() {
 async fn initial_events_end_with_a_bookmark() {
     let server = TestServer::start().await;
     server.call("POST", MAPS, map("a", "web")).await;
-    let mut events = Events::open(&server, "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true").await;
+    let mut events = Events::open(
+        &server,
+        "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
+    )
+    .await;
     assert_eq!(events.next().await, "ADDED a");
     let bookmark = events.next_json().await;
     assert_eq!(bookmark["type"], "BOOKMARK");
-    assert_eq!(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+    assert_eq!(
+        bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"],
+        "true"
+    );
     assert_eq!(bookmark["object"]["metadata"]["resourceVersion"], "2");
 }
 

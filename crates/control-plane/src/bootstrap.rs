@@ -45,28 +45,62 @@ impl Bootstrap {
     pub fn start(self) -> impl Future<Output = ()> + Send + 'static {
         let mut first_runs = Vec::new();
         let mut keep = |first: oneshot::Receiver<()>| first_runs.push(first);
-        keep(self.keep("rbac/bootstrap-roles", Duration::MAX, |this| async move { access::reconcile(&this.local).await }));
-        keep(self.keep("start-system-namespaces-controller", Duration::from_secs(60), |this| async move { namespaces::ensure(&this.local).await }));
-        keep(self.keep("scheduling/bootstrap-system-priority-classes", Duration::MAX, |this| async move {
-            priority_classes::ensure(&this.local).await
-        }));
-        keep(self.keep("start-kubernetes-service-cidr-controller", Duration::from_secs(60), |this| async move {
-            service_cidr::ensure(&this.local, &this.options.service_cluster_ip_ranges, this.clock.now()).await
-        }));
-        keep(self.keep("bootstrap-controller", Duration::from_secs(10), |this| async move { kubernetes_service::reconcile(&this).await }));
-        keep(self.keep("start-cluster-authentication-info-controller", Duration::from_secs(60), |this| async move {
-            trust::publish(&this.local, &this.trust).await
-        }));
-        keep(self.keep("start-legacy-token-tracking-controller", Duration::from_secs(3600), |this| async move {
-            trust::track_legacy_tokens(&this.local, this.clock.now()).await
-        }));
+        keep(
+            self.keep("rbac/bootstrap-roles", Duration::MAX, |this| async move {
+                access::reconcile(&this.local).await
+            }),
+        );
+        keep(self.keep(
+            "start-system-namespaces-controller",
+            Duration::from_secs(60),
+            |this| async move { namespaces::ensure(&this.local).await },
+        ));
+        keep(self.keep(
+            "scheduling/bootstrap-system-priority-classes",
+            Duration::MAX,
+            |this| async move { priority_classes::ensure(&this.local).await },
+        ));
+        keep(self.keep(
+            "start-kubernetes-service-cidr-controller",
+            Duration::from_secs(60),
+            |this| async move {
+                service_cidr::ensure(
+                    &this.local,
+                    &this.options.service_cluster_ip_ranges,
+                    this.clock.now(),
+                )
+                .await
+            },
+        ));
+        keep(self.keep(
+            "bootstrap-controller",
+            Duration::from_secs(10),
+            |this| async move { kubernetes_service::reconcile(&this).await },
+        ));
+        keep(self.keep(
+            "start-cluster-authentication-info-controller",
+            Duration::from_secs(60),
+            |this| async move { trust::publish(&this.local, &this.trust).await },
+        ));
+        keep(self.keep(
+            "start-legacy-token-tracking-controller",
+            Duration::from_secs(3600),
+            |this| async move { trust::track_legacy_tokens(&this.local, this.clock.now()).await },
+        ));
         let identity = identity::Identity::new();
-        keep(self.keep("start-kube-apiserver-identity-lease-controller", identity::RENEW_INTERVAL, move |this| {
-            let identity = identity.clone();
-            async move { identity.renew(&this.local, this.clock.now()).await }
-        }));
+        keep(self.keep(
+            "start-kube-apiserver-identity-lease-controller",
+            identity::RENEW_INTERVAL,
+            move |this| {
+                let identity = identity.clone();
+                async move { identity.renew(&this.local, this.clock.now()).await }
+            },
+        ));
         // Addresses and ports are repaired where they are allocated: when the Service hooks open.
-        self.local.api().health.done("start-service-ip-repair-controllers");
+        self.local
+            .api()
+            .health
+            .done("start-service-ip-repair-controllers");
         async move {
             for first in first_runs {
                 // A task that ends before that ends with the server.
@@ -113,7 +147,10 @@ impl Bootstrap {
 
 /// Creates an object unless it is there.
 async fn ensure<T: api::Resource>(local: &Local, object: T) -> Result<(), Status> {
-    let (namespace, name) = (object.metadata().namespace.clone(), object.metadata().name.clone());
+    let (namespace, name) = (
+        object.metadata().namespace.clone(),
+        object.metadata().name.clone(),
+    );
     match local.get::<T>(&namespace, &name).await {
         Ok(_) => Ok(()),
         Err(status) if status.is_not_found() => match local.create(object).await {

@@ -21,14 +21,19 @@ pub fn rules(document: Document) -> Result<Rules, Error> {
         let names = rule.strings("resources")?.unwrap_or_default();
         let mut prefixes = Vec::new();
         for name in &names {
-            let rows = RESOURCES.iter().filter(|row| row.storage.is_some() && names_resource(name, row));
+            let rows = RESOURCES
+                .iter()
+                .filter(|row| row.storage.is_some() && names_resource(name, row));
             let before = prefixes.len();
             prefixes.extend(rows.map(|row| Key::from(prefix(row))));
             if prefixes.len() == before {
                 return Err(rule.invalid("resources", format!("{name:?} is no resource of this server")));
             }
         }
-        let providers = required(&mut rule, "providers")?.into_iter().map(provider).collect::<Result<_, _>>()?;
+        let providers = required(&mut rule, "providers")?
+            .into_iter()
+            .map(provider)
+            .collect::<Result<_, _>>()?;
         rule.finish()?;
         rules.add(prefixes, providers);
     }
@@ -38,7 +43,11 @@ pub fn rules(document: Document) -> Result<Rules, Error> {
 
 fn required(object: &mut Object, name: &str) -> Result<Vec<Object>, Error> {
     let items = object.objects(name)?.unwrap_or_default();
-    if items.is_empty() { Err(object.invalid(name, "must not be empty")) } else { Ok(items) }
+    if items.is_empty() {
+        Err(object.invalid(name, "must not be empty"))
+    } else {
+        Ok(items)
+    }
 }
 
 /// `secrets`, `deployments.apps`, `*.apps`, `*.` (the core group), `*.*`.
@@ -56,7 +65,10 @@ fn provider(mut object: Object) -> Result<Provider, Error> {
     for algorithm in algorithms {
         if let Some(mut configured) = object.object(algorithm.name())? {
             let keys = required(&mut configured, "keys")?;
-            let keys = keys.into_iter().map(|key| secret_key(algorithm, key)).collect::<Result<_, _>>()?;
+            let keys = keys
+                .into_iter()
+                .map(|key| secret_key(algorithm, key))
+                .collect::<Result<_, _>>()?;
             configured.finish()?;
             object.finish()?;
             return Ok(Provider::Keys { algorithm, keys });
@@ -82,8 +94,11 @@ fn secret_key(algorithm: Algorithm, mut object: Object) -> Result<SecretKey, Err
         return Err(object.invalid("name", "must not be empty or contain a colon"));
     }
     let encoded = object.string("secret")?.unwrap_or_default();
-    let secret = STANDARD.decode(encoded.trim()).map_err(|_| object.invalid("secret", "must be base64"))?;
-    let key = SecretKey::new(algorithm, &name, &secret).map_err(|error| object.invalid("secret", error.to_string()))?;
+    let secret = STANDARD
+        .decode(encoded.trim())
+        .map_err(|_| object.invalid("secret", "must be base64"))?;
+    let key = SecretKey::new(algorithm, &name, &secret)
+        .map_err(|error| object.invalid("secret", error.to_string()))?;
     object.finish()?;
     Ok(key)
 }
@@ -106,14 +121,22 @@ mod tests {
     fn configurations_are_read_strictly() {
         let keys = format!("{{keys: [{{name: one, secret: {SECRET}}}]}}");
         for name in ["aesgcm", "aescbc", "secretbox"] {
-            assert_eq!(check("[secrets, '*.apps']", &format!("[{{{name}: {keys}}}, {{identity: {{}}}}]")), Ok(()));
+            assert_eq!(
+                check(
+                    "[secrets, '*.apps']",
+                    &format!("[{{{name}: {keys}}}, {{identity: {{}}}}]")
+                ),
+                Ok(())
+            );
         }
         let wrong = |resources: &str, providers: &str| check(resources, providers).expect_err("wrong");
         assert!(wrong("[nothing]", "[{identity: {}}]").contains("is no resource"));
         assert!(wrong("[secrets]", "[]").contains("must not be empty"));
         assert!(wrong("[secrets]", "[{kms: {}}]").contains("not available"));
         assert!(wrong("[secrets]", "[{}]").contains("expected providers"));
-        assert!(wrong("[secrets]", "[{aesgcm: {keys: [{name: a, secret: YWJj}]}}]").contains("a key of 3 bytes"));
+        assert!(
+            wrong("[secrets]", "[{aesgcm: {keys: [{name: a, secret: YWJj}]}}]").contains("a key of 3 bytes")
+        );
         assert!(wrong("[secrets]", "[{aesgcm: {keys: [{name: a, secret: '?'}]}}]").contains("base64"));
         assert!(wrong("[secrets]", "[{identity: {}, other: {}}]").contains("unknown field"));
     }
@@ -121,7 +144,10 @@ mod tests {
     #[test]
     fn names_with_stars() {
         let row = |group: &str, plural: &str| {
-            RESOURCES.iter().find(|row| row.group == group && row.plural == plural).expect("a row of the catalogue")
+            RESOURCES
+                .iter()
+                .find(|row| row.group == group && row.plural == plural)
+                .expect("a row of the catalogue")
         };
         for (name, secrets, deployments) in [
             ("secrets", true, false),
@@ -131,7 +157,11 @@ mod tests {
             ("*.*", true, true),
         ] {
             assert_eq!(names_resource(name, row("", "secrets")), secrets, "{name}");
-            assert_eq!(names_resource(name, row("apps", "deployments")), deployments, "{name}");
+            assert_eq!(
+                names_resource(name, row("apps", "deployments")),
+                deployments,
+                "{name}"
+            );
         }
     }
 }

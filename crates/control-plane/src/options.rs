@@ -112,7 +112,10 @@ impl Options {
                 parse(values, "bind-address", values.string("bind-address"))?,
                 port(values, "secure-port")?,
             ),
-            advertise_address: values.non_empty("advertise-address").map(|text| parse(values, "advertise-address", text)).transpose()?,
+            advertise_address: values
+                .non_empty("advertise-address")
+                .map(|text| parse(values, "advertise-address", text))
+                .transpose()?,
             serving,
             cert_dir: PathBuf::from(values.string("cert-dir")),
             tls_min_version: values.string("tls-min-version").to_owned(),
@@ -156,7 +159,10 @@ impl Options {
             storage: StorageOptions::Memory,
             encryption_config: None,
             compaction_interval: Duration::ZERO,
-            authentication: AuthenticationOptions { anonymous: true, ..AuthenticationOptions::default() },
+            authentication: AuthenticationOptions {
+                anonymous: true,
+                ..AuthenticationOptions::default()
+            },
             service_accounts: ServiceAccountOptions::default(),
             authorization_modes: vec!["Node".to_owned(), "RBAC".to_owned()],
             enable_admission: Vec::new(),
@@ -164,7 +170,10 @@ impl Options {
             not_ready_toleration: Duration::from_secs(300),
             unreachable_toleration: Duration::from_secs(300),
             allow_privileged: true,
-            kubelet: KubeletOptions { timeout: Duration::from_secs(5), ..KubeletOptions::default() },
+            kubelet: KubeletOptions {
+                timeout: Duration::from_secs(5),
+                ..KubeletOptions::default()
+            },
             proxy_client: None,
             service_cluster_ip_ranges: vec!["10.96.0.0/12".to_owned()],
             service_node_ports: (30000, 32767),
@@ -184,15 +193,23 @@ fn storage(values: &Values) -> Result<StorageOptions, Error> {
         // Upstream's command lines name servers, and need not name the backend.
         "etcd3" | "" if !servers.is_empty() => {
             let client = pair(values, "etcd-certfile", "etcd-keyfile")?;
-            Ok(StorageOptions::Etcd(EtcdOptions { servers, certificate_authority: path(values, "etcd-cafile"), client }))
+            Ok(StorageOptions::Etcd(EtcdOptions {
+                servers,
+                certificate_authority: path(values, "etcd-cafile"),
+                client,
+            }))
         }
         "etcd3" => Err(flag("etcd-servers", "must be given for etcd3")),
         "embedded" | "" => {
-            let directory = path(values, "embedded-data-dir").ok_or_else(|| flag("embedded-data-dir", "must be given for the embedded store"))?;
+            let directory = path(values, "embedded-data-dir")
+                .ok_or_else(|| flag("embedded-data-dir", "must be given for the embedded store"))?;
             Ok(StorageOptions::Embedded { directory })
         }
         "memory" => Ok(StorageOptions::Memory),
-        other => Err(flag("storage-backend", &format!("{other:?} is not available: embedded, etcd3, memory"))),
+        other => Err(flag(
+            "storage-backend",
+            &format!("{other:?} is not available: embedded, etcd3, memory"),
+        )),
     }
 }
 
@@ -218,9 +235,17 @@ fn service_accounts(values: &Values) -> Result<ServiceAccountOptions, Error> {
     }
     let audiences = values.strings("api-audiences").to_vec();
     Ok(ServiceAccountOptions {
-        audiences: if audiences.is_empty() { issuers.clone() } else { audiences },
+        audiences: if audiences.is_empty() {
+            issuers.clone()
+        } else {
+            audiences
+        },
         issuers,
-        key_files: values.strings("service-account-key-file").iter().map(PathBuf::from).collect(),
+        key_files: values
+            .strings("service-account-key-file")
+            .iter()
+            .map(PathBuf::from)
+            .collect(),
         signing_key_file: path(values, "service-account-signing-key-file"),
         jwks_uri: values.string("service-account-jwks-uri").to_owned(),
         max_expiration: values.duration("service-account-max-token-expiration"),
@@ -229,7 +254,10 @@ fn service_accounts(values: &Values) -> Result<ServiceAccountOptions, Error> {
 }
 
 fn flag(flag: &'static str, why: &str) -> Error {
-    Error::Flag { flag, why: why.to_owned() }
+    Error::Flag {
+        flag,
+        why: why.to_owned(),
+    }
 }
 
 fn path(values: &Values, name: &str) -> Option<PathBuf> {
@@ -237,7 +265,11 @@ fn path(values: &Values, name: &str) -> Option<PathBuf> {
 }
 
 /// Two files that only make sense together.
-fn pair(values: &Values, certificate: &'static str, key: &'static str) -> Result<Option<CertificateFiles>, Error> {
+fn pair(
+    values: &Values,
+    certificate: &'static str,
+    key: &'static str,
+) -> Result<Option<CertificateFiles>, Error> {
     match (path(values, certificate), path(values, key)) {
         (Some(certificate), Some(key)) => Ok(Some(CertificateFiles { certificate, key })),
         (None, None) => Ok(None),
@@ -250,7 +282,8 @@ fn parse<T: std::str::FromStr>(_values: &Values, name: &'static str, text: &str)
 where
     T::Err: std::fmt::Display,
 {
-    text.parse().map_err(|error: T::Err| flag(name, &format!("{text:?}: {error}")))
+    text.parse()
+        .map_err(|error: T::Err| flag(name, &format!("{text:?}: {error}")))
 }
 
 fn port(values: &Values, name: &'static str) -> Result<u16, Error> {
@@ -266,7 +299,11 @@ fn count(values: &Values, name: &str) -> usize {
 }
 
 fn list(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// `30000-32767` or `30000+2767`.
@@ -318,11 +355,27 @@ mod tests {
     #[test]
     fn the_backend_follows_from_its_flags() {
         let issuer = "--service-account-issuer=x";
-        let etcd = options(&[issuer, "--etcd-servers=https://a:2379,https://b:2379", "--etcd-cafile=ca.crt"]).expect("valid");
-        let StorageOptions::Etcd(etcd) = etcd.storage else { panic!("{:?}", etcd.storage) };
-        assert_eq!((etcd.servers.len(), etcd.certificate_authority), (2, Some("ca.crt".into())));
-        let embedded = options(&[issuer, "--embedded-data-dir=/x", "--etcd-compaction-interval=1m"]).expect("valid");
-        assert_eq!(embedded.storage, StorageOptions::Embedded { directory: "/x".into() });
+        let etcd = options(&[
+            issuer,
+            "--etcd-servers=https://a:2379,https://b:2379",
+            "--etcd-cafile=ca.crt",
+        ])
+        .expect("valid");
+        let StorageOptions::Etcd(etcd) = etcd.storage else {
+            panic!("{:?}", etcd.storage)
+        };
+        assert_eq!(
+            (etcd.servers.len(), etcd.certificate_authority),
+            (2, Some("ca.crt".into()))
+        );
+        let embedded =
+            options(&[issuer, "--embedded-data-dir=/x", "--etcd-compaction-interval=1m"]).expect("valid");
+        assert_eq!(
+            embedded.storage,
+            StorageOptions::Embedded {
+                directory: "/x".into()
+            }
+        );
         assert_eq!(embedded.compaction_interval, Duration::from_secs(60));
         let missing = options(&[issuer, "--storage-backend=etcd3"]).expect_err("no server");
         assert_eq!(missing, "invalid --etcd-servers: must be given for etcd3");
@@ -331,9 +384,20 @@ mod tests {
     #[test]
     fn mistakes_are_told() {
         let issuer = "--service-account-issuer=x";
-        assert_eq!(options(&["--storage-backend=memory"]).expect_err("incomplete"), "invalid --service-account-issuer: is a required flag");
-        let half = options(&[issuer, "--storage-backend=memory", "--tls-cert-file=a"]).expect_err("half a pair");
-        assert_eq!(half, "invalid --tls-private-key-file: must be given with the certificate");
-        assert!(options(&[issuer, "--storage-backend=etcd9"]).expect_err("unknown").contains("is not available"));
+        assert_eq!(
+            options(&["--storage-backend=memory"]).expect_err("incomplete"),
+            "invalid --service-account-issuer: is a required flag"
+        );
+        let half =
+            options(&[issuer, "--storage-backend=memory", "--tls-cert-file=a"]).expect_err("half a pair");
+        assert_eq!(
+            half,
+            "invalid --tls-private-key-file: must be given with the certificate"
+        );
+        assert!(
+            options(&[issuer, "--storage-backend=etcd9"])
+                .expect_err("unknown")
+                .contains("is not available")
+        );
     }
 }

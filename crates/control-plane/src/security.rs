@@ -9,7 +9,10 @@ use admission::{Chain as AdmissionChain, Selection, plugins};
 use apiserver::Security;
 use apiserver::paths::TokenKeys;
 use auth::authenticators::request_header::HeaderNames;
-use auth::authenticators::{Anonymous, Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust, Union, X509};
+use auth::authenticators::{
+    Anonymous, Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust,
+    Union, X509,
+};
 use auth::authorizers::{AlwaysAllow, AlwaysDeny, Chain, NodeAuthorizer, PrivilegedGroup, Rbac};
 use auth::{Authenticator, Authorizer, Follower, Objects, TokenAuthenticator};
 use component_base::clock::Clock;
@@ -18,8 +21,8 @@ use component_base::tls;
 use pki::token::{Signer, Verifier, discovery};
 use pki::{PrivateKey, PublicKey};
 
-use crate::options::{AuthenticationOptions, Options, ServiceAccountOptions};
 use crate::Error;
+use crate::options::{AuthenticationOptions, Options, ServiceAccountOptions};
 
 /// Keys of service-account tokens.
 pub struct TokenAuthority {
@@ -34,7 +37,11 @@ pub struct TokenAuthority {
 impl TokenAuthority {
     /// Loads the keys that the options name.
     pub fn load(options: &ServiceAccountOptions) -> Result<TokenAuthority, Error> {
-        let signing = options.signing_key_file.as_deref().map(PrivateKey::load).transpose()?;
+        let signing = options
+            .signing_key_file
+            .as_deref()
+            .map(PrivateKey::load)
+            .transpose()?;
         let mut keys = Vec::new();
         for file in &options.key_files {
             keys.extend(keys::load(file)?);
@@ -52,8 +59,18 @@ impl TokenAuthority {
     }
 
     /// The documents for those who verify tokens elsewhere: only for an `https` issuer, as the standard has it.
-    pub fn documents(&self, options: &ServiceAccountOptions, server_address: &str) -> Result<TokenKeys, Error> {
-        let Some(issuer) = self.issuers.first().filter(|issuer| issuer.starts_with("https://")) else { return Ok(TokenKeys::default()) };
+    pub fn documents(
+        &self,
+        options: &ServiceAccountOptions,
+        server_address: &str,
+    ) -> Result<TokenKeys, Error> {
+        let Some(issuer) = self
+            .issuers
+            .first()
+            .filter(|issuer| issuer.starts_with("https://"))
+        else {
+            return Ok(TokenKeys::default());
+        };
         let keys_uri = match options.jwks_uri.as_str() {
             "" => format!("https://{server_address}{}", discovery::KEYS_PATH),
             uri => uri.to_owned(),
@@ -83,7 +100,8 @@ pub struct Parts<'a> {
 pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, Error> {
     let (authenticator, token_authenticator) = authenticators(parts, &objects)?;
     let (authorizer, followers, rbac) = authorizers(&parts.options.authorization_modes)?;
-    let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission).map_err(apiserver::Error::from)?;
+    let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission)
+        .map_err(apiserver::Error::from)?;
     let plugins = plugins::all(&plugins::Dependencies {
         objects,
         authorizer: authorizer.clone(),
@@ -92,11 +110,21 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, E
         not_ready_toleration_seconds: parts.options.not_ready_toleration.as_secs() as i64,
         unreachable_toleration_seconds: parts.options.unreachable_toleration.as_secs() as i64,
     });
-    let admission = AdmissionChain::new(plugins, &selection, parts.clock.clone(), &parts.metrics).map_err(apiserver::Error::from)?;
-    Ok(Security { authenticator, token_authenticator, authorizer, admission, followers })
+    let admission = AdmissionChain::new(plugins, &selection, parts.clock.clone(), &parts.metrics)
+        .map_err(apiserver::Error::from)?;
+    Ok(Security {
+        authenticator,
+        token_authenticator,
+        authorizer,
+        admission,
+        followers,
+    })
 }
 
-fn authenticators(parts: &Parts<'_>, objects: &Arc<dyn Objects>) -> Result<(Arc<dyn Authenticator>, Arc<dyn TokenAuthenticator>), Error> {
+fn authenticators(
+    parts: &Parts<'_>,
+    objects: &Arc<dyn Objects>,
+) -> Result<(Arc<dyn Authenticator>, Arc<dyn TokenAuthenticator>), Error> {
     let Parts { clock, metrics, .. } = parts;
     let options = &parts.options.authentication;
     let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
@@ -106,13 +134,20 @@ fn authenticators(parts: &Parts<'_>, objects: &Arc<dyn Objects>) -> Result<(Arc<
     if let Some(file) = &options.client_ca_file {
         all.push(Arc::new(X509::new(trust(file)?, clock.clone(), metrics)));
     }
-    let tokens: Arc<dyn TokenAuthenticator> = Arc::new(TokenUnion::new(token_authenticators(parts, objects)?));
-    all.push(Arc::new(Bearer::new(tokens.clone(), parts.tokens.audiences.clone())));
+    let tokens: Arc<dyn TokenAuthenticator> =
+        Arc::new(TokenUnion::new(token_authenticators(parts, objects)?));
+    all.push(Arc::new(Bearer::new(
+        tokens.clone(),
+        parts.tokens.audiences.clone(),
+    )));
     let anonymous = options.anonymous.then(Anonymous::everywhere);
     Ok((Arc::new(Union::new(all, anonymous)), tokens))
 }
 
-fn token_authenticators(parts: &Parts<'_>, objects: &Arc<dyn Objects>) -> Result<Vec<Arc<dyn TokenAuthenticator>>, Error> {
+fn token_authenticators(
+    parts: &Parts<'_>,
+    objects: &Arc<dyn Objects>,
+) -> Result<Vec<Arc<dyn TokenAuthenticator>>, Error> {
     let options = &parts.options.authentication;
     let mut all: Vec<Arc<dyn TokenAuthenticator>> = Vec::new();
     all.extend(parts.loopback.clone());
@@ -130,20 +165,33 @@ fn token_authenticators(parts: &Parts<'_>, objects: &Arc<dyn Objects>) -> Result
         )));
     }
     if options.bootstrap_tokens {
-        all.push(Arc::new(BootstrapTokens::new(objects.clone(), parts.clock.clone())));
+        all.push(Arc::new(BootstrapTokens::new(
+            objects.clone(),
+            parts.clock.clone(),
+        )));
     }
     Ok(all)
 }
 
-fn front_proxy(options: &AuthenticationOptions, clock: &Arc<dyn Clock>) -> Result<Option<RequestHeader>, Error> {
-    let Some(file) = &options.front_proxy_ca_file else { return Ok(None) };
+fn front_proxy(
+    options: &AuthenticationOptions,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<RequestHeader>, Error> {
+    let Some(file) = &options.front_proxy_ca_file else {
+        return Ok(None);
+    };
     let names = HeaderNames {
         username: options.username_headers.clone(),
         uid: options.uid_headers.clone(),
         group: options.group_headers.clone(),
         extra_prefix: options.extra_prefixes.clone(),
     };
-    Ok(Some(RequestHeader::new(trust(file)?, options.front_proxy_names.clone(), names, clock.clone())))
+    Ok(Some(RequestHeader::new(
+        trust(file)?,
+        options.front_proxy_names.clone(),
+        names,
+        clock.clone(),
+    )))
 }
 
 fn trust(file: &Path) -> Result<Arc<Trust>, Error> {
@@ -169,11 +217,18 @@ fn authorizers(modes: &[String]) -> Result<Authorization, Error> {
                 all.push(rbac);
             }
             "Node" => {
-                let node = Arc::new(NodeAuthorizer::new(auth::bootstrap::policy().rules_of("system:node").to_vec()));
+                let node = Arc::new(NodeAuthorizer::new(
+                    auth::bootstrap::policy().rules_of("system:node").to_vec(),
+                ));
                 followers.push(node.clone());
                 all.push(node);
             }
-            other => return Err(Error::Flag { flag: "authorization-mode", why: format!("{other:?} is not a valid mode") }),
+            other => {
+                return Err(Error::Flag {
+                    flag: "authorization-mode",
+                    why: format!("{other:?} is not a valid mode"),
+                });
+            }
         }
     }
     Ok((Arc::new(Chain::new(all)), followers, roles))

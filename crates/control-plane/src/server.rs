@@ -45,8 +45,14 @@ impl ControlPlane {
         let tls = serving_tls(&options, &clock, &shutdown)?;
         let listener = TcpListener::bind(options.bind_address)
             .await
-            .map_err(|source| Error::Listen { address: options.bind_address, source })?;
-        let address = listener.local_addr().map_err(|source| Error::Listen { address: options.bind_address, source })?;
+            .map_err(|source| Error::Listen {
+                address: options.bind_address,
+                source,
+            })?;
+        let address = listener.local_addr().map_err(|source| Error::Listen {
+            address: options.bind_address,
+            source,
+        })?;
         let server_address = SocketAddr::new(advertised(&options), address.port()).to_string();
         let tokens = TokenAuthority::load(&options.service_accounts)?;
         let store = store::open(&options.storage, options.encryption_config.as_deref())?;
@@ -64,17 +70,34 @@ impl ControlPlane {
             backends: backends(&options.kubelet)?,
             shutdown: shutdown.clone(),
         };
-        let parts = Parts { options: &options, tokens: &tokens, loopback: None, clock: clock.clone(), metrics };
-        let server = Server::build(config, |objects| security::build(&parts, objects).map_err(into_server_error)).await?;
+        let parts = Parts {
+            options: &options,
+            tokens: &tokens,
+            loopback: None,
+            clock: clock.clone(),
+            metrics,
+        };
+        let server = Server::build(config, |objects| {
+            security::build(&parts, objects).map_err(into_server_error)
+        })
+        .await?;
         let bootstrap = Bootstrap {
             local: Local::new(server.api.clone()),
             trust: Arc::new(ClusterTrust::load(&options.authentication)?),
             address: SocketAddr::new(advertised(&options), address.port()),
             options: Arc::new(options),
-            clock: clock,
+            clock,
             shutdown: shutdown.clone(),
         };
-        Ok(ControlPlane { server, bootstrap, address, listener, tls, shutdown, ready: watch::Sender::new(false) })
+        Ok(ControlPlane {
+            server,
+            bootstrap,
+            address,
+            listener,
+            tls,
+            shutdown,
+            ready: watch::Sender::new(false),
+        })
     }
 
     /// Turns true once everything that a cluster starts with is there.
@@ -108,15 +131,31 @@ fn into_server_error(error: Error) -> apiserver::Error {
 fn behaviours(options: &Options, store: &Arc<dyn Store>) -> Result<Box<BehaviourOf>, Error> {
     let parse = |range: &String| {
         let why = || format!("{range:?} is no range of addresses");
-        Cidr::parse(range).ok_or_else(|| Error::Flag { flag: "service-cluster-ip-range", why: why() })
+        Cidr::parse(range).ok_or_else(|| Error::Flag {
+            flag: "service-cluster-ip-range",
+            why: why(),
+        })
     };
     let (first, last) = options.service_node_ports;
     let config = registry::Config {
         store: store.clone(),
-        service_cidrs: options.service_cluster_ip_ranges.iter().map(parse).collect::<Result<_, _>>()?,
-        node_ports: PortRange { first, count: last.saturating_sub(first).saturating_add(1) },
+        service_cidrs: options
+            .service_cluster_ip_ranges
+            .iter()
+            .map(parse)
+            .collect::<Result<_, _>>()?,
+        node_ports: PortRange {
+            first,
+            count: last.saturating_sub(first).saturating_add(1),
+        },
     };
-    Ok(Box::new(move |row, subresource| if subresource.is_empty() { registry::behaviour(row, &config) } else { None }))
+    Ok(Box::new(move |row, subresource| {
+        if subresource.is_empty() {
+            registry::behaviour(row, &config)
+        } else {
+            None
+        }
+    }))
 }
 
 fn token_issuer(options: &Options, tokens: &TokenAuthority) -> Option<TokenIssuer> {
@@ -130,11 +169,21 @@ fn token_issuer(options: &Options, tokens: &TokenAuthority) -> Option<TokenIssue
 
 fn backends(options: &KubeletOptions) -> Result<Backends, Error> {
     let client = match &options.client {
-        Some(files) => Some((tls::certificates(&files.certificate)?, tls::private_key(&files.key)?)),
+        Some(files) => Some((
+            tls::certificates(&files.certificate)?,
+            tls::private_key(&files.key)?,
+        )),
         None => None,
     };
-    let authorities = options.certificate_authority.as_deref().map(tls::certificates).transpose()?.unwrap_or_default();
-    let access = KubeletAccess { address_types: options.address_types.clone() };
+    let authorities = options
+        .certificate_authority
+        .as_deref()
+        .map(tls::certificates)
+        .transpose()?
+        .unwrap_or_default();
+    let access = KubeletAccess {
+        address_types: options.address_types.clone(),
+    };
     Backends::new(access, KubeletTls { client, authorities }, options.timeout).map_err(Error::KubeletTls)
 }
 
@@ -147,18 +196,34 @@ fn limits(options: &Options) -> Limits {
     }
 }
 
-fn serving_tls(options: &Options, clock: &Arc<dyn Clock>, shutdown: &Shutdown) -> Result<Option<Arc<ServerConfig>>, Error> {
-    let Some(files) = options.serving.clone() else { return Ok(None) };
+fn serving_tls(
+    options: &Options,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+) -> Result<Option<Arc<ServerConfig>>, Error> {
+    let Some(files) = options.serving.clone() else {
+        return Ok(None);
+    };
     let certificate = tls::Reloading::new(files)?;
     tokio::spawn(certificate.clone().follow(clock.clone(), shutdown.clone()));
     let min_version = MinVersion::parse(&options.tls_min_version)?;
-    Ok(Some(tls::server_config(certificate, ClientCertificates::Request, min_version)?))
+    Ok(Some(tls::server_config(
+        certificate,
+        ClientCertificates::Request,
+        min_version,
+    )?))
 }
 
 /// The address that others reach this server at: as told, else the one we listen on, else that of the default route.
 fn advertised(options: &Options) -> IpAddr {
     let listening = options.bind_address.ip();
-    options.advertise_address.unwrap_or_else(|| if listening.is_unspecified() { default_route_address().unwrap_or(listening) } else { listening })
+    options.advertise_address.unwrap_or_else(|| {
+        if listening.is_unspecified() {
+            default_route_address().unwrap_or(listening)
+        } else {
+            listening
+        }
+    })
 }
 
 /// The local address that a packet to the outside would have. Nothing is sent.

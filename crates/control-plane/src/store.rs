@@ -10,8 +10,8 @@ use rustls::{ClientConfig, RootCertStore};
 use storage::encryption::Encrypted;
 use storage::{Store, compaction, embedded, etcd, memory};
 
-use crate::{Error, encryption};
 use crate::options::{EtcdOptions, StorageOptions};
+use crate::{Error, encryption};
 
 /// Opens the store, reading what is there; with a configuration for it, what is at rest is encrypted.
 pub fn open(options: &StorageOptions, encryption_config: Option<&Path>) -> Result<Arc<dyn Store>, Error> {
@@ -25,10 +25,15 @@ pub fn open(options: &StorageOptions, encryption_config: Option<&Path>) -> Resul
 fn open_plain(options: &StorageOptions) -> Result<Arc<dyn Store>, Error> {
     Ok(match options {
         StorageOptions::Memory => Arc::new(memory::open(memory::Options::default())?),
-        StorageOptions::Embedded { directory } => Arc::new(embedded::open(directory, embedded::Options::default())?),
+        StorageOptions::Embedded { directory } => {
+            Arc::new(embedded::open(directory, embedded::Options::default())?)
+        }
         StorageOptions::Etcd(options) => {
             let tls = client_tls(options)?;
-            Arc::new(etcd::open(etcd::Options { tls, ..etcd::Options::new(&options.servers) })?)
+            Arc::new(etcd::open(etcd::Options {
+                tls,
+                ..etcd::Options::new(&options.servers)
+            })?)
         }
     })
 }
@@ -43,7 +48,9 @@ pub fn keep_compact(store: Arc<dyn Store>, interval: Duration, shutdown: Shutdow
 
 /// For servers with https: their authorities, and who we are.
 fn client_tls(options: &EtcdOptions) -> Result<Option<Arc<ClientConfig>>, Error> {
-    let Some(authorities) = &options.certificate_authority else { return Ok(None) };
+    let Some(authorities) = &options.certificate_authority else {
+        return Ok(None);
+    };
     let mut roots = RootCertStore::empty();
     for certificate in tls::certificates(authorities)? {
         roots.add(certificate).map_err(Error::EtcdTls)?;
@@ -55,7 +62,9 @@ fn client_tls(options: &EtcdOptions) -> Result<Option<Arc<ClientConfig>>, Error>
     let mut config = match &options.client {
         Some(files) => {
             let key = tls::private_key(&files.key)?;
-            builder.with_client_auth_cert(tls::certificates(&files.certificate)?, key).map_err(Error::EtcdTls)?
+            builder
+                .with_client_auth_cert(tls::certificates(&files.certificate)?, key)
+                .map_err(Error::EtcdTls)?
         }
         None => builder.with_no_client_auth(),
     };

@@ -39,7 +39,10 @@ impl ApiServer {
         let certificates = make_certificates(&folder);
         let mut options = Options::for_test();
         options.advertise_address = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        options.serving = Some(CertificateFiles { certificate: certificates.file("apiserver", "crt"), key: certificates.file("apiserver", "key") });
+        options.serving = Some(CertificateFiles {
+            certificate: certificates.file("apiserver", "crt"),
+            key: certificates.file("apiserver", "key"),
+        });
         options.authentication.client_ca_file = Some(certificates.file("ca", "crt"));
         options.service_accounts.issuers = vec!["https://kubernetes.default.svc.cluster.local".to_owned()];
         options.service_accounts.audiences = options.service_accounts.issuers.clone();
@@ -48,12 +51,22 @@ impl ApiServer {
         change(&mut options);
 
         let shutdown = Shutdown::new();
-        let control_plane = ControlPlane::build(options, shutdown.clone()).await.expect("a control plane");
+        let control_plane = ControlPlane::build(options, shutdown.clone())
+            .await
+            .expect("a control plane");
         let address = control_plane.address;
         let mut readiness = control_plane.readiness();
         let task = tokio::spawn(async move { control_plane.run().await.expect("a server that ends well") });
-        readiness.wait_for(|ready| *ready).await.expect("a server that gets ready");
-        ApiServer { address, folder, shutdown, task }
+        readiness
+            .wait_for(|ready| *ready)
+            .await
+            .expect("a server that gets ready");
+        ApiServer {
+            address,
+            folder,
+            shutdown,
+            task,
+        }
     }
 
     /// A client that may do anything.
@@ -64,15 +77,22 @@ impl ApiServer {
     /// A client with a certificate for this user and these groups.
     pub fn client_as(&self, user: &str, groups: &[&str]) -> Client {
         // No rate limit: tests wait for answers, not for tokens.
-        let config = Config::from_kubeconfig(self.kubeconfig(user, groups)).expect("a kubeconfig").with_rate(-1.0, 0);
+        let config = Config::from_kubeconfig(self.kubeconfig(user, groups))
+            .expect("a kubeconfig")
+            .with_rate(-1.0, 0);
         Client::new(config).expect("a client")
     }
 
     /// A kubeconfig file for this user and these groups.
     pub fn kubeconfig(&self, user: &str, groups: &[&str]) -> PathBuf {
         let folder = Folder::new(self.folder.path(), Timestamp::now());
-        let path = self.folder.path().join(format!("{}.conf", user.replace([':', '/'], "-")));
-        folder.kubeconfig_file(&path, &format!("https://{}", self.address), user, groups).expect("a client certificate");
+        let path = self
+            .folder
+            .path()
+            .join(format!("{}.conf", user.replace([':', '/'], "-")));
+        folder
+            .kubeconfig_file(&path, &format!("https://{}", self.address), user, groups)
+            .expect("a client certificate");
         path
     }
 }

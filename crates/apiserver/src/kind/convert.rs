@@ -16,20 +16,37 @@ pub fn convert(object: Box<dyn Object>, to: &Resource) -> Result<Box<dyn Object>
     match (from.group.as_str(), from.version.as_str(), to.group, to.version) {
         ("", "v1", "events.k8s.io", "v1") => with(object, event_from_core),
         ("events.k8s.io", "v1", "", "v1") => with(object, event_to_core),
-        ("autoscaling", "v1", "autoscaling", "v2") => with(object, |hpa: autoscaling::v1::HorizontalPodAutoscaler| autoscaler::to_v2(hpa)),
-        ("autoscaling", "v2", "autoscaling", "v1") => with(object, |hpa: autoscaling::v2::HorizontalPodAutoscaler| autoscaler::to_v1(hpa)),
+        ("autoscaling", "v1", "autoscaling", "v2") => {
+            with(object, |hpa: autoscaling::v1::HorizontalPodAutoscaler| {
+                autoscaler::to_v2(hpa)
+            })
+        }
+        ("autoscaling", "v2", "autoscaling", "v1") => {
+            with(object, |hpa: autoscaling::v2::HorizontalPodAutoscaler| {
+                autoscaler::to_v1(hpa)
+            })
+        }
         _ => Err(unknown(&from.to_string(), to)),
     }
 }
 
 fn unknown(from: &str, to: &Resource) -> Status {
-    Status::internal(format!("converting ({from}) to ({}/{}, Kind={}): unknown conversion", to.group, to.version, to.kind))
+    Status::internal(format!(
+        "converting ({from}) to ({}/{}, Kind={}): unknown conversion",
+        to.group, to.version, to.kind
+    ))
 }
 
-fn with<A: api::Resource, B: api::Resource>(object: Box<dyn Object>, convert: impl FnOnce(A) -> B) -> Result<Box<dyn Object>, Status> {
+fn with<A: api::Resource, B: api::Resource>(
+    object: Box<dyn Object>,
+    convert: impl FnOnce(A) -> B,
+) -> Result<Box<dyn Object>, Status> {
     match object.downcast::<A>() {
         Ok(object) => Ok(Box::new(convert(*object))),
-        Err(object) => Err(Status::internal(format!("{} is not of the type that it names", object.gvk()))),
+        Err(object) => Err(Status::internal(format!(
+            "{} is not of the type that it names",
+            object.gvk()
+        ))),
     }
 }
 
@@ -38,7 +55,10 @@ fn event_from_core(event: core::v1::Event) -> events::v1::Event {
         metadata: event.metadata,
         event_time: event.event_time,
         series: event.series.map(|series| {
-            Box::new(events::v1::EventSeries { count: series.count, last_observed_time: series.last_observed_time })
+            Box::new(events::v1::EventSeries {
+                count: series.count,
+                last_observed_time: series.last_observed_time,
+            })
         }),
         reporting_controller: event.reporting_component,
         reporting_instance: event.reporting_instance,
@@ -60,7 +80,10 @@ fn event_to_core(event: events::v1::Event) -> core::v1::Event {
         metadata: event.metadata,
         event_time: event.event_time,
         series: event.series.map(|series| {
-            Box::new(core::v1::EventSeries { count: series.count, last_observed_time: series.last_observed_time })
+            Box::new(core::v1::EventSeries {
+                count: series.count,
+                last_observed_time: series.last_observed_time,
+            })
         }),
         reporting_component: event.reporting_controller,
         reporting_instance: event.reporting_instance,

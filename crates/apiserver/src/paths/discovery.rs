@@ -25,7 +25,12 @@ pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response
             let list = discovery::aggregated(groups.iter().filter(|group| group.name.is_empty() == core));
             aggregated(&list, version, output, request)
         }
-        (["api"], _) => legacy(&discovery::api_versions(groups, &api.server_address), "", "APIVersions", output),
+        (["api"], _) => legacy(
+            &discovery::api_versions(groups, &api.server_address),
+            "",
+            "APIVersions",
+            output,
+        ),
         (["apis"], _) => legacy(&discovery::group_list(groups), "v1", "APIGroupList", output),
         (["api", version], _) => resource_list("", version, "", api, output),
         (["apis", group], _) => match group_of(group).filter(|group| !group.name.is_empty()) {
@@ -37,11 +42,23 @@ pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response
     }
 }
 
-fn resource_list(group: &str, version: &str, api_version: &str, api: &Api, output: Output) -> Result<Response, Status> {
+fn resource_list(
+    group: &str,
+    version: &str,
+    api_version: &str,
+    api: &Api,
+    output: Output,
+) -> Result<Response, Status> {
     let found = api.groups.iter().find(|known| known.name == group);
-    let found = found.and_then(|group| Some((group, group.versions.iter().find(|known| known.name == version)?)));
+    let found =
+        found.and_then(|group| Some((group, group.versions.iter().find(|known| known.name == version)?)));
     match found {
-        Some((group, version)) => legacy(&discovery::resource_list(group, version), api_version, "APIResourceList", output),
+        Some((group, version)) => legacy(
+            &discovery::resource_list(group, version),
+            api_version,
+            "APIResourceList",
+            output,
+        ),
         None => Ok(page_not_found()),
     }
 }
@@ -50,9 +67,17 @@ fn legacy(document: &dyn Message, api_version: &str, kind: &str, output: Output)
     let raw = document.encode_to_vec();
     if output.encoding == Encoding::Protobuf {
         let meta = TypeMeta { api_version, kind };
-        return Ok(bytes(StatusCode::OK, Encoding::Protobuf.media_type(), codec::envelope::wrap(meta, &raw)));
+        return Ok(bytes(
+            StatusCode::OK,
+            Encoding::Protobuf.media_type(),
+            codec::envelope::wrap(meta, &raw),
+        ));
     }
-    Ok(json_document(StatusCode::OK, json(TypeMeta { api_version, kind }, document, &raw)?, output))
+    Ok(json_document(
+        StatusCode::OK,
+        json(TypeMeta { api_version, kind }, document, &raw)?,
+        output,
+    ))
 }
 
 fn json(meta: TypeMeta<'_>, document: &dyn Message, raw: &[u8]) -> Result<Vec<u8>, Status> {
@@ -61,10 +86,18 @@ fn json(meta: TypeMeta<'_>, document: &dyn Message, raw: &[u8]) -> Result<Vec<u8
     Ok(out)
 }
 
-fn aggregated(list: &dyn Message, version: ListVersion, output: Output, request: &Request) -> Result<Response, Status> {
+fn aggregated(
+    list: &dyn Message,
+    version: ListVersion,
+    output: Output,
+    request: &Request,
+) -> Result<Response, Status> {
     let raw = list.encode_to_vec();
     let tag = format!("\"{}\"", hex(&Sha512::digest(&raw)));
-    let unchanged = request.headers().get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
+    let unchanged = request
+        .headers()
+        .get(IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let meta = version.type_meta();
     let mut response = match output.encoding {
         _ if unchanged => {
@@ -72,13 +105,23 @@ fn aggregated(list: &dyn Message, version: ListVersion, output: Output, request:
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         }
-        Encoding::Protobuf => bytes(StatusCode::OK, Encoding::Protobuf.media_type(), codec::envelope::wrap(meta, &raw)),
+        Encoding::Protobuf => bytes(
+            StatusCode::OK,
+            Encoding::Protobuf.media_type(),
+            codec::envelope::wrap(meta, &raw),
+        ),
         _ => json_document(StatusCode::OK, json(meta, list, &raw)?, output),
     };
     let (_, short) = meta.api_version.split_once('/').unwrap_or(("", "v2"));
-    let content_type = format!("{};g=apidiscovery.k8s.io;v={short};as=APIGroupDiscoveryList", output.encoding.media_type());
+    let content_type = format!(
+        "{};g=apidiscovery.k8s.io;v={short};as=APIGroupDiscoveryList",
+        output.encoding.media_type()
+    );
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_str(&content_type).map_err(Status::internal)?);
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_str(&content_type).map_err(Status::internal)?,
+    );
     headers.insert(ETAG, HeaderValue::from_str(&tag).map_err(Status::internal)?);
     headers.insert(VARY, HeaderValue::from_static("Accept"));
     Ok(response)

@@ -31,11 +31,20 @@ pub fn serve(api: &Api) -> Result<Response, Status> {
     let mut paths: Vec<String> = FIXED.iter().map(|path| (*path).to_owned()).collect();
     for group in api.groups.iter().filter(|group| !group.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
-        paths.extend(group.versions.iter().map(|version| format!("/apis/{}/{}", group.name, version.name)));
+        paths.extend(
+            group
+                .versions
+                .iter()
+                .map(|version| format!("/apis/{}/{}", group.name, version.name)),
+        );
     }
     for endpoint in ["healthz", "livez", "readyz"] {
         paths.extend(["ping", "etcd"].map(|check| format!("/{endpoint}/{check}")));
-        paths.extend(POST_START_HOOKS.iter().map(|hook| format!("/{endpoint}/poststarthook/{hook}")));
+        paths.extend(
+            POST_START_HOOKS
+                .iter()
+                .map(|hook| format!("/{endpoint}/poststarthook/{hook}")),
+        );
     }
     paths.sort();
     let json = serde_json::to_vec_pretty(&json!({ "paths": paths })).map_err(Status::internal)?;

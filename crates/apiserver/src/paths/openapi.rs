@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use apimachinery::status::Status;
 use http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, VARY,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION,
+    VARY,
 };
 use http::{HeaderMap, StatusCode};
 
@@ -14,14 +15,23 @@ use crate::response::compress::accepts_gzip;
 use crate::response::{Response, full, page_not_found};
 
 /// Serves a document. Making one takes a while, the first time that it is asked for.
-pub async fn serve(documents: &Arc<Documents>, segments: &[&str], request: &Request) -> Result<Response, Status> {
+pub async fn serve(
+    documents: &Arc<Documents>,
+    segments: &[&str],
+    request: &Request,
+) -> Result<Response, Status> {
     let headers = request.headers();
     let accept = request.header("accept").unwrap_or_default();
     match segments {
         ["v2"] => {
-            let Some(form) = negotiate(accept, true) else { return Ok(not_acceptable()) };
+            let Some(form) = negotiate(accept, true) else {
+                return Ok(not_acceptable());
+            };
             let served = make(documents, move |documents| Some(documents.v2(form))).await?;
-            served.map_or_else(|| Ok(page_not_found()), |served| respond(&served, form.media_type(), headers))
+            served.map_or_else(
+                || Ok(page_not_found()),
+                |served| respond(&served, form.media_type(), headers),
+            )
         }
         ["v3", path @ ..] => {
             if negotiate(accept, false).is_none() {
@@ -47,12 +57,16 @@ where
     F: FnOnce(&Documents) -> Option<Served> + Send + 'static,
 {
     let documents = documents.clone();
-    tokio::task::spawn_blocking(move || make(&documents)).await.map_err(Status::internal)
+    tokio::task::spawn_blocking(move || make(&documents))
+        .await
+        .map_err(Status::internal)
 }
 
 /// The form that the client likes best; `None`: it takes none that there is.
 fn negotiate(accept: &str, has_protobuf: bool) -> Option<Form> {
-    let media_types = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+    let media_types = accept
+        .split(',')
+        .map(|range| range.split(';').next().unwrap_or_default().trim());
     let form = |media_type: &str| match media_type {
         "" | "*/*" | "application/*" | "application/json" => Some(Form::Json),
         "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
@@ -70,21 +84,39 @@ fn negotiate(accept: &str, has_protobuf: bool) -> Option<Form> {
 /// comes with another one is sent to the current.
 fn hashed(served: &Served, path: &str, request: &Request) -> Result<Response, Status> {
     let query = request.head.uri.query().unwrap_or_default();
-    let hash = query.split('&').find_map(|pair| pair.strip_prefix("hash=")).filter(|hash| !hash.is_empty());
+    let hash = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("hash="))
+        .filter(|hash| !hash.is_empty());
     if hash.is_some_and(|hash| hash != served.hash()) && !path.is_empty() {
         let mut response = Response::new(full(Vec::new()));
         *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-        set(&mut response, LOCATION, &format!("/openapi/v3/{path}?hash={}", served.hash()))?;
+        set(
+            &mut response,
+            LOCATION,
+            &format!("/openapi/v3/{path}?hash={}", served.hash()),
+        )?;
         return Ok(response);
     }
     let mut response = respond(served, Form::Json.media_type(), request.headers())?;
-    set(&mut response, CACHE_CONTROL, if hash.is_some() { "public, immutable" } else { "no-cache, private" })?;
+    set(
+        &mut response,
+        CACHE_CONTROL,
+        if hash.is_some() {
+            "public, immutable"
+        } else {
+            "no-cache, private"
+        },
+    )?;
     Ok(response)
 }
 
 fn respond(served: &Served, media_type: &str, headers: &HeaderMap) -> Result<Response, Status> {
     let etag = served.etag();
-    if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|known| known.as_bytes() == etag.as_bytes())
+    {
         let mut response = Response::new(full(Vec::new()));
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         set(&mut response, ETAG, &etag)?;
@@ -123,7 +155,10 @@ mod tests {
     fn the_first_known_form_is_served() {
         let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
         assert_eq!(negotiate(protobuf, true), Some(Form::Protobuf));
-        assert_eq!(negotiate(&format!("text/html, {protobuf};q=0.9, */*"), true), Some(Form::Protobuf));
+        assert_eq!(
+            negotiate(&format!("text/html, {protobuf};q=0.9, */*"), true),
+            Some(Form::Protobuf)
+        );
         assert_eq!(negotiate("", true), Some(Form::Json));
         assert_eq!(negotiate("application/json, */*", false), Some(Form::Json));
         assert_eq!(negotiate(protobuf, false), None);

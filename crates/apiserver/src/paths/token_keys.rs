@@ -26,8 +26,12 @@ impl TokenKeys {
 }
 
 fn answer(document: Option<&Value>, content_type: &'static str) -> Result<Response, Status> {
-    let Some(document) = document else { return Ok(page_not_found()) };
+    let Some(document) = document else {
+        return Ok(page_not_found());
+    };
     let mut response = bytes(StatusCode::OK, content_type, document.to_string());
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
     Ok(response)
 }

@@ -44,18 +44,37 @@ pub struct KubeletTls {
 
 impl Backends {
     /// Prepares the TLS configurations.
-    pub fn new(kubelet: KubeletAccess, tls: KubeletTls, connect_timeout: Duration) -> Result<Backends, rustls::Error> {
+    pub fn new(
+        kubelet: KubeletAccess,
+        tls: KubeletTls,
+        connect_timeout: Duration,
+    ) -> Result<Backends, rustls::Error> {
         let KubeletTls { client, authorities } = tls;
         let unchecked_kubelet = config(&[], client.as_ref())?;
-        let checked = if authorities.is_empty() { unchecked_kubelet.clone() } else { config(&authorities, client.as_ref())? };
-        Ok(Backends { kubelet, connect_timeout, checked, unchecked_kubelet, unchecked: config(&[], None)? })
+        let checked = if authorities.is_empty() {
+            unchecked_kubelet.clone()
+        } else {
+            config(&authorities, client.as_ref())?
+        };
+        Ok(Backends {
+            kubelet,
+            connect_timeout,
+            checked,
+            unchecked_kubelet,
+            unchecked: config(&[], None)?,
+        })
     }
 
     /// Opens a connection to a target.
     pub async fn connect(&self, target: &Target) -> std::io::Result<Box<dyn Connection>> {
         tokio::time::timeout(self.connect_timeout, self.open(target))
             .await
-            .unwrap_or_else(|_| Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "connection timed out")))
+            .unwrap_or_else(|_| {
+                Err(std::io::Error::new(
+                    std::io::ErrorKind::TimedOut,
+                    "connection timed out",
+                ))
+            })
     }
 
     async fn open(&self, target: &Target) -> std::io::Result<Box<dyn Connection>> {
@@ -68,7 +87,9 @@ impl Backends {
             Transport::Unchecked => &self.unchecked,
         };
         let name = ServerName::try_from(target.host.clone()).map_err(std::io::Error::other)?;
-        Ok(Box::new(TlsConnector::from(config.clone()).connect(name, stream).await?))
+        Ok(Box::new(
+            TlsConnector::from(config.clone()).connect(name, stream).await?,
+        ))
     }
 }
 
@@ -77,9 +98,12 @@ fn config(
     client: Option<&(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
     let provider = provider();
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = if authorities.is_empty() {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
     } else {
         let mut roots = RootCertStore::empty();
         for authority in authorities {
@@ -110,11 +134,21 @@ impl ServerCertVerifier for Unchecked {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 

@@ -61,23 +61,39 @@ pub fn kubelet_path(pod: &Pod, subresource: &str, query: &Query) -> Result<Strin
     let path = match subresource {
         "log" => {
             let flags = ["follow", "previous", "timestamps"];
-            flags.iter().filter(|flag| is_true(query, flag)).for_each(|flag| parameters.add(flag, "true"));
+            flags
+                .iter()
+                .filter(|flag| is_true(query, flag))
+                .for_each(|flag| parameters.add(flag, "true"));
             for name in ["sinceSeconds", "sinceTime", "tailLines", "limitBytes", "stream"] {
-                query.get(name).into_iter().for_each(|value| parameters.add(name, value));
+                query
+                    .get(name)
+                    .into_iter()
+                    .for_each(|value| parameters.add(name, value));
             }
             format!("/containerLogs/{namespace}/{name}/{}", container(pod, query)?)
         }
         "portforward" => {
-            query.all("ports").flat_map(|ports| ports.split(',')).for_each(|port| parameters.add("port", port));
+            query
+                .all("ports")
+                .flat_map(|ports| ports.split(','))
+                .for_each(|port| parameters.add("port", port));
             format!("/portForward/{namespace}/{name}")
         }
         _ => {
-            for (ours, kubelets) in [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")] {
+            for (ours, kubelets) in [
+                ("stdin", "input"),
+                ("stdout", "output"),
+                ("stderr", "error"),
+                ("tty", "tty"),
+            ] {
                 if is_true(query, ours) {
                     parameters.add(kubelets, "1");
                 }
             }
-            query.all("command").for_each(|word| parameters.add("command", word));
+            query
+                .all("command")
+                .for_each(|word| parameters.add("command", word));
             format!("/{subresource}/{namespace}/{name}/{}", container(pod, query)?)
         }
     };
@@ -85,44 +101,79 @@ pub fn kubelet_path(pod: &Pod, subresource: &str, query: &Query) -> Result<Strin
 }
 
 fn is_true(query: &Query, name: &str) -> bool {
-    query.get(name).is_some_and(|value| !matches!(value, "false" | "0"))
+    query
+        .get(name)
+        .is_some_and(|value| !matches!(value, "false" | "0"))
 }
 
 /// The container that is meant: the one there is, or the one that is named.
 fn container<'a>(pod: &'a Pod, query: &'a Query) -> Result<&'a str, Status> {
     let (spec, pod_name) = (&pod.spec, &pod.metadata.name);
     let names = || {
-        let init = spec.init_containers.iter().map(|container| container.name.as_str());
+        let init = spec
+            .init_containers
+            .iter()
+            .map(|container| container.name.as_str());
         let main = spec.containers.iter().map(|container| container.name.as_str());
-        init.chain(main).chain(spec.ephemeral_containers.iter().map(|container| container.ephemeral_container_common.name.as_str()))
+        init.chain(main).chain(
+            spec.ephemeral_containers
+                .iter()
+                .map(|container| container.ephemeral_container_common.name.as_str()),
+        )
     };
-    match (query.get("container").unwrap_or_default(), spec.containers.as_slice()) {
+    match (
+        query.get("container").unwrap_or_default(),
+        spec.containers.as_slice(),
+    ) {
         ("", [only]) => Ok(&only.name),
-        ("", []) => Err(Status::bad_request(format!("a container name must be specified for pod {pod_name}"))),
+        ("", []) => Err(Status::bad_request(format!(
+            "a container name must be specified for pod {pod_name}"
+        ))),
         ("", _) => {
             let names = names().collect::<Vec<_>>().join(" ");
-            Err(Status::bad_request(format!("a container name must be specified for pod {pod_name}, choose one of: [{names}]")))
+            Err(Status::bad_request(format!(
+                "a container name must be specified for pod {pod_name}, choose one of: [{names}]"
+            )))
         }
         (asked, _) if names().any(|name| name == asked) => Ok(asked),
-        (asked, _) => Err(Status::bad_request(format!("container {asked} is not valid for pod {pod_name}"))),
+        (asked, _) => Err(Status::bad_request(format!(
+            "container {asked} is not valid for pod {pod_name}"
+        ))),
     }
 }
 
 /// A path on the kubelet of a node.
-pub fn of_kubelet(node: &Node, path: String, insecure: bool, access: &KubeletAccess) -> Result<Target, Status> {
-    let address = access.address_types.iter().find_map(|wanted| node.status.addresses.iter().find(|address| address.type_ == *wanted));
+pub fn of_kubelet(
+    node: &Node,
+    path: String,
+    insecure: bool,
+    access: &KubeletAccess,
+) -> Result<Target, Status> {
+    let address = access.address_types.iter().find_map(|wanted| {
+        node.status
+            .addresses
+            .iter()
+            .find(|address| address.type_ == *wanted)
+    });
     let address = address.ok_or_else(|| {
         let (name, wanted) = (&node.metadata.name, access.address_types.join(" "));
-        Status::internal(format!("no preferred addresses found for node {name:?}; known addresses: [{wanted}]"))
+        Status::internal(format!(
+            "no preferred addresses found for node {name:?}; known addresses: [{wanted}]"
+        ))
     })?;
     let port = match node.status.daemon_endpoints.kubelet_endpoint.port {
         0 => KUBELET_PORT,
         port => port,
     };
     Ok(Target {
-        transport: if insecure { Transport::KubeletUnchecked } else { Transport::Kubelet },
+        transport: if insecure {
+            Transport::KubeletUnchecked
+        } else {
+            Transport::Kubelet
+        },
         host: address.address.clone(),
-        port: u16::try_from(port).map_err(|_| Status::internal(format!("node {:?} states port {port}", node.metadata.name)))?,
+        port: u16::try_from(port)
+            .map_err(|_| Status::internal(format!("node {:?} states port {port}", node.metadata.name)))?,
         path,
     })
 }
@@ -135,7 +186,11 @@ pub fn of_node(node: &Node, request: &Request, access: &KubeletAccess) -> Result
         let own = target.port.to_string() == port;
         target.port = parse_port(port)?;
         if !own {
-            target.transport = if scheme == "https" { Transport::Unchecked } else { Transport::Plain };
+            target.transport = if scheme == "https" {
+                Transport::Unchecked
+            } else {
+                Transport::Plain
+            };
         }
     }
     Ok(target)
@@ -144,15 +199,32 @@ pub fn of_node(node: &Node, request: &Request, access: &KubeletAccess) -> Result
 /// `pods/NAME/proxy/…`
 pub fn of_pod(pod: &Pod, request: &Request) -> Result<Target, Status> {
     let (scheme, _, port) = split(&request.info.name)?;
-    let declared = || pod.spec.containers.iter().find_map(|container| container.ports.first()).map(|port| port.container_port);
+    let declared = || {
+        pod.spec
+            .containers
+            .iter()
+            .find_map(|container| container.ports.first())
+            .map(|port| port.container_port)
+    };
     let default = if scheme == "https" { 443 } else { 80 };
     let port = match port {
-        "" => u16::try_from(declared().unwrap_or(default)).map_err(|_| Status::bad_request("the pod declares a port that is none"))?,
+        "" => u16::try_from(declared().unwrap_or(default))
+            .map_err(|_| Status::bad_request("the pod declares a port that is none"))?,
         port => parse_port(port)?,
     };
-    let host = pod.status.pod_ips.first().map_or(&pod.status.pod_ip, |ip| &ip.ip).clone();
+    let host = pod
+        .status
+        .pod_ips
+        .first()
+        .map_or(&pod.status.pod_ip, |ip| &ip.ip)
+        .clone();
     check_address(&host)?;
-    Ok(Target { transport: transport(scheme), host, port, path: rest(request) })
+    Ok(Target {
+        transport: transport(scheme),
+        host,
+        port,
+        path: rest(request),
+    })
 }
 
 /// `services/NAME/proxy/…`: one of its endpoints, taken by chance.
@@ -162,7 +234,13 @@ pub fn of_service(service: &Service, endpoints: &Endpoints, request: &Request) -
         Err(_) => port,
         Ok(number) => {
             let found = service.spec.ports.iter().find(|declared| declared.port == number);
-            &found.ok_or_else(|| Status::service_unavailable(format!("no service port {number} found for service {name:?}")))?.name
+            &found
+                .ok_or_else(|| {
+                    Status::service_unavailable(format!(
+                        "no service port {number} found for service {name:?}"
+                    ))
+                })?
+                .name
         }
     };
     let mut candidates = Vec::new();
@@ -172,28 +250,57 @@ pub fn of_service(service: &Service, endpoints: &Endpoints, request: &Request) -
         }
     }
     let chance = uuid::Uuid::new_v4().as_u128() as usize;
-    let unavailable = || Status::service_unavailable(format!("no endpoints available for service {:?}", request.info.name));
-    let (ip, port) = *candidates.get(chance % candidates.len().max(1)).ok_or_else(unavailable)?;
+    let unavailable = || {
+        Status::service_unavailable(format!(
+            "no endpoints available for service {:?}",
+            request.info.name
+        ))
+    };
+    let (ip, port) = *candidates
+        .get(chance % candidates.len().max(1))
+        .ok_or_else(unavailable)?;
     check_address(ip)?;
-    Ok(Target { transport: transport(scheme), host: ip.clone(), port: u16::try_from(port).map_err(|_| unavailable())?, path: rest(request) })
+    Ok(Target {
+        transport: transport(scheme),
+        host: ip.clone(),
+        port: u16::try_from(port).map_err(|_| unavailable())?,
+        path: rest(request),
+    })
 }
 
 fn transport(scheme: &str) -> Transport {
-    if scheme == "https" { Transport::Unchecked } else { Transport::Plain }
+    if scheme == "https" {
+        Transport::Unchecked
+    } else {
+        Transport::Plain
+    }
 }
 
 fn parse_port(text: &str) -> Result<u16, Status> {
-    text.parse().map_err(|_| Status::bad_request(format!("invalid port {text:?}")))
+    text.parse()
+        .map_err(|_| Status::bad_request(format!("invalid port {text:?}")))
 }
 
 /// The server must not be made to talk to itself or to its link.
 fn check_address(text: &str) -> Result<(), Status> {
     let allowed = match text.parse() {
-        Ok(std::net::IpAddr::V4(ip)) => !(ip.is_loopback() || ip.is_link_local() || ip.is_multicast() || ip.is_unspecified() || ip.is_broadcast()),
-        Ok(std::net::IpAddr::V6(ip)) => !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified()),
+        Ok(std::net::IpAddr::V4(ip)) => {
+            !(ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_multicast()
+                || ip.is_unspecified()
+                || ip.is_broadcast())
+        }
+        Ok(std::net::IpAddr::V6(ip)) => {
+            !(ip.is_loopback() || ip.is_unicast_link_local() || ip.is_multicast() || ip.is_unspecified())
+        }
         Err(_) => false,
     };
-    if allowed { Ok(()) } else { Err(Status::bad_request("address not allowed")) }
+    if allowed {
+        Ok(())
+    } else {
+        Err(Status::bad_request("address not allowed"))
+    }
 }
 
 /// What follows `proxy` in the path, still encoded, with the query.
@@ -204,7 +311,11 @@ fn rest(request: &Request) -> String {
     let after_resource = path.find(&marker).map_or("", |at| &path[at + marker.len()..]);
     let after_name = after_resource.split_once('/').map_or("", |(_, rest)| rest);
     let rest = after_name.strip_prefix("proxy").unwrap_or(after_name);
-    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    let rest = if rest.starts_with('/') {
+        rest.to_owned()
+    } else {
+        format!("/{rest}")
+    };
     match request.head.uri.query() {
         Some(query) => format!("{rest}?{query}"),
         None => rest,
@@ -222,7 +333,9 @@ impl Parameters {
         self.0.push('=');
         for byte in value.bytes() {
             match byte {
-                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => self.0.push(byte as char),
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                    self.0.push(byte as char)
+                }
                 byte => self.0.push_str(&format!("%{byte:02X}")),
             }
         }
@@ -244,7 +357,13 @@ mod tests {
         let mut pod = Pod::default();
         pod.metadata.name = "web".to_owned();
         pod.metadata.namespace = "default".to_owned();
-        pod.spec.containers = containers.iter().map(|name| Container { name: (*name).to_owned(), ..Container::default() }).collect();
+        pod.spec.containers = containers
+            .iter()
+            .map(|name| Container {
+                name: (*name).to_owned(),
+                ..Container::default()
+            })
+            .collect();
         pod
     }
 
@@ -255,23 +374,53 @@ mod tests {
 
     #[test]
     fn kubelet_paths() {
-        check(&["a"], "log", "follow=true&tailLines=5&previous=false", expect!["/containerLogs/default/web/a?follow=true&tailLines=5"]);
-        check(&["a", "b"], "exec", "container=b&stdin=true&stdout=1&tty=true&command=sh&command=-c&command=echo+1", expect!["/exec/default/web/b?input=1&output=1&tty=1&command=sh&command=-c&command=echo%201"]);
-        check(&["a"], "portforward", "ports=80,443", expect!["/portForward/default/web?port=80&port=443"]);
+        check(
+            &["a"],
+            "log",
+            "follow=true&tailLines=5&previous=false",
+            expect!["/containerLogs/default/web/a?follow=true&tailLines=5"],
+        );
+        check(
+            &["a", "b"],
+            "exec",
+            "container=b&stdin=true&stdout=1&tty=true&command=sh&command=-c&command=echo+1",
+            expect!["/exec/default/web/b?input=1&output=1&tty=1&command=sh&command=-c&command=echo%201"],
+        );
+        check(
+            &["a"],
+            "portforward",
+            "ports=80,443",
+            expect!["/portForward/default/web?port=80&port=443"],
+        );
     }
 
     #[test]
     fn the_container_must_be_known() {
-        check(&["a", "b"], "log", "", expect!["a container name must be specified for pod web, choose one of: [a b]"]);
-        check(&["a"], "log", "container=x", expect!["container x is not valid for pod web"]);
+        check(
+            &["a", "b"],
+            "log",
+            "",
+            expect!["a container name must be specified for pod web, choose one of: [a b]"],
+        );
+        check(
+            &["a"],
+            "log",
+            "container=x",
+            expect!["container x is not valid for pod web"],
+        );
     }
 
     #[test]
     fn kubelets_are_reached_at_the_preferred_address() {
         let mut node = Node::default();
-        let address = |type_: &str, address: &str| NodeAddress { type_: type_.to_owned(), address: address.to_owned() };
+        let address = |type_: &str, address: &str| NodeAddress {
+            type_: type_.to_owned(),
+            address: address.to_owned(),
+        };
         node.status.addresses = vec![address("Hostname", "n"), address("InternalIP", "10.0.0.2")];
-        let access = KubeletAccess { address_types: vec!["InternalIP".to_owned()] };
+        let access = KubeletAccess {
+            address_types: vec!["InternalIP".to_owned()],
+        };
         let target = of_kubelet(&node, "/x".to_owned(), false, &access).expect("an address");
         assert_eq!((target.host.as_str(), target.port), ("10.0.0.2", 10250));
     }

@@ -36,7 +36,9 @@ impl ListMeta {
         api::meta::v1::ListMeta {
             resource_version: self.resource_version.to_string(),
             continue_: self.continue_.clone(),
-            remaining_item_count: self.remaining.map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+            remaining_item_count: self
+                .remaining
+                .map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
             ..api::meta::v1::ListMeta::default()
         }
         .encode_to_vec()
@@ -67,7 +69,11 @@ impl EventType {
 
 impl Renderer<'_> {
     /// A document of many objects.
-    pub fn list<'s>(&self, metadata: &ListMeta, items: impl Iterator<Item = Source<'s>>) -> Result<Vec<u8>, Status> {
+    pub fn list<'s>(
+        &self,
+        metadata: &ListMeta,
+        items: impl Iterator<Item = Source<'s>>,
+    ) -> Result<Vec<u8>, Status> {
         match (self.output.view, self.output.encoding) {
             (View::Table(version), _) => {
                 let mut out = self.begin_table(version, &metadata.json(), true);
@@ -108,7 +114,10 @@ impl Renderer<'_> {
             return (head, tail);
         }
         let api_version = kind::api_version_of(group, version);
-        let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[", metadata.json());
+        let head = format!(
+            "{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{},\"items\":[",
+            metadata.json()
+        );
         (head.into_bytes(), b"]}\n")
     }
 
@@ -133,7 +142,10 @@ impl Renderer<'_> {
     pub fn event(&self, event: EventType, source: &Source<'_>, with_columns: bool) -> Result<Bytes, Status> {
         let document = match (self.output.view, self.output.encoding) {
             (View::Table(version), _) => {
-                let metadata = source.revision().map_or_else(|| "{}".to_owned(), |revision| format!("{{\"resourceVersion\":\"{revision}\"}}"));
+                let metadata = source.revision().map_or_else(
+                    || "{}".to_owned(),
+                    |revision| format!("{{\"resourceVersion\":\"{revision}\"}}"),
+                );
                 let mut out = self.begin_table(version, &metadata, with_columns);
                 out.extend(self.row(source)?);
                 out.extend_from_slice(b"]}");
@@ -141,7 +153,13 @@ impl Renderer<'_> {
             }
             (_, Encoding::Protobuf) => self.enveloped(source)?,
             _ => {
-                let plain = Renderer { output: crate::request::negotiate::Output { pretty: false, ..self.output }, ..*self };
+                let plain = Renderer {
+                    output: crate::request::negotiate::Output {
+                        pretty: false,
+                        ..self.output
+                    },
+                    ..*self
+                };
                 plain.object(source)?
             }
         };
@@ -150,26 +168,49 @@ impl Renderer<'_> {
 
     /// A bookmark: an empty object of the kind with a resourceVersion, marked when it ends the initial events.
     pub fn bookmark(&self, revision: u64, initial_events_end: bool) -> Result<Bytes, Status> {
-        let mut metadata = api::meta::v1::ObjectMeta { resource_version: revision.to_string(), ..Default::default() };
+        let mut metadata = api::meta::v1::ObjectMeta {
+            resource_version: revision.to_string(),
+            ..Default::default()
+        };
         if initial_events_end {
-            metadata.annotations.insert("k8s.io/initial-events-end".to_owned(), "true".to_owned());
+            metadata
+                .annotations
+                .insert("k8s.io/initial-events-end".to_owned(), "true".to_owned());
         }
         let row = self.served.row;
         let document = match (self.output.view, self.output.encoding) {
             (View::Table(version), _) => {
-                let mut out = self.begin_table(version, &format!("{{\"resourceVersion\":\"{revision}\"}}"), false);
+                let mut out =
+                    self.begin_table(version, &format!("{{\"resourceVersion\":\"{revision}\"}}"), false);
                 // The row carries the object, where clients look for the annotation.
                 out.extend_from_slice(b"{\"cells\":null,\"object\":");
                 let object = kind::metadata_document(&metadata).map_err(internal)?;
-                push_with_type(&mut out, "PartialObjectMetadata", table_api_version(version), &object);
+                push_with_type(
+                    &mut out,
+                    "PartialObjectMetadata",
+                    table_api_version(version),
+                    &object,
+                );
                 out.extend_from_slice(b"}]}");
                 out
             }
-            (View::Metadata, Encoding::Protobuf) => {
-                kind::wrap(META.0, META.1, "PartialObjectMetadata", &kind::metadata_message(&metadata))
-            }
-            (View::Full, Encoding::Protobuf) => kind::wrap(row.group, row.version, row.kind, &kind::metadata_message(&metadata)),
-            (View::Metadata, _) => super::with_type("PartialObjectMetadata", "meta.k8s.io/v1", &kind::metadata_document(&metadata).map_err(internal)?),
+            (View::Metadata, Encoding::Protobuf) => kind::wrap(
+                META.0,
+                META.1,
+                "PartialObjectMetadata",
+                &kind::metadata_message(&metadata),
+            ),
+            (View::Full, Encoding::Protobuf) => kind::wrap(
+                row.group,
+                row.version,
+                row.kind,
+                &kind::metadata_message(&metadata),
+            ),
+            (View::Metadata, _) => super::with_type(
+                "PartialObjectMetadata",
+                "meta.k8s.io/v1",
+                &kind::metadata_document(&metadata).map_err(internal)?,
+            ),
             (View::Full, _) => {
                 let json = kind::json(row.ty, &kind::metadata_message(&metadata)).map_err(internal)?;
                 super::with_type(row.kind, &kind::api_version(row), &json)

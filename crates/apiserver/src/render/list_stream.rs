@@ -24,7 +24,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 
 /// Whether a list is to be streamed. Tables, YAML and indented JSON are for people, who read short ones.
 pub fn pays(output: &Output, entries: &[Arc<Entry>]) -> bool {
-    let is_plain = !matches!(output.view, View::Table(_)) && output.encoding != Encoding::Yaml && !output.pretty;
+    let is_plain =
+        !matches!(output.view, View::Table(_)) && output.encoding != Encoding::Yaml && !output.pretty;
     is_plain && entries.iter().map(|entry| entry.value().len()).sum::<usize>() >= THRESHOLD_BYTES
 }
 
@@ -103,7 +104,9 @@ impl ListStream {
             chunk.extend_from_slice(tail);
             self.tail = None;
         }
-        let Some(compressor) = &mut self.compressor else { return Ok(Some(Bytes::from(chunk))) };
+        let Some(compressor) = &mut self.compressor else {
+            return Ok(Some(Bytes::from(chunk)));
+        };
         let mut compressed = compressor.compress(&chunk)?;
         if self.tail.is_none()
             && let Some(compressor) = self.compressor.take()

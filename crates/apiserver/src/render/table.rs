@@ -33,7 +33,10 @@ impl IncludeObject {
 
 impl Renderer<'_> {
     pub(super) fn table_of_one(&self, version: TableVersion, source: &Source<'_>) -> Result<Vec<u8>, Status> {
-        let metadata = source.revision().map_or_else(|| "{}".to_owned(), |revision| format!("{{\"resourceVersion\":\"{revision}\"}}"));
+        let metadata = source.revision().map_or_else(
+            || "{}".to_owned(),
+            |revision| format!("{{\"resourceVersion\":\"{revision}\"}}"),
+        );
         let mut out = self.begin_table(version, &metadata, true);
         out.extend(self.row(source)?);
         end_table(&mut out);
@@ -70,7 +73,14 @@ impl Renderer<'_> {
             IncludeObject::Metadata => View::Metadata,
             IncludeObject::Object => View::Full,
         };
-        let plain = Renderer { output: Output { encoding: Encoding::Json, view, pretty: false }, ..*self };
+        let plain = Renderer {
+            output: Output {
+                encoding: Encoding::Json,
+                view,
+                pretty: false,
+            },
+            ..*self
+        };
         let json = plain.json(source)?;
         Ok(match view {
             View::Metadata => with_type("PartialObjectMetadata", "meta.k8s.io/v1", &json),

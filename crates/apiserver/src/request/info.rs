@@ -46,7 +46,11 @@ impl RequestInfo {
     /// Reads a request line.
     pub fn parse(method: &Method, raw_path: &str, query: &Query) -> Result<RequestInfo, UnknownPath> {
         let path = decode(raw_path, Plus::IsItself).unwrap_or_else(|| raw_path.to_owned());
-        let mut info = RequestInfo { verb: method.as_str().to_ascii_lowercase(), path, ..RequestInfo::default() };
+        let mut info = RequestInfo {
+            verb: method.as_str().to_ascii_lowercase(),
+            path,
+            ..RequestInfo::default()
+        };
         let segments: Vec<String> = match info.path.trim_matches('/') {
             "" => Vec::new(),
             trimmed => trimmed.split('/').map(str::to_owned).collect(),
@@ -115,7 +119,9 @@ impl RequestInfo {
         }
         match self.verb.as_str() {
             "get" => {
-                let watch = query.get("watch").is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"));
+                let watch = query
+                    .get("watch")
+                    .is_some_and(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"));
                 self.verb = if watch { "watch" } else { "list" }.to_owned();
                 self.name = named_by_field_selector(query).unwrap_or_default();
             }
@@ -129,7 +135,9 @@ impl RequestInfo {
         if !self.is_resource_request {
             return self.path.starts_with("/debug/pprof/");
         }
-        self.verb == "watch" || self.verb == "proxy" || LONG_RUNNING_SUBRESOURCES.contains(&self.subresource.as_str())
+        self.verb == "watch"
+            || self.verb == "proxy"
+            || LONG_RUNNING_SUBRESOURCES.contains(&self.subresource.as_str())
     }
 
     /// Whether the verb only reads.
@@ -175,7 +183,14 @@ mod tests {
             Ok(info) if !info.is_resource_request => format!("{} path {}", info.verb, info.path),
             Ok(info) => format!(
                 "{} {}/{} ns={} {}/{} sub={} parts={}",
-                info.verb, info.api_group, info.api_version, info.namespace, info.resource, info.name, info.subresource, info.parts.join("/"),
+                info.verb,
+                info.api_group,
+                info.api_version,
+                info.namespace,
+                info.resource,
+                info.name,
+                info.subresource,
+                info.parts.join("/"),
             ),
         };
         expected.assert_eq(&line);
@@ -183,17 +198,61 @@ mod tests {
 
     #[test]
     fn resource_requests() {
-        check("GET", "/api/v1/namespaces", expect!["list /v1 ns= namespaces/ sub= parts=namespaces"]);
-        check("GET", "/api/v1/namespaces/other", expect!["get /v1 ns=other namespaces/other sub= parts=namespaces/other"]);
-        check("PUT", "/api/v1/namespaces/other/finalize", expect!["update /v1 ns=other namespaces/other sub=finalize parts=namespaces/other/finalize"]);
-        check("GET", "/api/v1/namespaces/other/pods", expect!["list /v1 ns=other pods/ sub= parts=pods"]);
-        check("POST", "/api/v1/namespaces/other/pods/foo/exec?command=a", expect!["create /v1 ns=other pods/foo sub=exec parts=pods/foo/exec"]);
-        check("DELETE", "/apis/apps/v1/namespaces/other/deployments", expect!["deletecollection apps/v1 ns=other deployments/ sub= parts=deployments"]);
-        check("GET", "/api/v1/pods?watch=true", expect!["watch /v1 ns= pods/ sub= parts=pods"]);
-        check("GET", "/api/v1/pods?watch=0", expect!["list /v1 ns= pods/ sub= parts=pods"]);
-        check("GET", "/api/v1/watch/namespaces/other/pods/foo", expect!["watch /v1 ns=other pods/foo sub= parts=pods/foo"]);
-        check("GET", "/api/v1/pods?fieldSelector=metadata.name%3Dfoo", expect!["list /v1 ns= pods/foo sub= parts=pods"]);
-        check("GET", "/api/v1/nodes/n/proxy/metrics", expect!["get /v1 ns= nodes/n sub=proxy parts=nodes/n/proxy/metrics"]);
+        check(
+            "GET",
+            "/api/v1/namespaces",
+            expect!["list /v1 ns= namespaces/ sub= parts=namespaces"],
+        );
+        check(
+            "GET",
+            "/api/v1/namespaces/other",
+            expect!["get /v1 ns=other namespaces/other sub= parts=namespaces/other"],
+        );
+        check(
+            "PUT",
+            "/api/v1/namespaces/other/finalize",
+            expect!["update /v1 ns=other namespaces/other sub=finalize parts=namespaces/other/finalize"],
+        );
+        check(
+            "GET",
+            "/api/v1/namespaces/other/pods",
+            expect!["list /v1 ns=other pods/ sub= parts=pods"],
+        );
+        check(
+            "POST",
+            "/api/v1/namespaces/other/pods/foo/exec?command=a",
+            expect!["create /v1 ns=other pods/foo sub=exec parts=pods/foo/exec"],
+        );
+        check(
+            "DELETE",
+            "/apis/apps/v1/namespaces/other/deployments",
+            expect!["deletecollection apps/v1 ns=other deployments/ sub= parts=deployments"],
+        );
+        check(
+            "GET",
+            "/api/v1/pods?watch=true",
+            expect!["watch /v1 ns= pods/ sub= parts=pods"],
+        );
+        check(
+            "GET",
+            "/api/v1/pods?watch=0",
+            expect!["list /v1 ns= pods/ sub= parts=pods"],
+        );
+        check(
+            "GET",
+            "/api/v1/watch/namespaces/other/pods/foo",
+            expect!["watch /v1 ns=other pods/foo sub= parts=pods/foo"],
+        );
+        check(
+            "GET",
+            "/api/v1/pods?fieldSelector=metadata.name%3Dfoo",
+            expect!["list /v1 ns= pods/foo sub= parts=pods"],
+        );
+        check(
+            "GET",
+            "/api/v1/nodes/n/proxy/metrics",
+            expect!["get /v1 ns= nodes/n sub=proxy parts=nodes/n/proxy/metrics"],
+        );
     }
 
     #[test]
@@ -202,6 +261,10 @@ mod tests {
         check("GET", "/api/v1", expect!["get path /api/v1"]);
         check("GET", "/apis/apps/v1", expect!["get path /apis/apps/v1"]);
         check("GET", "/healthz/etcd/x", expect!["get path /healthz/etcd/x"]);
-        check("GET", "/api/v1/watch", expect!["unable to determine kind and namespace from url, /api/v1/watch"]);
+        check(
+            "GET",
+            "/api/v1/watch",
+            expect!["unable to determine kind and namespace from url, /api/v1/watch"],
+        );
     }
 }

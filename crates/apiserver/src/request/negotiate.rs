@@ -84,12 +84,20 @@ struct Clause<'a> {
 pub fn negotiate(accept: Option<&str>, offers: Offers) -> Result<Output, Status> {
     let accept = accept.unwrap_or_default().trim();
     if accept.is_empty() {
-        return Ok(Output { encoding: Encoding::Json, view: View::Full, pretty: false });
+        return Ok(Output {
+            encoding: Encoding::Json,
+            view: View::Full,
+            pretty: false,
+        });
     }
     for clause in clauses(accept) {
         for encoding in Encoding::ALL {
-            let (main, sub) = encoding.media_type().split_once('/').expect("invariant: media types have a slash");
-            let matches = (clause.main == main || clause.main == "*") && (clause.sub == sub || clause.sub == "*");
+            let (main, sub) = encoding
+                .media_type()
+                .split_once('/')
+                .expect("invariant: media types have a slash");
+            let matches =
+                (clause.main == main || clause.main == "*") && (clause.sub == sub || clause.sub == "*");
             if !matches || (offers == Offers::Stream && encoding == Encoding::Yaml) {
                 continue;
             }
@@ -111,7 +119,13 @@ pub enum DiscoveryDocument {
 /// Chooses form and encoding of a discovery document.
 pub fn negotiate_discovery(accept: Option<&str>) -> Result<(DiscoveryDocument, Output), Status> {
     for clause in clauses(accept.unwrap_or_default()) {
-        let parameter = |name: &str| clause.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
+        let parameter = |name: &str| {
+            clause
+                .parameters
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map_or("", |(_, value)| *value)
+        };
         let version = match (parameter("g"), parameter("as"), parameter("v")) {
             ("apidiscovery.k8s.io", "APIGroupDiscoveryList", "v2") => ListVersion::V2,
             ("apidiscovery.k8s.io", "APIGroupDiscoveryList", "v2beta1") => ListVersion::V2Beta1,
@@ -119,8 +133,18 @@ pub fn negotiate_discovery(accept: Option<&str>) -> Result<(DiscoveryDocument, O
             _ => continue,
         };
         let media = format!("{}/{}", clause.main, clause.sub);
-        if let Some(encoding) = Encoding::ALL.into_iter().find(|encoding| encoding.media_type() == media) {
-            return Ok((DiscoveryDocument::Aggregated(version), Output { encoding, view: View::Full, pretty: false }));
+        if let Some(encoding) = Encoding::ALL
+            .into_iter()
+            .find(|encoding| encoding.media_type() == media)
+        {
+            return Ok((
+                DiscoveryDocument::Aggregated(version),
+                Output {
+                    encoding,
+                    view: View::Full,
+                    pretty: false,
+                },
+            ));
         }
     }
     Ok((DiscoveryDocument::Legacy, negotiate(accept, Offers::Plain)?))
@@ -146,13 +170,20 @@ fn clauses(header: &str) -> Vec<Clause<'_>> {
                     name => parameters.push((name, value.trim().trim_matches('"'))),
                 }
             }
-            Some(Clause { main: main.trim(), sub: sub.trim(), parameters, quality })
+            Some(Clause {
+                main: main.trim(),
+                sub: sub.trim(),
+                parameters,
+                quality,
+            })
         })
         .collect();
     // Stable: clauses of equal quality keep the client's order; exact types go before wildcards.
     clauses.sort_by(|a, b| {
         let wild = |clause: &Clause<'_>| (clause.main == "*", clause.sub == "*");
-        b.quality.total_cmp(&a.quality).then_with(|| wild(a).cmp(&wild(b)))
+        b.quality
+            .total_cmp(&a.quality)
+            .then_with(|| wild(a).cmp(&wild(b)))
     });
     clauses
 }
@@ -181,10 +212,18 @@ fn accept_clause(clause: &Clause<'_>, encoding: Encoding, offers: Offers) -> Opt
             }
             View::Table(table_version(version)?)
         }
-        Some("PartialObjectMetadata" | "PartialObjectMetadataList") if matches!(version, "v1" | "v1beta1") => View::Metadata,
+        Some("PartialObjectMetadata" | "PartialObjectMetadataList")
+            if matches!(version, "v1" | "v1beta1") =>
+        {
+            View::Metadata
+        }
         _ => return None,
     };
-    Some(Output { encoding, view, pretty })
+    Some(Output {
+        encoding,
+        view,
+        pretty,
+    })
 }
 
 fn table_version(version: &str) -> Option<TableVersion> {
@@ -202,18 +241,28 @@ pub fn stream_not_acceptable() -> Status {
 
 fn offered(offers: Offers) -> &'static [&'static str] {
     match offers {
-        Offers::Stream => &["application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch"],
+        Offers::Stream => &[
+            "application/json;stream=watch",
+            "application/vnd.kubernetes.protobuf;stream=watch",
+        ],
         _ => &["application/json", "application/yaml", PROTOBUF],
     }
 }
 
 /// How a body with this `Content-Type` is to be read.
 pub fn body_encoding(content_type: Option<&str>) -> Result<Encoding, Status> {
-    let media = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let media = content_type
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
     if media.is_empty() {
         return Ok(Encoding::Json);
     }
-    let known = Encoding::ALL.into_iter().find(|encoding| media.eq_ignore_ascii_case(encoding.media_type()));
+    let known = Encoding::ALL
+        .into_iter()
+        .find(|encoding| media.eq_ignore_ascii_case(encoding.media_type()));
     known.ok_or_else(|| Status::unsupported_media_type(offered(Offers::Plain)))
 }
 
@@ -225,7 +274,12 @@ mod tests {
 
     fn check(accept: &str, offers: Offers, expected: Expect) {
         let line = match negotiate(Some(accept), offers) {
-            Ok(output) => format!("{:?} {:?}{}", output.encoding, output.view, if output.pretty { " pretty" } else { "" }),
+            Ok(output) => format!(
+                "{:?} {:?}{}",
+                output.encoding,
+                output.view,
+                if output.pretty { " pretty" } else { "" }
+            ),
             Err(status) => format!("{} {}", status.code, status.message),
         };
         expected.assert_eq(&line);
@@ -235,20 +289,62 @@ mod tests {
     fn views_and_encodings() {
         check("", Offers::Views, expect!["Json Full"]);
         check("*/*", Offers::Views, expect!["Json Full"]);
-        check("application/vnd.kubernetes.protobuf,application/json", Offers::Views, expect!["Protobuf Full"]);
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Offers::Views, expect!["Json Table(V1)"]);
-        check("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Offers::Plain, expect!["Json Full"]);
-        check("application/json;as=Table;v=v9;g=meta.k8s.io", Offers::Views, expect!["406 only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"]);
-        check("application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", Offers::Views, expect!["Protobuf Metadata"]);
-        check("text/html;q=0.9, application/yaml;q=0.8", Offers::Views, expect!["Yaml Full"]);
-        check("application/json;pretty=1", Offers::Plain, expect!["Json Full pretty"]);
-        check("application/yaml", Offers::Stream, expect!["406 only the following media types are accepted: application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"]);
+        check(
+            "application/vnd.kubernetes.protobuf,application/json",
+            Offers::Views,
+            expect!["Protobuf Full"],
+        );
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            Offers::Views,
+            expect!["Json Table(V1)"],
+        );
+        check(
+            "application/json;as=Table;v=v1;g=meta.k8s.io,application/json",
+            Offers::Plain,
+            expect!["Json Full"],
+        );
+        check(
+            "application/json;as=Table;v=v9;g=meta.k8s.io",
+            Offers::Views,
+            expect![
+                "406 only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+            ],
+        );
+        check(
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            Offers::Views,
+            expect!["Protobuf Metadata"],
+        );
+        check(
+            "text/html;q=0.9, application/yaml;q=0.8",
+            Offers::Views,
+            expect!["Yaml Full"],
+        );
+        check(
+            "application/json;pretty=1",
+            Offers::Plain,
+            expect!["Json Full pretty"],
+        );
+        check(
+            "application/yaml",
+            Offers::Stream,
+            expect![
+                "406 only the following media types are accepted: application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"
+            ],
+        );
     }
 
     #[test]
     fn bodies() {
-        assert_eq!(body_encoding(Some("application/json; charset=utf-8")), Ok(Encoding::Json));
+        assert_eq!(
+            body_encoding(Some("application/json; charset=utf-8")),
+            Ok(Encoding::Json)
+        );
         assert_eq!(body_encoding(None), Ok(Encoding::Json));
-        assert_eq!(body_encoding(Some("text/plain")).expect_err("unsupported").code, 415);
+        assert_eq!(
+            body_encoding(Some("text/plain")).expect_err("unsupported").code,
+            415
+        );
     }
 }

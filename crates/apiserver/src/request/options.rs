@@ -49,10 +49,12 @@ impl ListOptions {
             send_initial_events: flag(query, "sendInitialEvents"),
         };
         if let Some(raw) = query.get("labelSelector") {
-            options.label_selector = labels::Selector::parse(raw).map_err(|error| Status::bad_request(error.to_string()))?;
+            options.label_selector =
+                labels::Selector::parse(raw).map_err(|error| Status::bad_request(error.to_string()))?;
         }
         if let Some(raw) = query.get("fieldSelector") {
-            options.field_selector = fields::Selector::parse(raw).map_err(|error| Status::bad_request(error.to_string()))?;
+            options.field_selector =
+                fields::Selector::parse(raw).map_err(|error| Status::bad_request(error.to_string()))?;
         }
         let mut version_match = text(query, "resourceVersionMatch");
         let legacy = matches!(options.resource_version.as_str(), "" | "0");
@@ -74,7 +76,11 @@ impl ListOptions {
     }
 
     fn validate(&self, version_match: &str) -> ErrorList {
-        if self.watch { self.validate_watch(version_match) } else { self.validate_list(version_match) }
+        if self.watch {
+            self.validate_watch(version_match)
+        } else {
+            self.validate_list(version_match)
+        }
     }
 
     fn validate_list(&self, version_match: &str) -> ErrorList {
@@ -82,20 +88,36 @@ impl ListOptions {
         let path = Path::new("resourceVersionMatch");
         if !version_match.is_empty() {
             if self.resource_version.is_empty() {
-                errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden unless resourceVersion is provided"));
+                errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch is forbidden unless resourceVersion is provided",
+                ));
             }
             if !self.continue_.is_empty() {
-                errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+                errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch is forbidden when continue is provided",
+                ));
             }
             if version_match != "Exact" && version_match != "NotOlderThan" {
-                errors.push(Error::not_supported(&path, version_match, &["Exact", "NotOlderThan", ""]));
+                errors.push(Error::not_supported(
+                    &path,
+                    version_match,
+                    &["Exact", "NotOlderThan", ""],
+                ));
             }
             if version_match == "Exact" && self.resource_version == "0" {
-                errors.push(Error::forbidden(&path, "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""));
+                errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
+                ));
             }
         }
         if self.send_initial_events.is_some() {
-            errors.push(Error::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"));
+            errors.push(Error::forbidden(
+                &Path::new("sendInitialEvents"),
+                "sendInitialEvents is forbidden for list",
+            ));
         }
         errors
     }
@@ -104,17 +126,26 @@ impl ListOptions {
         let mut errors = ErrorList::new();
         let path = Path::new("resourceVersionMatch");
         if self.send_initial_events.is_some() && version_match != "NotOlderThan" {
-            errors.push(Error::forbidden(&path, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+            errors.push(Error::forbidden(
+                &path,
+                "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            ));
         }
         if !version_match.is_empty() {
             if self.send_initial_events.is_none() {
-                errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+                errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+                ));
             }
             if version_match != "NotOlderThan" {
                 errors.push(Error::not_supported(&path, version_match, &["NotOlderThan"]));
             }
             if !self.continue_.is_empty() {
-                errors.push(Error::forbidden(&path, "resourceVersionMatch is forbidden when continue is provided"));
+                errors.push(Error::forbidden(
+                    &path,
+                    "resourceVersionMatch is forbidden when continue is provided",
+                ));
             }
         }
         errors
@@ -158,10 +189,16 @@ impl WriteOptions {
         let mut errors = ErrorList::new();
         match kind {
             WriteKind::Apply if field_manager.is_empty() => {
-                errors.push(Error::required(&Path::new("fieldManager"), "is required for apply patch"));
+                errors.push(Error::required(
+                    &Path::new("fieldManager"),
+                    "is required for apply patch",
+                ));
             }
             WriteKind::Patch if force.is_some() => {
-                errors.push(Error::forbidden(&Path::new("force"), "may not be specified for non-apply patch"));
+                errors.push(Error::forbidden(
+                    &Path::new("force"),
+                    "may not be specified for non-apply patch",
+                ));
             }
             _ => {}
         }
@@ -172,21 +209,34 @@ impl WriteOptions {
             "" | "Warn" => FieldValidation::Warn,
             "Strict" => FieldValidation::Strict,
             other => {
-                errors.push(Error::not_supported(&Path::new("fieldValidation"), other, &["", "Ignore", "Strict", "Warn"]));
+                errors.push(Error::not_supported(
+                    &Path::new("fieldValidation"),
+                    other,
+                    &["", "Ignore", "Strict", "Warn"],
+                ));
                 FieldValidation::Warn
             }
         };
         if !errors.is_empty() {
             return Err(invalid(kind.options_kind(), errors));
         }
-        Ok(WriteOptions { dry_run: !dry_run.is_empty(), field_manager, field_validation: directive, force })
+        Ok(WriteOptions {
+            dry_run: !dry_run.is_empty(),
+            field_manager,
+            field_validation: directive,
+            force,
+        })
     }
 }
 
 impl WriteOptions {
     /// The options as admission gets them. A patch is judged as an update.
     pub fn to_json(&self, kind: WriteKind) -> OperationOptions {
-        let kind = if kind == WriteKind::Create { "CreateOptions" } else { "UpdateOptions" };
+        let kind = if kind == WriteKind::Create {
+            "CreateOptions"
+        } else {
+            "UpdateOptions"
+        };
         let mut options = serde_json::json!({ "kind": kind, "apiVersion": "meta.k8s.io/v1" });
         if self.dry_run {
             options["dryRun"] = serde_json::json!(["All"]);
@@ -216,7 +266,11 @@ fn validate_field_manager(manager: &str) -> ErrorList {
         errors.push(Error::too_long(&path, FIELD_MANAGER_MAX_LENGTH));
     }
     for (at, char) in manager.char_indices().filter(|(_, char)| char.is_control()) {
-        errors.push(Error::invalid(&path, manager, format!("invalid character U+{:04X} (at position {at})", char as u32)));
+        errors.push(Error::invalid(
+            &path,
+            manager,
+            format!("invalid character U+{:04X} (at position {at})", char as u32),
+        ));
     }
     errors
 }
@@ -226,7 +280,11 @@ pub fn validate_dry_run(values: &[&str]) -> ErrorList {
     if values.iter().all(|value| *value == "All") {
         return ErrorList::new();
     }
-    vec![Error::not_supported(&Path::new("dryRun"), format!("[{}]", values.join(" ")), &["All"])]
+    vec![Error::not_supported(
+        &Path::new("dryRun"),
+        format!("[{}]", values.join(" ")),
+        &["All"],
+    )]
 }
 
 /// An Invalid status about an options object.
@@ -241,18 +299,28 @@ pub fn text(query: &Query, name: &str) -> String {
 
 /// A boolean parameter: anything but `false` and `0` is true, as in upstream's conversion.
 pub fn flag(query: &Query, name: &str) -> Option<bool> {
-    query.get(name).map(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
+    query
+        .get(name)
+        .map(|value| !matches!(value.to_ascii_lowercase().as_str(), "false" | "0"))
 }
 
 /// An integer parameter.
 pub fn number(query: &Query, name: &str) -> Result<Option<i64>, Status> {
-    let Some(value) = query.get(name) else { return Ok(None) };
+    let Some(value) = query.get(name) else {
+        return Ok(None);
+    };
     match value.parse::<i64>() {
         Ok(number) => Ok(Some(number)),
         Err(error) => {
             use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-            let why = if matches!(error.kind(), PosOverflow | NegOverflow) { "value out of range" } else { "invalid syntax" };
-            Err(Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: {why}")))
+            let why = if matches!(error.kind(), PosOverflow | NegOverflow) {
+                "value out of range"
+            } else {
+                "invalid syntax"
+            };
+            Err(Status::bad_request(format!(
+                "strconv.ParseInt: parsing {value:?}: {why}"
+            )))
         }
     }
 }
@@ -270,8 +338,14 @@ mod tests {
 
     #[test]
     fn list_options_are_validated_as_upstream() {
-        assert_eq!(list_error("limit=5&resourceVersion=10&resourceVersionMatch=Exact"), "ok");
-        assert_eq!(list_error("limit=abc"), "strconv.ParseInt: parsing \"abc\": invalid syntax");
+        assert_eq!(
+            list_error("limit=5&resourceVersion=10&resourceVersionMatch=Exact"),
+            "ok"
+        );
+        assert_eq!(
+            list_error("limit=abc"),
+            "strconv.ParseInt: parsing \"abc\": invalid syntax"
+        );
         assert_eq!(
             list_error("resourceVersionMatch=Exact"),
             "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
@@ -292,7 +366,12 @@ mod tests {
 
     #[test]
     fn write_options_know_their_kind() {
-        let error = |raw: &str, kind| WriteOptions::parse(&Query::parse(raw), kind).expect_err("invalid").message.clone();
+        let error = |raw: &str, kind| {
+            WriteOptions::parse(&Query::parse(raw), kind)
+                .expect_err("invalid")
+                .message
+                .clone()
+        };
         assert_eq!(
             error("force=true", WriteKind::Patch),
             "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for non-apply patch"

@@ -7,7 +7,9 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Parses what follows the `?`. Malformed pairs are dropped, as `url.Query()` does.
     pub fn parse(raw: &str) -> Query {
-        let pairs = raw.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';'));
+        let pairs = raw
+            .split('&')
+            .filter(|pair| !pair.is_empty() && !pair.contains(';'));
         Query(
             pairs
                 .filter_map(|pair| {
@@ -20,12 +22,18 @@ impl Query {
 
     /// The first value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Every value of a parameter.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// Sets a parameter to one value.

@@ -57,7 +57,9 @@ pub fn gzip(mut response: Response, body: &Bytes) -> Response {
         return response;
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 6), Compression::fast());
-    let Ok(compressed) = encoder.write_all(body).and_then(|()| encoder.finish()) else { return response };
+    let Ok(compressed) = encoder.write_all(body).and_then(|()| encoder.finish()) else {
+        return response;
+    };
     mark(response.headers_mut());
     let body: Body = full(compressed);
     response.map(|_| body)

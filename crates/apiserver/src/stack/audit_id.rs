@@ -17,7 +17,9 @@ pub struct AuditId;
 impl Filter for AuditId {
     fn call<'a>(&'a self, request: &'a mut Request, next: Next<'a>) -> BoxFuture<'a, Response> {
         Box::pin(async move {
-            let given = request.header(AUDIT_ID).filter(|id| !id.is_empty() && id.len() <= MAX_LENGTH);
+            let given = request
+                .header(AUDIT_ID)
+                .filter(|id| !id.is_empty() && id.len() <= MAX_LENGTH);
             let id = given.map_or_else(|| uuid::Uuid::new_v4().to_string(), str::to_owned);
             let value = HeaderValue::from_str(&id);
             request.audit_id = id;

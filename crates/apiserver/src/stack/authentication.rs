@@ -18,7 +18,11 @@ pub struct Authentication {
 impl Filter for Authentication {
     fn call<'a>(&'a self, request: &'a mut Request, next: Next<'a>) -> BoxFuture<'a, Response> {
         Box::pin(async move {
-            let credentials = auth::Credentials { headers: &request.head.headers, certificates: &request.peer.certificates, path: &request.info.path };
+            let credentials = auth::Credentials {
+                headers: &request.head.headers,
+                certificates: &request.peer.certificates,
+                path: &request.info.path,
+            };
             match self.authenticator.authenticate(credentials).await {
                 Ok(Some(user)) => {
                     self.metrics.authenticated("success", &user.name);

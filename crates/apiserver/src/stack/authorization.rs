@@ -56,11 +56,16 @@ pub fn forbidden(attributes: &Attributes, reason: &str) -> Status {
         message.push_str(": ");
         message.push_str(reason);
     }
-    let resource = GroupResource { group: attributes.api_group.clone(), resource: attributes.resource.clone() };
+    let resource = GroupResource {
+        group: attributes.api_group.clone(),
+        resource: attributes.resource.clone(),
+    };
     Status::forbidden(&resource, &attributes.name, message)
 }
 
 /// Keeps an error from looking like HTML.
 fn sanitize(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }

@@ -39,10 +39,20 @@ impl Filter for Deadline {
 impl Deadline {
     /// The client may ask for less than the server's bound with `timeout=`.
     fn allowed(&self, request: &Request) -> Result<Duration, Status> {
-        let Some(text) = request.query.get("timeout").filter(|text| !text.is_empty()) else { return Ok(self.timeout) };
+        let Some(text) = request.query.get("timeout").filter(|text| !text.is_empty()) else {
+            return Ok(self.timeout);
+        };
         let asked = apimachinery::duration::Duration::parse(text)
-            .map_err(|_| Status::bad_request(format!("invalid timeout specified in the request URL - time: invalid duration {text:?}")))?
+            .map_err(|_| {
+                Status::bad_request(format!(
+                    "invalid timeout specified in the request URL - time: invalid duration {text:?}"
+                ))
+            })?
             .to_std();
-        Ok(if asked.is_zero() { self.timeout } else { asked.min(self.timeout) })
+        Ok(if asked.is_zero() {
+            self.timeout
+        } else {
+            asked.min(self.timeout)
+        })
     }
 }

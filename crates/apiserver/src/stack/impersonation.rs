@@ -45,12 +45,18 @@ impl Filter for Impersonation {
 }
 
 impl Impersonation {
-    async fn impersonate(&self, wanted: Option<Wanted>, requestor: &UserInfo) -> Result<Option<UserInfo>, Status> {
+    async fn impersonate(
+        &self,
+        wanted: Option<Wanted>,
+        requestor: &UserInfo,
+    ) -> Result<Option<UserInfo>, Status> {
         let Some(wanted) = wanted else { return Ok(None) };
         for permission in wanted.permissions(requestor) {
             match self.authorizer.authorize(&permission).await {
                 Decision::Allow { .. } => {}
-                Decision::Deny { reason } | Decision::NoOpinion { reason } => return Err(super::forbidden(&permission, &reason)),
+                Decision::Deny { reason } | Decision::NoOpinion { reason } => {
+                    return Err(super::forbidden(&permission, &reason));
+                }
             }
         }
         Ok(Some(wanted.into_user()))
@@ -69,17 +75,38 @@ struct Wanted {
 
 impl Wanted {
     fn read(headers: &HeaderMap) -> Result<Option<Wanted>, Status> {
-        let first = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+        let first = |name: &str| {
+            headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
         let values = |name: &str| -> Vec<String> {
-            headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+            headers
+                .get_all(name)
+                .iter()
+                .filter_map(|value| value.to_str().ok())
+                .map(str::to_owned)
+                .collect()
         };
         let mut extra = BTreeMap::new();
-        for name in headers.keys().filter_map(|name| name.as_str().strip_prefix(EXTRA_PREFIX)) {
+        for name in headers
+            .keys()
+            .filter_map(|name| name.as_str().strip_prefix(EXTRA_PREFIX))
+        {
             let key = decode(name, Plus::IsItself).unwrap_or_else(|| name.to_owned());
             extra.insert(key, values(&format!("{EXTRA_PREFIX}{name}")));
         }
         let user = first(USER);
-        let wanted = Wanted { service_account: parse_service_account(&user).map(|(namespace, name)| (namespace.to_owned(), name.to_owned())), user, groups: values(GROUP), uid: first(UID), extra };
+        let wanted = Wanted {
+            service_account: parse_service_account(&user)
+                .map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
+            user,
+            groups: values(GROUP),
+            uid: first(UID),
+            extra,
+        };
         if !wanted.user.is_empty() {
             return Ok(Some(wanted));
         }
@@ -89,7 +116,10 @@ impl Wanted {
         let mut requested = wanted.groups;
         requested.extend(wanted.extra.into_values().flatten());
         requested.extend((!wanted.uid.is_empty()).then_some(wanted.uid));
-        Err(Status::bad_request(format!("requested [{}] without impersonating a user", requested.join(" "))))
+        Err(Status::bad_request(format!(
+            "requested [{}] without impersonating a user",
+            requested.join(" ")
+        )))
     }
 
     /// What the requestor must be allowed to do.
@@ -105,7 +135,11 @@ impl Wanted {
         let mut permissions = Vec::new();
         match &self.service_account {
             Some((namespace, name)) => {
-                permissions.push(Attributes { namespace: namespace.clone(), api_version: "v1".into(), ..permission("serviceaccounts", name) });
+                permissions.push(Attributes {
+                    namespace: namespace.clone(),
+                    api_version: "v1".into(),
+                    ..permission("serviceaccounts", name)
+                });
             }
             None => permissions.push(permission("users", &self.user)),
         }
@@ -116,9 +150,12 @@ impl Wanted {
             ..attributes
         };
         for (key, values) in &self.extra {
-            permissions.extend(
-                values.iter().map(|value| authentication(Attributes { subresource: key.clone(), ..permission("userextras", value) })),
-            );
+            permissions.extend(values.iter().map(|value| {
+                authentication(Attributes {
+                    subresource: key.clone(),
+                    ..permission("userextras", value)
+                })
+            }));
         }
         if !self.uid.is_empty() {
             permissions.push(authentication(permission("uids", &self.uid)));
@@ -139,12 +176,21 @@ impl Wanted {
         } else if !has(AUTHENTICATED) && !has(UNAUTHENTICATED) {
             groups.push(AUTHENTICATED.to_owned());
         }
-        UserInfo { name: self.user, uid: self.uid, groups, extra: self.extra }
+        UserInfo {
+            name: self.user,
+            uid: self.uid,
+            groups,
+            extra: self.extra,
+        }
     }
 }
 
 fn remove_headers(headers: &mut HeaderMap) {
-    let names: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with("impersonate-")).cloned().collect();
+    let names: Vec<_> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("impersonate-"))
+        .cloned()
+        .collect();
     for name in names {
         headers.remove(name);
     }
@@ -164,24 +210,60 @@ mod tests {
 
     #[test]
     fn a_service_account_brings_its_groups() {
-        let wanted = wanted(&[(USER, "system:serviceaccount:default:web")]).expect("valid").expect("impersonates");
+        let wanted = wanted(&[(USER, "system:serviceaccount:default:web")])
+            .expect("valid")
+            .expect("impersonates");
         let permissions = wanted.permissions(&UserInfo::default());
-        assert_eq!((permissions[0].resource.as_str(), permissions[0].namespace.as_str()), ("serviceaccounts", "default"));
-        assert_eq!(wanted.into_user().groups, ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]);
+        assert_eq!(
+            (
+                permissions[0].resource.as_str(),
+                permissions[0].namespace.as_str()
+            ),
+            ("serviceaccounts", "default")
+        );
+        assert_eq!(
+            wanted.into_user().groups,
+            [
+                "system:serviceaccounts",
+                "system:serviceaccounts:default",
+                "system:authenticated"
+            ]
+        );
     }
 
     #[test]
     fn every_part_needs_its_permission() {
-        let headers = [(USER, "ada"), (GROUP, "dev"), (GROUP, "ops"), (UID, "7"), ("impersonate-extra-scopes", "view")];
+        let headers = [
+            (USER, "ada"),
+            (GROUP, "dev"),
+            (GROUP, "ops"),
+            (UID, "7"),
+            ("impersonate-extra-scopes", "view"),
+        ];
         let wanted = wanted(&headers).expect("valid").expect("impersonates");
-        let asked: Vec<String> =
-            wanted.permissions(&UserInfo::default()).iter().map(|a| format!("{}/{}:{}", a.resource, a.subresource, a.name)).collect();
-        assert_eq!(asked, ["users/:ada", "groups/:dev", "groups/:ops", "userextras/scopes:view", "uids/:7"]);
+        let asked: Vec<String> = wanted
+            .permissions(&UserInfo::default())
+            .iter()
+            .map(|a| format!("{}/{}:{}", a.resource, a.subresource, a.name))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                "users/:ada",
+                "groups/:dev",
+                "groups/:ops",
+                "userextras/scopes:view",
+                "uids/:7"
+            ]
+        );
     }
 
     #[test]
     fn groups_alone_are_refused() {
         let status = wanted(&[(GROUP, "dev")]).err().expect("an error");
-        assert_eq!((status.code, status.message.as_str()), (400, "requested [dev] without impersonating a user"));
+        assert_eq!(
+            (status.code, status.message.as_str()),
+            (400, "requested [dev] without impersonating a user")
+        );
     }
 }

@@ -26,7 +26,11 @@ impl InFlight {
     /// Zero means no bound.
     pub fn new(read_only: usize, mutating: usize, metrics: Arc<Metrics>) -> InFlight {
         let semaphore = |limit: usize| (limit > 0).then(|| Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
-        InFlight { read_only: semaphore(read_only), mutating: semaphore(mutating), metrics }
+        InFlight {
+            read_only: semaphore(read_only),
+            mutating: semaphore(mutating),
+            metrics,
+        }
     }
 }
 
@@ -34,7 +38,11 @@ impl Filter for InFlight {
     fn call<'a>(&'a self, request: &'a mut Request, next: Next<'a>) -> BoxFuture<'a, Response> {
         Box::pin(async move {
             let read_only = !request.info.is_resource_request || request.info.is_read_only();
-            let limit = if read_only { &self.read_only } else { &self.mutating };
+            let limit = if read_only {
+                &self.read_only
+            } else {
+                &self.mutating
+            };
             let Some(limit) = limit.as_ref().filter(|_| !request.info.is_long_running()) else {
                 return next.run(request).await;
             };
@@ -55,7 +63,8 @@ impl Filter for InFlight {
 impl InFlight {
     fn refuse(&self, request: &Request) -> Response {
         self.metrics.dropped(&request.info);
-        let status = Status::too_many_requests("Too many requests, please try again later.", RETRY_AFTER_SECONDS);
+        let status =
+            Status::too_many_requests("Too many requests, please try again later.", RETRY_AFTER_SECONDS);
         failure(&status, Encoding::Json)
     }
 }

@@ -26,7 +26,12 @@ impl Filter for PanicGuard {
                 Err(_) => {
                     tracing::error!(request = %line, "handler panicked");
                     self.metrics.panicked();
-                    failure(&Status::internal(format!("This request caused apiserver to panic. Look in the logs for details: {line}")), Encoding::Json)
+                    failure(
+                        &Status::internal(format!(
+                            "This request caused apiserver to panic. Look in the logs for details: {line}"
+                        )),
+                        Encoding::Json,
+                    )
                 }
             }
         })

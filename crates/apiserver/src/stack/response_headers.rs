@@ -45,7 +45,9 @@ fn warning_values(warnings: &[String]) -> Vec<HeaderValue> {
             break;
         }
         left -= text.len();
-        values.extend(HeaderValue::from_bytes(format!("299 - {}", quoted(&text)).as_bytes()));
+        values.extend(HeaderValue::from_bytes(
+            format!("299 - {}", quoted(&text)).as_bytes(),
+        ));
     }
     values
 }
@@ -72,7 +74,13 @@ mod tests {
     #[test]
     fn warnings_are_quoted_and_bounded() {
         let values = warning_values(&["unknown field \"spec.x\"".to_owned()]);
-        assert_eq!(values[0].to_str().expect("ascii"), r#"299 - "unknown field \"spec.x\"""#);
-        assert_eq!(warning_values(&vec!["w".repeat(1000); 40]).len(), MAX_TOTAL_BYTES / TRUNCATED_CHARS);
+        assert_eq!(
+            values[0].to_str().expect("ascii"),
+            r#"299 - "unknown field \"spec.x\"""#
+        );
+        assert_eq!(
+            warning_values(&vec!["w".repeat(1000); 40]).len(),
+            MAX_TOTAL_BYTES / TRUNCATED_CHARS
+        );
     }
 }

@@ -17,20 +17,31 @@ use crate::response::{Response, success};
 use crate::state::Api;
 
 /// The kind of the body.
-const BINDING: Expected = Expected { group: "", version: "v1", kind: "Binding", ty: &api::types::core_v1::BINDING };
+const BINDING: Expected = Expected {
+    group: "",
+    version: "v1",
+    kind: "Binding",
+    ty: &api::types::core_v1::BINDING,
+};
 
 /// POST `pods/NAME/binding`.
 pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
     let (binding, dry_run) = read(request).await?;
     if binding.metadata.name != request.info.name {
-        return Err(Status::bad_request("name in URL does not match name in Binding object"));
+        return Err(Status::bad_request(
+            "name in URL does not match name in Binding object",
+        ));
     }
     answer(api, &served.objects, request, &binding, dry_run).await
 }
 
 /// POST `bindings`: the body names the pod.
 pub async fn bind_by_body(api: &Api, request: &mut Request) -> Result<Response, Status> {
-    let pods = api.resources.objects("", "pods").ok_or_else(Status::path_not_found)?.clone();
+    let pods = api
+        .resources
+        .objects("", "pods")
+        .ok_or_else(Status::path_not_found)?
+        .clone();
     let (binding, dry_run) = read(request).await?;
     answer(api, &pods, request, &binding, dry_run).await
 }
@@ -43,9 +54,16 @@ async fn read(request: &mut Request) -> Result<(Binding, bool), Status> {
     Ok((binding, options.dry_run))
 }
 
-async fn answer(api: &Api, pods: &Objects, request: &Request, binding: &Binding, dry_run: bool) -> Result<Response, Status> {
+async fn answer(
+    api: &Api,
+    pods: &Objects,
+    request: &Request,
+    binding: &Binding,
+    dry_run: bool,
+) -> Result<Response, Status> {
     let output = request.output(Offers::Plain)?;
-    api.admit_subresource(request, pods.row, &mut binding.clone(), dry_run).await?;
+    api.admit_subresource(request, pods.row, &mut binding.clone(), dry_run)
+        .await?;
     bind(pods, binding, dry_run, api.clock.now()).await?;
     Ok(success(StatusCode::CREATED, None, output))
 }
@@ -58,11 +76,16 @@ async fn bind(pods: &Objects, binding: &Binding, dry_run: bool, now: Timestamp) 
         let metadata = object.metadata();
         let (uid, version) = (&binding.metadata.uid, &binding.metadata.resource_version);
         if !uid.is_empty() && *uid != metadata.uid {
-            return Err(conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", metadata.uid)));
+            return Err(conflict(format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                metadata.uid
+            )));
         }
         if !version.is_empty() && *version != metadata.resource_version {
             let is = &metadata.resource_version;
-            return Err(conflict(format!("Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {is}")));
+            return Err(conflict(format!(
+                "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {is}"
+            )));
         }
         pods.strategy().bind(object, binding, now).map_err(conflict)
     };

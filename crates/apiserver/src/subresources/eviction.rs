@@ -21,7 +21,12 @@ use crate::state::Api;
 use crate::verbs::writer;
 use crate::write::OperationOptions;
 
-const EVICTION: Expected = Expected { group: "policy", version: "v1", kind: "Eviction", ty: &api::types::policy_v1::EVICTION };
+const EVICTION: Expected = Expected {
+    group: "policy",
+    version: "v1",
+    kind: "Eviction",
+    ty: &api::types::policy_v1::EVICTION,
+};
 
 /// How often a conflict that is not the client's is tried again.
 const ATTEMPTS: usize = 20;
@@ -33,14 +38,20 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
     let proto = read_message(request, EVICTION, options.field_validation).await?;
     let mut eviction = Eviction::decode(&proto).map_err(|error| Status::bad_request(error.to_string()))?;
     if eviction.metadata.name != request.info.name {
-        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+        return Err(Status::bad_request(
+            "name in URL does not match name in Eviction object",
+        ));
     }
     let mut delete_options = eviction.delete_options.as_deref().cloned().unwrap_or_default();
     if options.dry_run && delete_options.dry_run.is_empty() {
         delete_options.dry_run = vec!["All".to_owned()];
     }
-    api.admit_subresource(request, served.row, &mut eviction, options.dry_run).await?;
-    let fixed = delete_options.preconditions.as_ref().is_some_and(|preconditions| preconditions.resource_version.is_some());
+    api.admit_subresource(request, served.row, &mut eviction, options.dry_run)
+        .await?;
+    let fixed = delete_options
+        .preconditions
+        .as_ref()
+        .is_some_and(|preconditions| preconditions.resource_version.is_some());
     let mut outcome = Err(Status::internal("the eviction was not tried"));
     for _ in 0..ATTEMPTS {
         outcome = evict(api, served, request, &delete_options).await;
@@ -67,8 +78,12 @@ async fn evict(api: &Api, served: &Served, request: &Request, options: &DeleteOp
         take_disruption(api, pod, !options.dry_run.is_empty()).await? == Taken::NotCounted
     };
     if must_not_change {
-        let preconditions = options.preconditions.get_or_insert_with(|| Box::new(Preconditions::default()));
-        preconditions.resource_version.get_or_insert_with(|| pod.metadata.resource_version.clone());
+        let preconditions = options
+            .preconditions
+            .get_or_insert_with(|| Box::new(Preconditions::default()));
+        preconditions
+            .resource_version
+            .get_or_insert_with(|| pod.metadata.resource_version.clone());
     }
     if options.dry_run.is_empty() {
         mark(api, served, request, &mut options).await?;
@@ -98,13 +113,23 @@ enum Taken {
 }
 
 async fn take_disruption(api: &Api, pod: &Pod, dry_run: bool) -> Result<Taken, Status> {
-    let Some(budgets) = api.resources.objects("policy", "poddisruptionbudgets") else { return Ok(Taken::Counted) };
-    let snapshot = budgets.cache.snapshot(storage::cache::Freshness::Latest).await.map_err(|error| crate::objects::failed(&error))?;
+    let Some(budgets) = api.resources.objects("policy", "poddisruptionbudgets") else {
+        return Ok(Taken::Counted);
+    };
+    let snapshot = budgets
+        .cache
+        .snapshot(storage::cache::Freshness::Latest)
+        .await
+        .map_err(|error| crate::objects::failed(&error))?;
     let prefix = budgets.prefix_of(&pod.metadata.namespace);
     let mut matching = Vec::new();
     for entry in snapshot.range(prefix.as_bytes(), None) {
         let loaded = budgets.decode(entry.stored().clone())?;
-        if loaded.object.downcast_ref::<PodDisruptionBudget>().is_some_and(|budget| selects(budget, pod)) {
+        if loaded
+            .object
+            .downcast_ref::<PodDisruptionBudget>()
+            .is_some_and(|budget| selects(budget, pod))
+        {
             matching.push(entry.key().clone());
         }
     }
@@ -120,7 +145,9 @@ async fn take_disruption(api: &Api, pod: &Pod, dry_run: bool) -> Result<Taken, S
     let now = Time(api.clock.now());
     budgets
         .change(&key, dry_run, |object| {
-            let Some(budget) = object.downcast_mut::<PodDisruptionBudget>() else { return Ok(()) };
+            let Some(budget) = object.downcast_mut::<PodDisruptionBudget>() else {
+                return Ok(());
+            };
             if !pod_conditions::is_ready(pod) && budget::lets_unhealthy_go(budget) {
                 taken = Taken::NotCounted;
                 return Ok(());
@@ -137,7 +164,12 @@ fn selects(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
 }
 
 /// Says in the pod why it goes.
-async fn mark(api: &Api, served: &Served, request: &Request, options: &mut DeleteOptions) -> Result<(), Status> {
+async fn mark(
+    api: &Api,
+    served: &Served,
+    request: &Request,
+    options: &mut DeleteOptions,
+) -> Result<(), Status> {
     let key = served.objects.key(&request.info.namespace, &request.info.name);
     let now = Time(api.clock.now()).truncated();
     let wanted = options.preconditions.clone();
@@ -156,17 +188,26 @@ async fn mark(api: &Api, served: &Served, request: &Request, options: &mut Delet
     let written = changed.ok_or_else(|| Status::not_found(&served.group_resource(), &request.info.name))?;
     if let (Some(preconditions), Some(revision)) = (&mut options.preconditions, written.revision) {
         // It was us who changed the pod since.
-        preconditions.resource_version = preconditions.resource_version.as_ref().map(|_| revision.to_string());
+        preconditions.resource_version = preconditions
+            .resource_version
+            .as_ref()
+            .map(|_| revision.to_string());
     }
     Ok(())
 }
 
 fn set_disruption_target(pod: &mut Pod, now: Time) {
     let conditions = &mut pod.status.conditions;
-    let index = conditions.iter().position(|condition| condition.type_ == "DisruptionTarget").unwrap_or_else(|| {
-        conditions.push(PodCondition { type_: "DisruptionTarget".to_owned(), ..PodCondition::default() });
-        conditions.len() - 1
-    });
+    let index = conditions
+        .iter()
+        .position(|condition| condition.type_ == "DisruptionTarget")
+        .unwrap_or_else(|| {
+            conditions.push(PodCondition {
+                type_: "DisruptionTarget".to_owned(),
+                ..PodCondition::default()
+            });
+            conditions.len() - 1
+        });
     let condition = &mut conditions[index];
     if condition.status != "True" {
         condition.last_transition_time = Some(now);

@@ -24,7 +24,12 @@ use crate::verbs::writer;
 use crate::write::{Applied, Change};
 
 /// The kind of the subresource.
-const SCALE: Expected = Expected { group: "autoscaling", version: "v1", kind: "Scale", ty: &api::types::autoscaling_v1::SCALE };
+const SCALE: Expected = Expected {
+    group: "autoscaling",
+    version: "v1",
+    kind: "Scale",
+    ty: &api::types::autoscaling_v1::SCALE,
+};
 
 /// GET, PUT and PATCH.
 pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
@@ -39,7 +44,14 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
             write(api, served, request, Edit::Replace(scale), options, output).await
         }
         "patch" => {
-            let content_type = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
+            let content_type = request
+                .header("content-type")
+                .unwrap_or_default()
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_owned();
             let body: Bytes = body::read(request).await?;
             let options = WriteOptions::parse(&request.query, WriteKind::Patch)?;
             let patch = Patch::parse(&content_type, &body)?;
@@ -51,23 +63,57 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
 
 async fn get(served: &Served, request: &Request, output: Output) -> Result<Response, Status> {
     let key = served.objects.key(&request.info.namespace, &request.info.name);
-    let (_, entry) = served.objects.cache.get(key.as_bytes(), Freshness::Latest).await.map_err(|error| failed(&error))?;
+    let (_, entry) = served
+        .objects
+        .cache
+        .get(key.as_bytes(), Freshness::Latest)
+        .await
+        .map_err(|error| failed(&error))?;
     let entry = entry.ok_or_else(|| Status::not_found(&served.group_resource(), &request.info.name))?;
     let loaded = served.objects.decode(entry.stored().clone())?;
-    let scale = served.objects.strategy().scale(&*loaded.object).ok_or_else(Status::path_not_found)?;
+    let scale = served
+        .objects
+        .strategy()
+        .scale(&*loaded.object)
+        .ok_or_else(Status::path_not_found)?;
     answer(&scale, output)
 }
 
-async fn write(api: &Api, served: &Served, request: &mut Request, edit: Edit, options: WriteOptions, output: Output) -> Result<Response, Status> {
-    let change = ScaleChange { strategy: served.objects.strategy(), name: &request.info.name.clone(), edit };
-    let mut writer = writer(api, served, request, options.dry_run, options.to_json(WriteKind::Update));
+async fn write(
+    api: &Api,
+    served: &Served,
+    request: &mut Request,
+    edit: Edit,
+    options: WriteOptions,
+    output: Output,
+) -> Result<Response, Status> {
+    let change = ScaleChange {
+        strategy: served.objects.strategy(),
+        name: &request.info.name.clone(),
+        edit,
+    };
+    let mut writer = writer(
+        api,
+        served,
+        request,
+        options.dry_run,
+        options.to_json(WriteKind::Update),
+    );
     let saved = writer.update(&change, false).await;
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let written = saved?.written;
-    let mut object = crate::kind::decode_stored(served.objects.row, &written.value).map_err(Status::internal)?;
-    object.metadata_mut().resource_version = written.revision.map(|revision| revision.to_string()).unwrap_or_default();
-    let scale = served.objects.strategy().scale(&*object).ok_or_else(Status::path_not_found)?;
+    let mut object =
+        crate::kind::decode_stored(served.objects.row, &written.value).map_err(Status::internal)?;
+    object.metadata_mut().resource_version = written
+        .revision
+        .map(|revision| revision.to_string())
+        .unwrap_or_default();
+    let scale = served
+        .objects
+        .strategy()
+        .scale(&*object)
+        .ok_or_else(Status::path_not_found)?;
     answer(&scale, output)
 }
 
@@ -97,19 +143,36 @@ impl Change for ScaleChange<'_> {
         };
         if scale.metadata.name != self.name {
             let body = &scale.metadata.name;
-            return Err(Status::bad_request(format!("the name of the object ({body}) does not match the name on the URL ({})", self.name)));
+            return Err(Status::bad_request(format!(
+                "the name of the object ({body}) does not match the name on the URL ({})",
+                self.name
+            )));
         }
         if scale.spec.replicas < 0 {
-            let error = Error::invalid(&Path::new("spec").child("replicas"), i64::from(scale.spec.replicas), "must be greater than or equal to 0");
-            return Err(Status::invalid(&GroupKind::new("autoscaling", "Scale"), self.name, &vec![error]));
+            let error = Error::invalid(
+                &Path::new("spec").child("replicas"),
+                i64::from(scale.spec.replicas),
+                "must be greater than or equal to 0",
+            );
+            return Err(Status::invalid(
+                &GroupKind::new("autoscaling", "Scale"),
+                self.name,
+                &vec![error],
+            ));
         }
         let mut object = current.clone_box();
-        object.metadata_mut().resource_version.clone_from(&scale.metadata.resource_version);
+        object
+            .metadata_mut()
+            .resource_version
+            .clone_from(&scale.metadata.resource_version);
         if !scale.metadata.uid.is_empty() {
             object.metadata_mut().uid.clone_from(&scale.metadata.uid);
         }
         self.strategy.set_scale(&mut *object, &scale)?;
-        Ok(Applied { object, warnings: Vec::new() })
+        Ok(Applied {
+            object,
+            warnings: Vec::new(),
+        })
     }
 }
 

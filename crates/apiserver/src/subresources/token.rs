@@ -22,7 +22,12 @@ use crate::response::{Response, message};
 use crate::state::Api;
 
 const KIND: (&str, &str, &str) = ("authentication.k8s.io", "v1", "TokenRequest");
-const EXPECTED: Expected = Expected { group: KIND.0, version: KIND.1, kind: KIND.2, ty: &api::types::authentication_v1::TOKEN_REQUEST };
+const EXPECTED: Expected = Expected {
+    group: KIND.0,
+    version: KIND.1,
+    kind: KIND.2,
+    ty: &api::types::authentication_v1::TOKEN_REQUEST,
+};
 
 /// A token lives an hour unless asked otherwise, and ten minutes at least.
 const DEFAULT_SECONDS: i64 = 3600;
@@ -59,7 +64,8 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
     if !errors.is_empty() {
         return Err(Status::invalid(&GroupKind::new(KIND.0, KIND.2), "", &errors));
     }
-    api.admit_subresource(request, served.row, &mut asked, options.dry_run).await?;
+    api.admit_subresource(request, served.row, &mut asked, options.dry_run)
+        .await?;
     // Admission sees what was asked: a node may leave the audience open, but not name one that its pod does not.
     if asked.spec.audiences.is_empty() {
         asked.spec.audiences.clone_from(&issuer.audiences);
@@ -73,7 +79,10 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
 }
 
 async fn load<T: Resource>(api: &Api, namespace: &str, name: &str) -> Result<Box<T>, Status> {
-    let objects = api.resources.objects(T::GROUP, T::PLURAL).ok_or_else(Status::path_not_found)?;
+    let objects = api
+        .resources
+        .objects(T::GROUP, T::PLURAL)
+        .ok_or_else(Status::path_not_found)?;
     let found = objects.load(&objects.key(namespace, name)).await?;
     let object = found.and_then(|loaded| loaded.object.downcast::<T>().ok());
     object.ok_or_else(|| Status::not_found(&GroupResource::new(T::GROUP, T::PLURAL), name))
@@ -105,7 +114,11 @@ fn validate(asked: &TokenRequest) -> ErrorList {
     let seconds = asked.spec.expiration_seconds.unwrap_or(DEFAULT_SECONDS);
     let mut errors = ErrorList::new();
     if seconds < MIN_SECONDS {
-        errors.push(Error::invalid(&path, seconds, "may not specify a duration less than 10 minutes"));
+        errors.push(Error::invalid(
+            &path,
+            seconds,
+            "may not specify a duration less than 10 minutes",
+        ));
     }
     if seconds > MAX_SECONDS {
         errors.push(Error::too_long(&path, MAX_SECONDS as usize));
@@ -121,8 +134,15 @@ struct Bound {
     secret: Option<Reference>,
 }
 
-async fn bound_objects(api: &Api, asked: &TokenRequest, namespace: &str, account: &str) -> Result<Bound, Status> {
-    let Some(reference) = &asked.spec.bound_object_ref else { return Ok(Bound::default()) };
+async fn bound_objects(
+    api: &Api,
+    asked: &TokenRequest,
+    namespace: &str,
+    account: &str,
+) -> Result<Bound, Status> {
+    let Some(reference) = &asked.spec.bound_object_ref else {
+        return Ok(Bound::default());
+    };
     let mut bound = Bound::default();
     let uid = match (reference.api_version.as_str(), reference.kind.as_str()) {
         ("" | "v1", "Pod") => {
@@ -135,11 +155,23 @@ async fn bound_objects(api: &Api, asked: &TokenRequest, namespace: &str, account
             bound.node = node_of(api, &pod).await?;
             bound.pod.insert(reference_to(&*pod)).uid.clone()
         }
-        ("" | "v1", "Node") => bound.node.insert(reference_to(&*load::<Node>(api, "", &reference.name).await?)).uid.clone(),
-        ("" | "v1", "Secret") => bound.secret.insert(reference_to(&*load::<Secret>(api, namespace, &reference.name).await?)).uid.clone(),
+        ("" | "v1", "Node") => bound
+            .node
+            .insert(reference_to(&*load::<Node>(api, "", &reference.name).await?))
+            .uid
+            .clone(),
+        ("" | "v1", "Secret") => bound
+            .secret
+            .insert(reference_to(
+                &*load::<Secret>(api, namespace, &reference.name).await?,
+            ))
+            .uid
+            .clone(),
         (api_version, kind) => {
             let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-            return Err(Status::bad_request(format!("cannot bind token to object of type {group}/{version}, Kind={kind}")));
+            return Err(Status::bad_request(format!(
+                "cannot bind token to object of type {group}/{version}, Kind={kind}"
+            )));
         }
     };
     if !reference.uid.is_empty() && reference.uid != uid {
@@ -147,7 +179,11 @@ async fn bound_objects(api: &Api, asked: &TokenRequest, namespace: &str, account
             "the UID in the bound object reference ({}) does not match the UID in record. The object might have been deleted and then recreated",
             reference.uid
         );
-        return Err(Status::conflict(&GroupResource::new("", &reference.kind), &reference.name, why));
+        return Err(Status::conflict(
+            &GroupResource::new("", &reference.kind),
+            &reference.name,
+            why,
+        ));
     }
     Ok(bound)
 }
@@ -160,14 +196,20 @@ async fn node_of(api: &Api, pod: &Pod) -> Result<Option<Reference>, Status> {
     }
     match load::<Node>(api, "", name).await {
         Ok(node) => Ok(Some(reference_to(&*node))),
-        Err(status) if status.is_not_found() => Ok(Some(Reference { name: name.clone(), uid: String::new() })),
+        Err(status) if status.is_not_found() => Ok(Some(Reference {
+            name: name.clone(),
+            uid: String::new(),
+        })),
         Err(status) => Err(status),
     }
 }
 
 fn reference_to(object: &dyn api::Object) -> Reference {
     let metadata = object.metadata();
-    Reference { name: metadata.name.clone(), uid: metadata.uid.clone() }
+    Reference {
+        name: metadata.name.clone(),
+        uid: metadata.uid.clone(),
+    }
 }
 
 impl TokenIssuer {
@@ -183,21 +225,43 @@ impl TokenIssuer {
         Some(warning)
     }
 
-    fn issue(&self, asked: &mut TokenRequest, account: &ServiceAccount, bound: Bound, api: &Api) -> Result<(), Status> {
+    fn issue(
+        &self,
+        asked: &mut TokenRequest,
+        account: &ServiceAccount,
+        bound: Bound,
+        api: &Api,
+    ) -> Result<(), Status> {
         let now = api.clock.now();
         let seconds = asked.spec.expiration_seconds.unwrap_or(DEFAULT_SECONDS);
-        let ours = asked.spec.audiences.iter().all(|audience| self.audiences.contains(audience));
+        let ours = asked
+            .spec
+            .audiences
+            .iter()
+            .all(|audience| self.audiences.contains(audience));
         let extended = self.extend && bound.pod.is_some() && seconds == EXTENDABLE_SECONDS && ours;
         let lifetime = Duration::from_secs(if extended { EXTENDED_SECONDS } else { seconds }.unsigned_abs());
         let audiences = asked.spec.audiences.clone();
-        let mut claims = Claims::new(&account.metadata.namespace, reference_to(account), audiences, now, lifetime);
+        let mut claims = Claims::new(
+            &account.metadata.namespace,
+            reference_to(account),
+            audiences,
+            now,
+            lifetime,
+        );
         let asked_end = Time(now).plus(Duration::from_secs(seconds.unsigned_abs()));
         claims.warn_after = extended.then_some(asked_end.0);
         claims.pod = bound.pod;
         claims.node = bound.node;
         claims.secret = bound.secret;
-        let token = self.signer.sign(&claims).map_err(|error| Status::internal(format!("failed to generate token: {error}")))?;
-        asked.status = TokenRequestStatus { token, expiration_timestamp: Some(asked_end.truncated()) };
+        let token = self
+            .signer
+            .sign(&claims)
+            .map_err(|error| Status::internal(format!("failed to generate token: {error}")))?;
+        asked.status = TokenRequestStatus {
+            token,
+            expiration_timestamp: Some(asked_end.truncated()),
+        };
         Ok(())
     }
 }

@@ -20,7 +20,10 @@ pub struct ContinueToken {
 impl ContinueToken {
     /// Prints the token.
     pub fn encode(&self) -> String {
-        let revision = self.revision.and_then(|revision| i64::try_from(revision).ok()).unwrap_or(-1);
+        let revision = self
+            .revision
+            .and_then(|revision| i64::try_from(revision).ok())
+            .unwrap_or(-1);
         // Upstream stores the first key that may come, which is the last one sent and a zero byte.
         let token = json!({ "v": VERSION, "rv": revision, "start": format!("{}\0", self.after) });
         URL_SAFE_NO_PAD.encode(token.to_string())
@@ -29,14 +32,21 @@ impl ContinueToken {
     /// Reads a token that a client sends back.
     pub fn decode(text: &str) -> Result<ContinueToken, Status> {
         let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).map_err(|error| invalid(&error.to_string()))?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text.trim_end_matches('='))
+            .map_err(|error| invalid(&error.to_string()))?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
         if token["v"] != VERSION {
-            return Err(invalid(&format!("server does not recognize this encoded version {:?}", token["v"].as_str().unwrap_or_default())));
+            return Err(invalid(&format!(
+                "server does not recognize this encoded version {:?}",
+                token["v"].as_str().unwrap_or_default()
+            )));
         }
         let revision = token["rv"].as_i64().unwrap_or(0);
         if revision == 0 {
-            return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)"));
+            return Err(invalid(
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ));
         }
         let start = token["start"].as_str().unwrap_or_default();
         if start.is_empty() {
@@ -45,8 +55,15 @@ impl ContinueToken {
         if start.split('/').any(|segment| segment == ".." || segment == ".") {
             return Err(invalid(start));
         }
-        let after = start.strip_suffix('\0').unwrap_or(start).trim_start_matches('/').to_owned();
-        Ok(ContinueToken { revision: u64::try_from(revision).ok(), after })
+        let after = start
+            .strip_suffix('\0')
+            .unwrap_or(start)
+            .trim_start_matches('/')
+            .to_owned();
+        Ok(ContinueToken {
+            revision: u64::try_from(revision).ok(),
+            after,
+        })
     }
 }
 
@@ -57,7 +74,10 @@ mod tests {
     #[test]
     fn tokens_survive_the_round_trip() {
         for revision in [Some(42), None] {
-            let token = ContinueToken { revision, after: "default/web-0".to_owned() };
+            let token = ContinueToken {
+                revision,
+                after: "default/web-0".to_owned(),
+            };
             assert_eq!(ContinueToken::decode(&token.encode()), Ok(token));
         }
     }
@@ -65,14 +85,24 @@ mod tests {
     #[test]
     fn upstreams_tokens_are_read() {
         let upstream = URL_SAFE_NO_PAD.encode("{\"v\":\"meta.k8s.io/v1\",\"rv\":7,\"start\":\"a/b\\u0000\"}");
-        assert_eq!(ContinueToken::decode(&upstream), Ok(ContinueToken { revision: Some(7), after: "a/b".to_owned() }));
+        assert_eq!(
+            ContinueToken::decode(&upstream),
+            Ok(ContinueToken {
+                revision: Some(7),
+                after: "a/b".to_owned()
+            })
+        );
     }
 
     #[test]
     fn garbage_is_refused() {
         let forged = URL_SAFE_NO_PAD.encode("{\"v\":\"meta.k8s.io/v1\",\"rv\":7,\"start\":\"../secrets/\"}");
         for text in ["!!", "e30", &forged] {
-            assert_eq!(ContinueToken::decode(text).expect_err("refused").code, 400, "{text}");
+            assert_eq!(
+                ContinueToken::decode(text).expect_err("refused").code,
+                400,
+                "{text}"
+            );
         }
     }
 }

@@ -16,7 +16,13 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
     let options = WriteOptions::parse(&request.query, WriteKind::Create)?;
     let object = read_object(request, served.row, options.field_validation).await?;
     let object = served.to_storage(object)?;
-    let mut writer = writer(api, served, request, options.dry_run, options.to_json(WriteKind::Create));
+    let mut writer = writer(
+        api,
+        served,
+        request,
+        options.dry_run,
+        options.to_json(WriteKind::Create),
+    );
     let saved = writer.create(object).await;
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));

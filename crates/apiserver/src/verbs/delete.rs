@@ -17,14 +17,24 @@ use crate::write::OperationOptions;
 pub async fn delete(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
     let renderer = object_renderer(api, served, request)?;
     let options = delete_options(request).await?;
-    let mut writer = writer(api, served, request, !options.dry_run.is_empty(), admission_options(&options));
+    let mut writer = writer(
+        api,
+        served,
+        request,
+        !options.dry_run.is_empty(),
+        admission_options(&options),
+    );
     let deleted = writer.delete(&options).await;
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let deleted = deleted?;
     // Upstream says 202 only to the old form of "cascade".
     let accepted = !deleted.gone && options.orphan_dependents == Some(false);
-    let code = if accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
+    let code = if accepted {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
     if deleted.show_object {
         return respond(&renderer, request, code, &deleted.last);
     }
@@ -42,7 +52,11 @@ pub async fn delete(api: &Api, served: &Served, request: &mut Request) -> Result
 pub async fn delete_options(request: &mut Request) -> Result<DeleteOptions, Status> {
     let options = read_delete_options(request).await?;
     let errors = validate(&options);
-    if errors.is_empty() { Ok(options) } else { Err(invalid("DeleteOptions", errors)) }
+    if errors.is_empty() {
+        Ok(options)
+    } else {
+        Err(invalid("DeleteOptions", errors))
+    }
 }
 
 /// The options as admission gets them.
@@ -56,10 +70,18 @@ fn validate(options: &DeleteOptions) -> ErrorList {
     let path = Path::new("propagationPolicy");
     if let Some(policy) = &options.propagation_policy {
         if options.orphan_dependents.is_some() {
-            errors.push(Error::invalid(&path, policy.as_str(), "orphanDependents and deletionPropagation cannot be both set"));
+            errors.push(Error::invalid(
+                &path,
+                policy.as_str(),
+                "orphanDependents and deletionPropagation cannot be both set",
+            ));
         }
         if !matches!(policy.as_str(), "Foreground" | "Background" | "Orphan") {
-            errors.push(Error::not_supported(&path, policy.as_str(), &["Foreground", "Background", "Orphan", "nil"]));
+            errors.push(Error::not_supported(
+                &path,
+                policy.as_str(),
+                &["Foreground", "Background", "Orphan", "nil"],
+            ));
         }
     }
     let dry_run: Vec<&str> = options.dry_run.iter().map(String::as_str).collect();

@@ -15,7 +15,11 @@ use crate::response::Response;
 use crate::state::Api;
 use crate::write::Writer;
 
-pub async fn delete_collection(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
+pub async fn delete_collection(
+    api: &Api,
+    served: &Served,
+    request: &mut Request,
+) -> Result<Response, Status> {
     let renderer = object_renderer(api, served, request)?;
     let list_options = ListOptions::parse(&request.query)?;
     let options = delete_options(request).await?;
@@ -24,13 +28,27 @@ pub async fn delete_collection(api: &Api, served: &Served, request: &mut Request
     let mut warnings = Vec::new();
     let mut deleted = Vec::with_capacity(selected.entries.len());
     for entry in &selected.entries {
-        let key = String::from_utf8_lossy(entry.key().get(served.objects.prefix().len()..).unwrap_or_default()).into_owned();
-        let (namespace, name) = if served.row.namespaced { key.split_once('/').unwrap_or(("", &key)) } else { ("", key.as_str()) };
+        let key = String::from_utf8_lossy(
+            entry
+                .key()
+                .get(served.objects.prefix().len()..)
+                .unwrap_or_default(),
+        )
+        .into_owned();
+        let (namespace, name) = if served.row.namespaced {
+            key.split_once('/').unwrap_or(("", &key))
+        } else {
+            ("", key.as_str())
+        };
         let mut writer = Writer {
             api,
             served,
             user: &request.user,
-            namespace: if served.row.namespaced { namespace } else { &request.info.namespace },
+            namespace: if served.row.namespaced {
+                namespace
+            } else {
+                &request.info.namespace
+            },
             name,
             subresource: "",
             dry_run: !options.dry_run.is_empty(),
@@ -46,8 +64,13 @@ pub async fn delete_collection(api: &Api, served: &Served, request: &mut Request
         warnings.append(&mut writer.warnings);
     }
     warnings.into_iter().for_each(|warning| request.warn(warning));
-    let metadata = ListMeta { resource_version: selected.revision, ..ListMeta::default() };
-    let items = deleted.iter().map(|written| Source::Plain(&written.value, written.revision.map(|revision| revision.0)));
+    let metadata = ListMeta {
+        resource_version: selected.revision,
+        ..ListMeta::default()
+    };
+    let items = deleted
+        .iter()
+        .map(|written| Source::Plain(&written.value, written.revision.map(|revision| revision.0)));
     let shown = renderer.list(&metadata, items)?;
     Ok(document(&renderer, request, StatusCode::OK, shown))
 }

@@ -22,7 +22,12 @@ pub async fn get(api: &Api, served: &Served, request: &mut Request) -> Result<Re
     };
     let name = &request.info.name;
     let key = served.objects.key(&request.info.namespace, name);
-    let (_, found) = served.objects.cache.get(key.as_bytes(), freshness).await.map_err(|error| failed(&error))?;
+    let (_, found) = served
+        .objects
+        .cache
+        .get(key.as_bytes(), freshness)
+        .await
+        .map_err(|error| failed(&error))?;
     let entry = found.ok_or_else(|| not_found(served, name))?;
     let shown = renderer.object(&Source::Cached(&entry, entry.mod_revision().0))?;
     Ok(document(&renderer, request, StatusCode::OK, shown))

@@ -48,14 +48,19 @@ pub async fn list(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -
         let list = ListStream::new(api, served, &renderer, &metadata, page.entries, compressor)?;
         return Ok(streamed(&renderer, list, is_compressed));
     }
-    let items = page.entries.iter().map(|entry| Source::Cached(entry, entry.mod_revision().0));
+    let items = page
+        .entries
+        .iter()
+        .map(|entry| Source::Cached(entry, entry.mod_revision().0));
     let shown = renderer.list(&metadata, items)?;
     Ok(document(&renderer, request, StatusCode::OK, shown))
 }
 
 fn streamed(renderer: &Renderer<'_>, list: ListStream, is_compressed: bool) -> Response {
     let mut response = HttpResponse::new(stream(list.into_chunks()));
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(renderer.content_type()));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(renderer.content_type()));
     if is_compressed {
         compress::mark(response.headers_mut());
     }
@@ -70,21 +75,40 @@ pub async fn page(objects: &Objects, selection: &Selection, options: &ListOption
     };
     let snapshot = snapshot(objects, options, token.as_ref()).await?;
     // From the watch cache, upstream answers "any version" with everything at once.
-    let limit = if options.resource_version == "0" { 0 } else { usize::try_from(options.limit).unwrap_or(0) };
+    let limit = if options.resource_version == "0" {
+        0
+    } else {
+        usize::try_from(options.limit).unwrap_or(0)
+    };
     let after = token.map(|token| format!("{}{}", objects.prefix(), token.after));
     let revision = snapshot.revision().0;
     let scope = selection.scope();
-    let mut matching = snapshot.scoped(scope, after.as_ref().map(|key| key.as_bytes())).filter(|entry| selection.matches(entry));
+    let mut matching = snapshot
+        .scoped(scope, after.as_ref().map(|key| key.as_bytes()))
+        .filter(|entry| selection.matches(entry));
     if limit == 0 {
-        return Ok(Page { revision, entries: matching.cloned().collect(), next: None, remaining: None });
+        return Ok(Page {
+            revision,
+            entries: matching.cloned().collect(),
+            next: None,
+            remaining: None,
+        });
     }
     let entries: Vec<Arc<Entry>> = matching.by_ref().take(limit).cloned().collect();
     let more = matching.next().is_some();
     let last = entries.last().filter(|_| more);
-    let next = last.map(|entry| ContinueToken { revision: Some(revision), after: relative_key(objects, entry) });
+    let next = last.map(|entry| ContinueToken {
+        revision: Some(revision),
+        after: relative_key(objects, entry),
+    });
     // Upstream counts what is left only where it need not look at it.
     let remaining = (more && selection.is_everything()).then(|| 1 + matching.count() as u64);
-    Ok(Page { revision, entries, next, remaining })
+    Ok(Page {
+        revision,
+        entries,
+        next,
+        remaining,
+    })
 }
 
 fn relative_key(objects: &Objects, entry: &Entry) -> String {
@@ -92,11 +116,17 @@ fn relative_key(objects: &Objects, entry: &Entry) -> String {
 }
 
 /// The state that the options ask for.
-async fn snapshot(objects: &Objects, options: &ListOptions, token: Option<&ContinueToken>) -> Result<Snapshot, Status> {
+async fn snapshot(
+    objects: &Objects,
+    options: &ListOptions,
+    token: Option<&ContinueToken>,
+) -> Result<Snapshot, Status> {
     let cache = &objects.cache;
     if let Some(token) = token {
         if !options.resource_version.is_empty() && options.resource_version != "0" {
-            return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+            return Err(Status::bad_request(
+                "specifying resource version is not allowed when using continue",
+            ));
         }
         let taken = match token.revision {
             Some(revision) => cache.snapshot_at(Revision(revision)).await,
@@ -113,7 +143,11 @@ async fn snapshot(objects: &Objects, options: &ListOptions, token: Option<&Conti
         "" => cache.snapshot(Freshness::Latest).await,
         "0" => cache.snapshot(Freshness::Any).await,
         version if exact => cache.snapshot_at(Revision(parse_version(version)?)).await,
-        version => cache.snapshot(Freshness::AtLeast(Revision(parse_version(version)?))).await,
+        version => {
+            cache
+                .snapshot(Freshness::AtLeast(Revision(parse_version(version)?)))
+                .await
+        }
     };
     taken.map_err(|error| match error {
         Error::Compacted { .. } => Status::expired(TOO_OLD),
@@ -124,6 +158,12 @@ async fn snapshot(objects: &Objects, options: &ListOptions, token: Option<&Conti
 /// 410 with a token that goes on from the same place in the newest state.
 fn continue_expired(token: &ContinueToken) -> Status {
     let mut status = Status::expired(CONTINUE_TOO_OLD);
-    status.continue_token = Some(ContinueToken { revision: None, after: token.after.clone() }.encode());
+    status.continue_token = Some(
+        ContinueToken {
+            revision: None,
+            after: token.after.clone(),
+        }
+        .encode(),
+    );
     status
 }

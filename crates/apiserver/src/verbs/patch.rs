@@ -41,7 +41,10 @@ impl Patch {
     /// Reads a patch of a content type.
     pub fn parse(content_type: &str, body: &Bytes) -> Result<Patch, Status> {
         let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
-        let document = || serde_json::from_slice::<Value>(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")));
+        let document = || {
+            serde_json::from_slice::<Value>(body)
+                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+        };
         match content_type {
             JSON_PATCH => {
                 let operations = document()?;
@@ -57,7 +60,12 @@ impl Patch {
             MERGE_PATCH => Ok(Patch::Merge(document()?)),
             STRATEGIC_MERGE_PATCH => Ok(Patch::Strategic(document()?)),
             APPLY_PATCH => apply::Configuration::parse(body).map(Patch::Apply),
-            _ => Err(Status::unsupported_media_type(&[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH])),
+            _ => Err(Status::unsupported_media_type(&[
+                JSON_PATCH,
+                MERGE_PATCH,
+                STRATEGIC_MERGE_PATCH,
+                APPLY_PATCH,
+            ])),
         }
     }
 
@@ -65,8 +73,9 @@ impl Patch {
     pub fn apply(&self, ty: &'static api::types::Type, mut document: Value) -> Result<Value, Status> {
         match self {
             Patch::Json(operations) => {
-                patch::json_patch(&mut document, operations)
-                    .map_err(|error| Status::generic(422, "", &GroupResource::default(), "", &error.to_string()))?;
+                patch::json_patch(&mut document, operations).map_err(|error| {
+                    Status::generic(422, "", &GroupResource::default(), "", &error.to_string())
+                })?;
                 Ok(document)
             }
             Patch::Merge(patch) => {
@@ -105,7 +114,8 @@ impl Change for Patching<'_> {
         };
         let patched = self.patch.apply(row.ty, document)?;
         let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
-        let decoded = decode_json(&json, Expected::from(row)).map_err(|status| self.unreadable(&json, &status.message))?;
+        let decoded = decode_json(&json, Expected::from(row))
+            .map_err(|status| self.unreadable(&json, &status.message))?;
         let warnings = match self.validation {
             FieldValidation::Ignore => Vec::new(),
             FieldValidation::Warn => decoded.strict_errors,
@@ -116,7 +126,10 @@ impl Change for Patching<'_> {
             }
         };
         let object = (row.decode)(&decoded.proto).map_err(Status::internal)?;
-        Ok(Applied { object: self.served.to_storage(object)?, warnings })
+        Ok(Applied {
+            object: self.served.to_storage(object)?,
+            warnings,
+        })
     }
 }
 
@@ -125,7 +138,11 @@ impl Patching<'_> {
     fn unreadable(&self, patched: &[u8], why: &str) -> Status {
         let path = Path::new("patch");
         let value = String::from_utf8_lossy(patched).into_owned();
-        Status::invalid(&GroupKind::default(), "", &vec![Error::invalid(&path, value, why)])
+        Status::invalid(
+            &GroupKind::default(),
+            "",
+            &vec![Error::invalid(&path, value, why)],
+        )
     }
 }
 
@@ -135,27 +152,50 @@ pub fn to_document(served: &Served, object: &dyn Object) -> Result<Value, Status
     let mut raw = Vec::with_capacity(1024);
     object.encode(&mut raw);
     let api_version = kind::api_version(served.row);
-    let meta = codec::TypeMeta { api_version: &api_version, kind: served.row.kind };
+    let meta = codec::TypeMeta {
+        api_version: &api_version,
+        kind: served.row.kind,
+    };
     let mut json = Vec::with_capacity(raw.len() * 2);
     codec::proto_to_json(Some(meta), served.row.ty, &raw, &mut json).map_err(Status::internal)?;
     serde_json::from_slice(&json).map_err(Status::internal)
 }
 
 pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
-    let content_type = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
-    let kind = if content_type == APPLY_PATCH { WriteKind::Apply } else { WriteKind::Patch };
+    let content_type = request
+        .header("content-type")
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
+    let kind = if content_type == APPLY_PATCH {
+        WriteKind::Apply
+    } else {
+        WriteKind::Patch
+    };
     let renderer = object_renderer(api, served, request)?;
     let body = body::read(request).await?;
     let options = WriteOptions::parse(&request.query, kind)?;
     let patch = Patch::parse(&content_type, &body)?;
     let name = request.info.name.clone();
     let force_create = patch.may_create();
-    let change = Patching { served, name: &name, patch, validation: options.field_validation };
+    let change = Patching {
+        served,
+        name: &name,
+        patch,
+        validation: options.field_validation,
+    };
     let mut writer = writer(api, served, request, options.dry_run, options.to_json(kind));
     let saved = writer.update(&change, force_create).await;
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let saved = saved?;
-    let code = if saved.created { StatusCode::CREATED } else { StatusCode::OK };
+    let code = if saved.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     respond(&renderer, request, code, &saved.written)
 }

@@ -34,7 +34,11 @@ impl Selection {
             match fields.requires_exact_match(NAME) {
                 Some(name) if name == info.name => {}
                 None if fields.is_everything() => fields = fields::Selector::equals(NAME, info.name.clone()),
-                _ => return Err(Status::bad_request("fieldSelector metadata.name doesn't match requested name")),
+                _ => {
+                    return Err(Status::bad_request(
+                        "fieldSelector metadata.name doesn't match requested name",
+                    ));
+                }
             }
         }
         let namespace = match (info.namespace.as_str(), fields.requires_exact_match(NAMESPACE)) {
@@ -46,7 +50,11 @@ impl Selection {
         let prefix = Key::from(objects.prefix_of(&namespace));
         let indexed = objects.strategy().selectable_fields().iter().find_map(|field| {
             let value = fields.requires_exact_match(field)?;
-            objects.indexed.contains(field).then(|| Scope::Field { prefix: prefix.clone(), field, value: value.to_owned() })
+            objects.indexed.contains(field).then(|| Scope::Field {
+                prefix: prefix.clone(),
+                field,
+                value: value.to_owned(),
+            })
         });
         let scope = match fields.requires_exact_match(NAME) {
             Some(name) if !name.contains('/') && !(served.row.namespaced && namespace.is_empty()) => {
@@ -81,8 +89,16 @@ impl Selection {
         if self.fields.is_everything() {
             return true;
         }
-        let path = entry.key().get(self.prefix_length..).and_then(|path| std::str::from_utf8(path).ok()).unwrap_or_default();
-        let (namespace, name) = if self.namespaced { path.split_once('/').unwrap_or(("", path)) } else { ("", path) };
+        let path = entry
+            .key()
+            .get(self.prefix_length..)
+            .and_then(|path| std::str::from_utf8(path).ok())
+            .unwrap_or_default();
+        let (namespace, name) = if self.namespaced {
+            path.split_once('/').unwrap_or(("", path))
+        } else {
+            ("", path)
+        };
         self.fields.matches(|field| match field {
             NAME => Some(name),
             NAMESPACE => Some(namespace),

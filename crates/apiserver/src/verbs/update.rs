@@ -18,7 +18,10 @@ struct Replacement(Box<dyn Object>);
 
 impl Change for Replacement {
     fn apply(&self, _current: Option<&dyn Object>) -> Result<Applied, Status> {
-        Ok(Applied { object: self.0.clone_box(), warnings: Vec::new() })
+        Ok(Applied {
+            object: self.0.clone_box(),
+            warnings: Vec::new(),
+        })
     }
 }
 
@@ -27,11 +30,21 @@ pub async fn update(api: &Api, served: &Served, request: &mut Request) -> Result
     let options = WriteOptions::parse(&request.query, WriteKind::Update)?;
     let object = read_object(request, served.row, options.field_validation).await?;
     let replacement = Replacement(served.to_storage(object)?);
-    let mut writer = writer(api, served, request, options.dry_run, options.to_json(WriteKind::Update));
+    let mut writer = writer(
+        api,
+        served,
+        request,
+        options.dry_run,
+        options.to_json(WriteKind::Update),
+    );
     let saved = writer.update(&replacement, false).await;
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let saved = saved?;
-    let code = if saved.created { StatusCode::CREATED } else { StatusCode::OK };
+    let code = if saved.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     respond(&renderer, request, code, &saved.written)
 }

@@ -36,14 +36,24 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     let options = ListOptions::parse(&query)?;
     let selection = Selection::new(served, &request.info, &options)?;
     let include = renderer(api, served, request, output)?.include;
-    let started = served.objects.cache.watch(watch_request(served, &selection, &options).await?).await;
+    let started = served
+        .objects
+        .cache
+        .watch(watch_request(served, &selection, &options).await?)
+        .await;
     let source = match started {
         Ok(watch) => Ok(watch),
         // A revision that is gone is told inside the stream, where clients look for it.
         Err(Error::Compacted { requested, oldest }) => Err(too_old(requested, oldest)),
         Err(error) => return Err(failed(&error)),
     };
-    let frames = Frames { api: api.clone(), served: served.clone(), output, include, columns_sent: false };
+    let frames = Frames {
+        api: api.clone(),
+        served: served.clone(),
+        output,
+        include,
+        columns_sent: false,
+    };
     let held = api.metrics.long_running(request);
     let timeout = timeout(&options, api.min_request_timeout);
     if crate::websocket::is_upgrade(request) {
@@ -51,12 +61,19 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     }
     let mut answer = HttpResponse::new(response::stream(frames_of(source, frames, timeout, held)));
     *answer.status_mut() = StatusCode::OK;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(output.encoding.stream_media_type()));
+    answer.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(output.encoding.stream_media_type()),
+    );
     Ok(answer)
 }
 
 /// Where the watch starts and what it wants, in the cache's words.
-async fn watch_request(served: &Served, selection: &Selection, options: &ListOptions) -> Result<WatchRequest, Status> {
+async fn watch_request(
+    served: &Served,
+    selection: &Selection,
+    options: &ListOptions,
+) -> Result<WatchRequest, Status> {
     let initial = options.send_initial_events;
     let freshness = match options.resource_version.as_str() {
         "" => Freshness::Latest,
@@ -67,7 +84,12 @@ async fn watch_request(served: &Served, selection: &Selection, options: &ListOpt
         (Some(true), freshness) => Start::State(freshness),
         (_, Freshness::AtLeast(revision)) => Start::After(revision),
         (_, freshness) => {
-            let now = served.objects.cache.snapshot(freshness).await.map_err(|error| failed(&error))?;
+            let now = served
+                .objects
+                .cache
+                .snapshot(freshness)
+                .await
+                .map_err(|error| failed(&error))?;
             Start::After(now.revision())
         }
     };
@@ -82,7 +104,11 @@ async fn watch_request(served: &Served, selection: &Selection, options: &ListOpt
 
 /// The client's timeout; else a random one in the upper half, so that watches don't all end together.
 fn timeout(options: &ListOptions, minimum: Duration) -> Duration {
-    match options.timeout_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0) {
+    match options
+        .timeout_seconds
+        .and_then(|seconds| u64::try_from(seconds).ok())
+        .filter(|seconds| *seconds > 0)
+    {
         Some(seconds) => Duration::from_secs(seconds),
         None => {
             let random = uuid::Uuid::new_v4().as_u128() as u32;
@@ -119,7 +145,11 @@ fn frames_of(
             () = shutdown.wait_owned() => {}
         }
     };
-    let state = State { source: Some(source), frames, _held: held };
+    let state = State {
+        source: Some(source),
+        frames,
+        _held: held,
+    };
     stream::unfold(state, |mut state| async move {
         let chunk = state.next_chunk().await?;
         Some((Ok(chunk), state))
@@ -156,7 +186,9 @@ impl State {
         // Most of the time one event is all there is: its shared frame is sent as it stands.
         let mut gathered: Option<BytesMut> = None;
         while gathered.as_ref().map_or(chunk.len(), BytesMut::len) < MAX_CHUNK_BYTES {
-            let Some(next) = watch.next().now_or_never() else { break };
+            let Some(next) = watch.next().now_or_never() else {
+                break;
+            };
             let all = gathered.get_or_insert_with(|| BytesMut::from(&chunk[..]));
             match self.frames.event(next) {
                 Ok(frame) => all.extend_from_slice(&frame),
@@ -180,8 +212,12 @@ impl Frames {
         let event = match item {
             None => return Err(None),
             Some(Ok(event)) => event,
-            Some(Err(Error::Compacted { requested, oldest })) => return Err(self.error(&too_old(requested, oldest))),
-            Some(Err(Error::Slow)) => return Err(self.error(&Status::expired("the watcher fell behind: events were dropped"))),
+            Some(Err(Error::Compacted { requested, oldest })) => {
+                return Err(self.error(&too_old(requested, oldest)));
+            }
+            Some(Err(Error::Slow)) => {
+                return Err(self.error(&Status::expired("the watcher fell behind: events were dropped")));
+            }
             Some(Err(error)) => return Err(self.error(&failed(&error))),
         };
         self.render(&event).map_err(|status| self.error(&status))
@@ -190,7 +226,10 @@ impl Frames {
     fn render(&mut self, event: &WatchEvent) -> Result<Bytes, Status> {
         let is_table = matches!(self.output.view, View::Table(_));
         match event {
-            WatchEvent::Bookmark { revision, initial_events_end } => self.renderer().bookmark(revision.0, *initial_events_end),
+            WatchEvent::Bookmark {
+                revision,
+                initial_events_end,
+            } => self.renderer().bookmark(revision.0, *initial_events_end),
             WatchEvent::Object(event) => {
                 let with_columns = is_table && !std::mem::replace(&mut self.columns_sent, true);
                 let kind = match event.kind {
@@ -200,16 +239,28 @@ impl Frames {
                 };
                 let row = self.served.row;
                 let frame = event.frame(self.tag(with_columns), |event| {
-                    self.renderer().event(kind, &Source::Cached(&event.entry, event.revision.0), with_columns)
+                    self.renderer().event(
+                        kind,
+                        &Source::Cached(&event.entry, event.revision.0),
+                        with_columns,
+                    )
                 })?;
-                self.api.metrics.watch_event(row.group, row.version, row.plural, frame.len());
+                self.api
+                    .metrics
+                    .watch_event(row.group, row.version, row.plural, frame.len());
                 Ok(frame)
             }
         }
     }
 
     fn renderer(&self) -> Renderer<'_> {
-        Renderer { served: &self.served, output: self.output, include: self.include, now: self.api.clock.now(), kept: &self.api.kept }
+        Renderer {
+            served: &self.served,
+            output: self.output,
+            include: self.include,
+            now: self.api.clock.now(),
+            kept: &self.api.kept,
+        }
     }
 
     fn error(&self, status: &Status) -> Option<Bytes> {

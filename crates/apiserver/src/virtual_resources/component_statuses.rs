@@ -28,29 +28,56 @@ pub async fn serve(api: &Api, request: &Request) -> Result<Response, Status> {
     for (name, port) in DAEMONS {
         items.push(status(name, daemon(&api.backends, port).await));
     }
-    items.push(status(STORE, api.store.current_revision().await.map(drop).map_err(|error| error.to_string())));
+    items.push(status(
+        STORE,
+        api.store
+            .current_revision()
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string()),
+    ));
     if let View::Table(version) = output.view {
-        let wanted = |item: &&ComponentStatus| request.info.name.is_empty() || item.metadata.name == request.info.name;
+        let wanted =
+            |item: &&ComponentStatus| request.info.name.is_empty() || item.metadata.name == request.info.name;
         let rows: Vec<Value> = items.iter().filter(wanted).map(row).collect();
         let columns: Vec<Value> = COLUMNS.iter().map(|name| json!({ "name": name, "type": "string", "format": "", "description": "", "priority": 0 })).collect();
         let table = json!({
             "kind": "Table", "apiVersion": table_api_version(version), "metadata": {}, "columnDefinitions": columns, "rows": rows,
         });
-        return Ok(json_document(StatusCode::OK, table.to_string().into_bytes(), output));
+        return Ok(json_document(
+            StatusCode::OK,
+            table.to_string().into_bytes(),
+            output,
+        ));
     }
     if request.info.verb == "list" {
-        return message(StatusCode::OK, ("", "v1", "ComponentStatusList"), &ComponentStatusList { items, ..Default::default() }, output);
+        return message(
+            StatusCode::OK,
+            ("", "v1", "ComponentStatusList"),
+            &ComponentStatusList {
+                items,
+                ..Default::default()
+            },
+            output,
+        );
     }
     let wanted = &request.info.name;
     let found = items.into_iter().find(|item| item.metadata.name == *wanted);
-    let found = found.ok_or_else(|| Status::not_found(&GroupResource::new("", "componentstatuses"), wanted))?;
+    let found =
+        found.ok_or_else(|| Status::not_found(&GroupResource::new("", "componentstatuses"), wanted))?;
     message(StatusCode::OK, ("", "v1", "ComponentStatus"), &found, output)
 }
 
 /// A row of the table form.
 fn row(component: &ComponentStatus) -> Value {
     let condition = component.conditions.first();
-    let health = condition.map_or("Unknown", |condition| if condition.status == "True" { "Healthy" } else { "Unhealthy" });
+    let health = condition.map_or("Unknown", |condition| {
+        if condition.status == "True" {
+            "Healthy"
+        } else {
+            "Unhealthy"
+        }
+    });
     let message = condition.map_or("", |condition| condition.message.as_str());
     let error = condition.map_or("", |condition| condition.error.as_str());
     let name = &component.metadata.name;
@@ -65,20 +92,40 @@ fn status(name: &str, health: Result<(), String>) -> ComponentStatus {
         Ok(()) => ("True", "ok".to_owned()),
         Err(error) => ("False", error),
     };
-    let condition = ComponentCondition { type_: "Healthy".to_owned(), status: status.to_owned(), message: text, ..Default::default() };
-    let mut component = ComponentStatus { conditions: vec![condition], ..Default::default() };
+    let condition = ComponentCondition {
+        type_: "Healthy".to_owned(),
+        status: status.to_owned(),
+        message: text,
+        ..Default::default()
+    };
+    let mut component = ComponentStatus {
+        conditions: vec![condition],
+        ..Default::default()
+    };
     component.metadata.name = name.to_owned();
     component
 }
 
 async fn daemon(backends: &Backends, port: u16) -> Result<(), String> {
-    let target = Target { transport: Transport::Unchecked, host: "127.0.0.1".to_owned(), port, path: "/healthz".to_owned() };
+    let target = Target {
+        transport: Transport::Unchecked,
+        host: "127.0.0.1".to_owned(),
+        port,
+        path: "/healthz".to_owned(),
+    };
     let text = |error: &dyn std::fmt::Display| format!("Get \"https://127.0.0.1:{port}/healthz\": {error}");
     let stream = backends.connect(&target).await.map_err(|error| text(&error))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| text(&error))?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| text(&error))?;
     let answer = async {
-        let request = HttpRequest::get(&target.path).header("host", "127.0.0.1").body(Empty::<bytes::Bytes>::new());
-        let answer = sender.send_request(request.map_err(|error| text(&error))?).await.map_err(|error| text(&error))?;
+        let request = HttpRequest::get(&target.path)
+            .header("host", "127.0.0.1")
+            .body(Empty::<bytes::Bytes>::new());
+        let answer = sender
+            .send_request(request.map_err(|error| text(&error))?)
+            .await
+            .map_err(|error| text(&error))?;
         match answer.status() {
             StatusCode::OK => Ok(()),
             _ => Err(answer.into_body().collect().await.map_or_else(

@@ -2,8 +2,8 @@
 
 use api::authentication::v1::{SelfSubjectReview, TokenReview};
 use api::authorization::v1::{
-    LocalSubjectAccessReview, NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview, SelfSubjectRulesReview,
-    SubjectAccessReview, SubjectAccessReviewSpec,
+    LocalSubjectAccessReview, NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview,
+    SelfSubjectRulesReview, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use api::catalogue::Resource;
 use api::meta::v1::ObjectMeta;
@@ -34,33 +34,61 @@ async fn read<T: Kind>(row: &'static Resource, request: &mut Request) -> Result<
     let options = WriteOptions::parse(&request.query, WriteKind::Create)?;
     let proto = read_message(request, row.into(), options.field_validation).await?;
     let review = T::decode(&proto).map_err(|error| Status::bad_request(error.to_string()))?;
-    Ok(Asked { review, output, dry_run: options.dry_run })
+    Ok(Asked {
+        review,
+        output,
+        dry_run: options.dry_run,
+    })
 }
 
 /// Admission, then the answer with the status filled in.
-async fn answer<T: Object + Clone>(api: &Api, row: &'static Resource, request: &Request, asked: Asked<T>) -> Result<Response, Status> {
-    let Asked { mut review, output, dry_run } = asked;
+async fn answer<T: Object + Clone>(
+    api: &Api,
+    row: &'static Resource,
+    request: &Request,
+    asked: Asked<T>,
+) -> Result<Response, Status> {
+    let Asked {
+        mut review,
+        output,
+        dry_run,
+    } = asked;
     api.admit_subresource(request, row, &mut review, dry_run).await?;
-    message(StatusCode::CREATED, (row.group, row.version, row.kind), &review, output)
+    message(
+        StatusCode::CREATED,
+        (row.group, row.version, row.kind),
+        &review,
+        output,
+    )
 }
 
 pub async fn token(api: &Api, row: &'static Resource, request: &mut Request) -> Result<Response, Status> {
     let mut asked = read::<TokenReview>(row, request).await?;
     if asked.review.spec.token.is_empty() {
-        return Err(Status::bad_request("token is required for TokenReview in authentication"));
+        return Err(Status::bad_request(
+            "token is required for TokenReview in authentication",
+        ));
     }
     asked.review.status = review::token(&*api.token_authenticator, &asked.review.spec, &api.audiences).await;
     answer(api, row, request, asked).await
 }
 
-pub async fn self_subject(api: &Api, row: &'static Resource, request: &mut Request) -> Result<Response, Status> {
+pub async fn self_subject(
+    api: &Api,
+    row: &'static Resource,
+    request: &mut Request,
+) -> Result<Response, Status> {
     let mut asked = read::<SelfSubjectReview>(row, request).await?;
     asked.review.metadata.creation_timestamp = Some(Time(api.clock.now()).truncated());
     asked.review.status.user_info = request.user.to_api();
     answer(api, row, request, asked).await
 }
 
-pub async fn subject_access(api: &Api, row: &'static Resource, request: &mut Request) -> Result<Response, Status> {
+pub async fn subject_access(
+    api: &Api,
+    row: &'static Resource,
+    request: &mut Request,
+) -> Result<Response, Status> {
     let mut asked = read::<SubjectAccessReview>(row, request).await?;
     let mut errors = validate_spec(&asked.review.spec);
     errors.extend(validate_metadata(&asked.review.metadata, ""));
@@ -69,15 +97,27 @@ pub async fn subject_access(api: &Api, row: &'static Resource, request: &mut Req
     answer(api, row, request, asked).await
 }
 
-pub async fn local_subject_access(api: &Api, row: &'static Resource, request: &mut Request) -> Result<Response, Status> {
+pub async fn local_subject_access(
+    api: &Api,
+    row: &'static Resource,
+    request: &mut Request,
+) -> Result<Response, Status> {
     let mut asked = read::<LocalSubjectAccessReview>(row, request).await?;
     crate::write::metadata::settle_namespace(&mut asked.review.metadata, &request.info.namespace)?;
     let spec = &asked.review.spec;
     let mut errors = validate_spec(spec);
     errors.extend(validate_metadata(&asked.review.metadata, &request.info.namespace));
     let path = Path::new("spec").child("resourceAttributes");
-    if spec.resource_attributes.as_ref().is_some_and(|attributes| attributes.namespace != asked.review.metadata.namespace) {
-        errors.push(Error::invalid(&path.child("namespace"), "", "must match metadata.namespace"));
+    if spec
+        .resource_attributes
+        .as_ref()
+        .is_some_and(|attributes| attributes.namespace != asked.review.metadata.namespace)
+    {
+        errors.push(Error::invalid(
+            &path.child("namespace"),
+            "",
+            "must match metadata.namespace",
+        ));
     }
     if spec.non_resource_attributes.is_some() {
         let path = Path::new("spec").child("nonResourceAttributes");
@@ -88,10 +128,17 @@ pub async fn local_subject_access(api: &Api, row: &'static Resource, request: &m
     answer(api, row, request, asked).await
 }
 
-pub async fn self_subject_access(api: &Api, row: &'static Resource, request: &mut Request) -> Result<Response, Status> {
+pub async fn self_subject_access(
+    api: &Api,
+    row: &'static Resource,
+    request: &mut Request,
+) -> Result<Response, Status> {
     let mut asked = read::<SelfSubjectAccessReview>(row, request).await?;
     let spec = &asked.review.spec;
-    let mut errors = validate_attributes(spec.resource_attributes.as_deref(), spec.non_resource_attributes.as_deref());
+    let mut errors = validate_attributes(
+        spec.resource_attributes.as_deref(),
+        spec.non_resource_attributes.as_deref(),
+    );
     errors.extend(validate_metadata(&asked.review.metadata, ""));
     valid(row, errors)?;
     let attributes = review::attributes_of_self(&request.user, &asked.review.spec);
@@ -99,7 +146,11 @@ pub async fn self_subject_access(api: &Api, row: &'static Resource, request: &mu
     answer(api, row, request, asked).await
 }
 
-pub async fn self_subject_rules(api: &Api, row: &'static Resource, request: &mut Request) -> Result<Response, Status> {
+pub async fn self_subject_rules(
+    api: &Api,
+    row: &'static Resource,
+    request: &mut Request,
+) -> Result<Response, Status> {
     let mut asked = read::<SelfSubjectRulesReview>(row, request).await?;
     if asked.review.spec.namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request"));
@@ -113,18 +164,32 @@ async fn decide(api: &Api, attributes: &Attributes) -> auth::Decision {
 }
 
 fn valid(row: &Resource, errors: ErrorList) -> Result<(), Status> {
-    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(&GroupKind::new(row.group, row.kind), "", &errors)) }
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(Status::invalid(&GroupKind::new(row.group, row.kind), "", &errors))
+    }
 }
 
 fn validate_spec(spec: &SubjectAccessReviewSpec) -> ErrorList {
-    let mut errors = validate_attributes(spec.resource_attributes.as_deref(), spec.non_resource_attributes.as_deref());
+    let mut errors = validate_attributes(
+        spec.resource_attributes.as_deref(),
+        spec.non_resource_attributes.as_deref(),
+    );
     if spec.user.is_empty() && spec.groups.is_empty() {
-        errors.push(Error::invalid(&Path::new("spec").child("user"), "", "at least one of user or group must be specified"));
+        errors.push(Error::invalid(
+            &Path::new("spec").child("user"),
+            "",
+            "at least one of user or group must be specified",
+        ));
     }
     errors
 }
 
-fn validate_attributes(resource: Option<&ResourceAttributes>, path: Option<&NonResourceAttributes>) -> ErrorList {
+fn validate_attributes(
+    resource: Option<&ResourceAttributes>,
+    path: Option<&NonResourceAttributes>,
+) -> ErrorList {
     let spec = Path::new("spec");
     match (resource, path) {
         (Some(_), Some(_)) => vec![Error::invalid(
@@ -152,6 +217,10 @@ fn validate_metadata(metadata: &ObjectMeta, namespace: &str) -> ErrorList {
     if *metadata == bare {
         return ErrorList::new();
     }
-    let why = if namespace.is_empty() { "must be empty" } else { "must be empty except for namespace" };
+    let why = if namespace.is_empty() {
+        "must be empty"
+    } else {
+        "must be empty except for namespace"
+    };
     vec![Error::invalid(&Path::new("metadata"), "", why)]
 }

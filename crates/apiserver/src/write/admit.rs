@@ -15,18 +15,34 @@ pub struct OperationOptions(pub Vec<u8>);
 
 impl Writer<'_> {
     /// The first phase: plugins may change the object.
-    pub(super) async fn mutate(&mut self, operation: Operation, object: &mut dyn Object, old: Option<&dyn Object>) -> Result<(), Status> {
+    pub(super) async fn mutate(
+        &mut self,
+        operation: Operation,
+        object: &mut dyn Object,
+        old: Option<&dyn Object>,
+    ) -> Result<(), Status> {
         let mut review = Review::new(Some(object), old);
-        self.api.admission.mutate(&self.attributes(operation), &mut review).await?;
+        self.api
+            .admission
+            .mutate(&self.attributes(operation), &mut review)
+            .await?;
         let warnings = std::mem::take(&mut review.warnings);
         self.warn(warnings);
         Ok(())
     }
 
     /// The second phase: plugins see the final object.
-    pub(super) async fn validate(&mut self, operation: Operation, object: &mut dyn Object, old: Option<&dyn Object>) -> Result<(), Status> {
+    pub(super) async fn validate(
+        &mut self,
+        operation: Operation,
+        object: &mut dyn Object,
+        old: Option<&dyn Object>,
+    ) -> Result<(), Status> {
         let mut review = Review::new(Some(object), old);
-        self.api.admission.validate(&self.attributes(operation), &mut review).await?;
+        self.api
+            .admission
+            .validate(&self.attributes(operation), &mut review)
+            .await?;
         let warnings = std::mem::take(&mut review.warnings);
         self.warn(warnings);
         Ok(())

@@ -15,7 +15,9 @@ impl Writer<'_> {
     /// Creates an object of the storage version, as decoded from a body.
     pub async fn create(&mut self, mut object: Box<dyn Object>) -> Result<Saved, Status> {
         if !matches!(object.metadata().resource_version.as_str(), "" | "0") {
-            return Err(Status::unknown("resourceVersion should not be set on objects to be created"));
+            return Err(Status::unknown(
+                "resourceVersion should not be set on objects to be created",
+            ));
         }
         metadata::wipe(object.metadata_mut());
         metadata::settle_namespace(object.metadata_mut(), self.object_namespace())?;
@@ -29,7 +31,12 @@ impl Writer<'_> {
         let mut taken = None;
         for _ in 0..attempts {
             match self.insert(object.clone_box()).await {
-                Ok(written) => return Ok(Saved { written, created: true }),
+                Ok(written) => {
+                    return Ok(Saved {
+                        written,
+                        created: true,
+                    });
+                }
                 Err(Refused::NameTaken(status)) => taken = Some(status),
                 Err(Refused::Failed(status)) => return Err(status),
             }
@@ -56,7 +63,10 @@ impl Writer<'_> {
         if self.dry_run {
             return match self.objects().load(&key).await? {
                 Some(_) => Err(self.name_taken(&key, &name, generated).await),
-                None => Ok(Written { value, revision: None }),
+                None => Ok(Written {
+                    value,
+                    revision: None,
+                }),
             };
         }
         match self.objects().put(&key, Expect::Absent, value).await {
@@ -85,7 +95,11 @@ impl Writer<'_> {
             Ok(_) => {}
             Err(error) => return Refused::Failed(error),
         }
-        if generated { Refused::NameTaken(status) } else { Refused::Failed(status) }
+        if generated {
+            Refused::NameTaken(status)
+        } else {
+            Refused::Failed(status)
+        }
     }
 }
 

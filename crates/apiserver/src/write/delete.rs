@@ -7,8 +7,8 @@ use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
 use storage::{Expect, Revision};
 
-use super::deletion::{Step, plan};
 use super::Writer;
+use super::deletion::{Step, plan};
 use crate::objects::{CommitError, Loaded, Written};
 
 /// How a DELETE ended.
@@ -38,7 +38,12 @@ impl Writer<'_> {
     }
 
     /// One attempt; `None` when somebody else wrote in between.
-    async fn delete_loaded(&mut self, key: &str, current: Loaded, options: &DeleteOptions) -> Result<Option<Deleted>, Status> {
+    async fn delete_loaded(
+        &mut self,
+        key: &str,
+        current: Loaded,
+        options: &DeleteOptions,
+    ) -> Result<Option<Deleted>, Status> {
         let Loaded { object: old, stored } = current;
         if let Some(preconditions) = &options.preconditions {
             check_preconditions(self.served.row, preconditions, &*old)?;
@@ -79,14 +84,22 @@ impl Writer<'_> {
     }
 
     /// Watchers see the mark before the removal, as with upstream.
-    async fn mark_and_remove(&self, key: &str, object: &dyn Object, read: Revision) -> Result<Revision, CommitError> {
+    async fn mark_and_remove(
+        &self,
+        key: &str,
+        object: &dyn Object,
+        read: Revision,
+    ) -> Result<Revision, CommitError> {
         let marked = self.mark(key, object, read).await?;
         self.objects().remove(key, marked).await
     }
 
     fn deleted(&self, object: &dyn Object, revision: Revision, gone: bool) -> Deleted {
         Deleted {
-            last: Written { value: self.objects().encode(object), revision: Some(revision) },
+            last: Written {
+                value: self.objects().encode(object),
+                revision: Some(revision),
+            },
             name: object.metadata().name.clone(),
             uid: object.metadata().uid.clone(),
             gone,
@@ -102,7 +115,11 @@ impl Writer<'_> {
 }
 
 /// 409 if an object is not the one, or not as, the client believes.
-pub fn check_preconditions(row: &Resource, preconditions: &Preconditions, object: &dyn Object) -> Result<(), Status> {
+pub fn check_preconditions(
+    row: &Resource,
+    preconditions: &Preconditions,
+    object: &dyn Object,
+) -> Result<(), Status> {
     let metadata = object.metadata();
     // Upstream names the kind here, where it names the resource elsewhere.
     let resource = GroupResource::new(row.group, row.kind);

@@ -26,8 +26,15 @@ pub enum Step {
 }
 
 /// Decides the next step, and applies its marks to the object.
-pub fn plan(object: &mut dyn Object, options: &DeleteOptions, strategy: &dyn Strategy, now: Timestamp) -> Step {
-    let requested = options.grace_period_seconds.map(|seconds| if seconds < 0 { 1 } else { seconds });
+pub fn plan(
+    object: &mut dyn Object,
+    options: &DeleteOptions,
+    strategy: &dyn Strategy,
+    now: Timestamp,
+) -> Step {
+    let requested = options
+        .grace_period_seconds
+        .map(|seconds| if seconds < 0 { 1 } else { seconds });
     let graceful = begin_grace(object, requested, strategy, now);
     if graceful == Grace::Pending {
         return Step::Pending;
@@ -58,11 +65,18 @@ enum Grace {
     Period(i64),
 }
 
-fn begin_grace(object: &mut dyn Object, requested: Option<i64>, strategy: &dyn Strategy, now: Timestamp) -> Grace {
+fn begin_grace(
+    object: &mut dyn Object,
+    requested: Option<i64>,
+    strategy: &dyn Strategy,
+    now: Timestamp,
+) -> Grace {
     if object.metadata().deletion_timestamp.is_some() {
         return shorten_grace(object.metadata_mut(), requested, now);
     }
-    let Some(period) = strategy.grace_period(object, requested) else { return Grace::None };
+    let Some(period) = strategy.grace_period(object, requested) else {
+        return Grace::None;
+    };
     let metadata = object.metadata_mut();
     metadata.deletion_timestamp = Some(Time(later(now, period)).truncated());
     metadata.deletion_grace_period_seconds = Some(period);
@@ -72,14 +86,19 @@ fn begin_grace(object: &mut dyn Object, requested: Option<i64>, strategy: &dyn S
 
 /// A deletion under way can only be hastened.
 fn shorten_grace(metadata: &mut ObjectMeta, requested: Option<i64>, now: Timestamp) -> Grace {
-    let (Some(running), Some(end)) = (metadata.deletion_grace_period_seconds, metadata.deletion_timestamp.as_ref()) else {
+    let (Some(running), Some(end)) = (
+        metadata.deletion_grace_period_seconds,
+        metadata.deletion_timestamp.as_ref(),
+    ) else {
         return Grace::None;
     };
     let running = if running < 0 { 1 } else { running };
     if running == 0 {
         return Grace::None;
     }
-    let Some(mut period) = requested.filter(|period| *period < running) else { return Grace::Pending };
+    let Some(mut period) = requested.filter(|period| *period < running) else {
+        return Grace::Pending;
+    };
     let mut end = later(end.0, period - running);
     if end < now {
         // The new end has passed. Keep the deletion graceful if that was asked for: its owner still finishes it.
@@ -104,8 +123,13 @@ fn mark(metadata: &mut ObjectMeta, now: Timestamp) {
 
 /// So many seconds later (or earlier), within what a timestamp can say.
 fn later(from: Timestamp, seconds: i64) -> Timestamp {
-    let limit = if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX };
-    from.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(limit)
+    let limit = if seconds < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    from.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(limit)
 }
 
 fn bump_generation(metadata: &mut ObjectMeta) {
@@ -115,7 +139,11 @@ fn bump_generation(metadata: &mut ObjectMeta) {
 }
 
 /// The finalizers with those of the propagation policy put in or taken out.
-fn propagation_finalizers(metadata: &ObjectMeta, options: &DeleteOptions, default: GarbageCollection) -> Vec<String> {
+fn propagation_finalizers(
+    metadata: &ObjectMeta,
+    options: &DeleteOptions,
+    default: GarbageCollection,
+) -> Vec<String> {
     let has = |name: &str| metadata.finalizers.iter().any(|finalizer| finalizer == name);
     let policy = options.propagation_policy.as_deref();
     let (orphan, foreground) = match (default, options.orphan_dependents, policy) {
@@ -126,8 +154,14 @@ fn propagation_finalizers(metadata: &ObjectMeta, options: &DeleteOptions, defaul
         (_, None, Some(_)) => (false, false),
         // Without a word from the client the finalizers that stand there decide, then the kind.
         (_, None, None) if has(ORPHAN) || has(FOREGROUND) => {
-            let first = metadata.finalizers.iter().find(|finalizer| *finalizer == ORPHAN || *finalizer == FOREGROUND);
-            (first.is_some_and(|finalizer| finalizer == ORPHAN), first.is_some_and(|finalizer| finalizer == FOREGROUND))
+            let first = metadata
+                .finalizers
+                .iter()
+                .find(|finalizer| *finalizer == ORPHAN || *finalizer == FOREGROUND);
+            (
+                first.is_some_and(|finalizer| finalizer == ORPHAN),
+                first.is_some_and(|finalizer| finalizer == FOREGROUND),
+            )
         }
         (default, None, None) => (default == GarbageCollection::OrphanDependents, false),
     };
@@ -135,8 +169,12 @@ fn propagation_finalizers(metadata: &ObjectMeta, options: &DeleteOptions, defaul
     if unchanged {
         return metadata.finalizers.clone();
     }
-    let mut finalizers: Vec<String> =
-        metadata.finalizers.iter().filter(|finalizer| *finalizer != ORPHAN && *finalizer != FOREGROUND).cloned().collect();
+    let mut finalizers: Vec<String> = metadata
+        .finalizers
+        .iter()
+        .filter(|finalizer| *finalizer != ORPHAN && *finalizer != FOREGROUND)
+        .cloned()
+        .collect();
     finalizers.extend(orphan.then(|| ORPHAN.to_owned()));
     finalizers.extend(foreground.then(|| FOREGROUND.to_owned()));
     finalizers
@@ -147,7 +185,9 @@ pub fn ends_deletion(object: &dyn Object, old: &dyn Object, strategy: &dyn Strat
     let before = old.metadata();
     object.metadata().finalizers.is_empty()
         && before.deletion_timestamp.is_some()
-        && before.deletion_grace_period_seconds.is_none_or(|period| period == 0)
+        && before
+            .deletion_grace_period_seconds
+            .is_none_or(|period| period == 0)
         && strategy.finished(object)
 }
 

@@ -72,7 +72,9 @@ pub fn settle_namespace(metadata: &mut ObjectMeta, requested: &str) -> Result<()
         requested.clone_into(&mut metadata.namespace);
     }
     if metadata.namespace != requested {
-        return Err(Status::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        return Err(Status::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     Ok(())
 }
@@ -108,7 +110,12 @@ mod tests {
         let mut metadata = ObjectMeta::default();
         settle_namespace(&mut metadata, "default").expect("filled in");
         assert_eq!(metadata.namespace, "default");
-        assert_eq!(settle_namespace(&mut metadata, "other").expect_err("differs").code, 400);
+        assert_eq!(
+            settle_namespace(&mut metadata, "other")
+                .expect_err("differs")
+                .code,
+            400
+        );
         settle_namespace(&mut metadata, "").expect("cluster-scoped");
         assert_eq!(metadata.namespace, "");
     }

@@ -12,7 +12,8 @@ use super::{Reservation, Saved, Writer, deletion, metadata};
 use crate::objects::{CommitError, Loaded, Written};
 
 /// What upstream tells the loser of a race.
-const MODIFIED: &str = "the object has been modified; please apply your changes to the latest version and try again";
+const MODIFIED: &str =
+    "the object has been modified; please apply your changes to the latest version and try again";
 
 /// Makes the wanted state of an object from its present one. Called again after each conflict.
 pub trait Change: Send + Sync {
@@ -41,7 +42,9 @@ impl Writer<'_> {
         loop {
             let attempt = match self.objects().load(&key).await? {
                 Some(current) => self.replace(&key, current, change).await?,
-                None if force_create || self.strategy().allow_create_on_update() => self.create_by_update(change).await?,
+                None if force_create || self.strategy().allow_create_on_update() => {
+                    self.create_by_update(change).await?
+                }
                 None => return Err(Status::not_found(&self.objects().group_resource(), self.name)),
             };
             if let Attempt::Done(saved) = attempt {
@@ -54,7 +57,10 @@ impl Writer<'_> {
         let Applied { mut object, warnings } = change.apply(None)?;
         self.warn(warnings);
         if !object.metadata().uid.is_empty() {
-            let why = format!("uid mismatch: the provided object specified uid {}, and no existing object was found", object.metadata().uid);
+            let why = format!(
+                "uid mismatch: the provided object specified uid {}, and no existing object was found",
+                object.metadata().uid
+            );
             return Err(Status::conflict(&self.objects().group_resource(), self.name, why));
         }
         self.settle_identity(&mut *object)?;
@@ -64,7 +70,10 @@ impl Writer<'_> {
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
         let written = self.insert(object).await.map_err(Status::from);
         match written {
-            Ok(written) => Ok(Attempt::Done(Saved { written, created: true })),
+            Ok(written) => Ok(Attempt::Done(Saved {
+                written,
+                created: true,
+            })),
             Err(status) if status.is_already_exists() => Ok(Attempt::Raced),
             Err(status) => Err(status),
         }
@@ -82,14 +91,16 @@ impl Writer<'_> {
         self.check_version(&mut *object, &*old)?;
 
         object.metadata_mut().generation = old.metadata().generation;
-        self.strategy().prepare_update(&self.context(), &mut *object, &*old);
+        self.strategy()
+            .prepare_update(&self.context(), &mut *object, &*old);
         metadata::carry_over(&mut *object, &*old);
         let reservation = self.begin_update(&mut *object, &*old).await?;
         let errors = self.strategy().validate_update(&self.context(), &*object, &*old);
         self.valid(&object.metadata().name.clone(), errors)?;
         let warnings = self.strategy().warnings(&self.context(), &*object, Some(&*old));
         self.warn(warnings);
-        self.validate(Operation::Update, &mut *object, Some(&*old)).await?;
+        self.validate(Operation::Update, &mut *object, Some(&*old))
+            .await?;
 
         let value = self.objects().encode(&*object);
         if deletion::ends_deletion(&*object, &*old, self.strategy()) {
@@ -97,12 +108,25 @@ impl Writer<'_> {
         }
         if value == stored.value || self.dry_run {
             // Nothing to write: the object keeps its revision, and no watcher hears of it.
-            return Ok(Attempt::Done(Saved { written: Written { value, revision: Some(stored.mod_revision) }, created: false }));
+            return Ok(Attempt::Done(Saved {
+                written: Written {
+                    value,
+                    revision: Some(stored.mod_revision),
+                },
+                created: false,
+            }));
         }
-        match self.objects().put(key, Expect::Unchanged(stored.mod_revision), value).await {
+        match self
+            .objects()
+            .put(key, Expect::Unchanged(stored.mod_revision), value)
+            .await
+        {
             Ok(written) => {
                 reservation.commit();
-                Ok(Attempt::Done(Saved { written, created: false }))
+                Ok(Attempt::Done(Saved {
+                    written,
+                    created: false,
+                }))
             }
             Err(CommitError::Conflict) => Ok(Attempt::Raced),
             Err(CommitError::Failed(status)) => Err(status),
@@ -124,12 +148,20 @@ impl Writer<'_> {
                 Err(CommitError::Failed(status)) => return Err(status),
             }
         }
-        Ok(Attempt::Done(Saved { written: Written { value, revision: Some(stored.mod_revision) }, created: false }))
+        Ok(Attempt::Done(Saved {
+            written: Written {
+                value,
+                revision: Some(stored.mod_revision),
+            },
+            created: false,
+        }))
     }
 
     async fn begin_update(&self, object: &mut dyn Object, old: &dyn Object) -> Result<Reservation, Status> {
         match &self.behaviour().hooks {
-            Some(hooks) => Ok(Reservation(hooks.begin_update(&self.context(), object, old).await?)),
+            Some(hooks) => Ok(Reservation(
+                hooks.begin_update(&self.context(), object, old).await?,
+            )),
             None => Ok(Reservation::default()),
         }
     }
@@ -143,7 +175,9 @@ impl Writer<'_> {
         }
         if metadata.name != self.name {
             let (body, url) = (&metadata.name, self.name);
-            return Err(Status::bad_request(format!("the name of the object ({body}) does not match the name on the URL ({url})")));
+            return Err(Status::bad_request(format!(
+                "the name of the object ({body}) does not match the name on the URL ({url})"
+            )));
         }
         Ok(())
     }
@@ -164,15 +198,26 @@ impl Writer<'_> {
         if wanted.is_empty() || wanted == "0" {
             if self.strategy().allow_unconditional_update() {
                 // Validation wants to see the version that the update is of.
-                object.metadata_mut().resource_version.clone_from(&old.metadata().resource_version);
+                object
+                    .metadata_mut()
+                    .resource_version
+                    .clone_from(&old.metadata().resource_version);
                 return Ok(());
             }
             let path = Path::new("metadata").child("resourceVersion");
             let kind = GroupKind::new(self.served.row.group, self.served.row.plural);
-            return Err(Status::invalid(&kind, self.name, &vec![Error::invalid(&path, 0, "must be specified for an update")]));
+            return Err(Status::invalid(
+                &kind,
+                self.name,
+                &vec![Error::invalid(&path, 0, "must be specified for an update")],
+            ));
         }
         if *wanted != old.metadata().resource_version {
-            return Err(Status::conflict(&self.objects().group_resource(), self.name, MODIFIED));
+            return Err(Status::conflict(
+                &self.objects().group_resource(),
+                self.name,
+                MODIFIED,
+            ));
         }
         Ok(())
     }
@@ -194,7 +239,9 @@ impl Writer<'_> {
         };
         match self.api.authorizer.authorize(&attributes).await {
             Decision::Allow { .. } => Ok(()),
-            Decision::Deny { reason } | Decision::NoOpinion { reason } => Err(crate::stack::forbidden(&attributes, &reason)),
+            Decision::Deny { reason } | Decision::NoOpinion { reason } => {
+                Err(crate::stack::forbidden(&attributes, &reason))
+            }
         }
     }
 }

@@ -25,7 +25,10 @@ use serde_json::Value;
 struct Everybody;
 
 impl Authenticator for Everybody {
-    fn authenticate<'a>(&'a self, _: Credentials<'a>) -> BoxFuture<'a, Result<Option<UserInfo>, auth::Error>> {
+    fn authenticate<'a>(
+        &'a self,
+        _: Credentials<'a>,
+    ) -> BoxFuture<'a, Result<Option<UserInfo>, auth::Error>> {
         Box::pin(async { Ok(Some(UserInfo::new("admin", &["system:masters"]))) })
     }
 }
@@ -36,7 +39,15 @@ struct Anything;
 impl Authorizer for Anything {
     fn authorize<'a>(&'a self, attributes: &'a Attributes) -> BoxFuture<'a, Decision> {
         let nobody = attributes.user.name == "nobody";
-        Box::pin(async move { if nobody { Decision::no_opinion() } else { Decision::Allow { reason: String::new() } } })
+        Box::pin(async move {
+            if nobody {
+                Decision::no_opinion()
+            } else {
+                Decision::Allow {
+                    reason: String::new(),
+                }
+            }
+        })
     }
 
     fn rules_for(&self, _: &UserInfo, _: &str) -> UserRules {
@@ -80,9 +91,15 @@ impl Answer {
         match json["kind"].as_str() {
             Some("Status") => {
                 let text = |field: &str| json[field].as_str().unwrap_or_default().to_owned();
-                format!("{} {} {}", self.code, text("reason"), text("message")).trim_end().to_owned()
+                format!("{} {} {}", self.code, text("reason"), text("message"))
+                    .trim_end()
+                    .to_owned()
             }
-            Some(kind) => format!("{} {kind} {}", self.code, json["metadata"]["name"].as_str().unwrap_or_default()),
+            Some(kind) => format!(
+                "{} {kind} {}",
+                self.code,
+                json["metadata"]["name"].as_str().unwrap_or_default()
+            ),
             None => format!("{} {}", self.code, String::from_utf8_lossy(&self.body)),
         }
     }
@@ -100,7 +117,12 @@ impl TestServer {
         let metrics = Registry::new();
         let config = Config {
             store: Arc::new(storage::memory::open(storage::memory::Options::default()).expect("a store")),
-            behaviour_of: Box::new(|_, _| Some(Behaviour { strategy: Arc::new(Plain), hooks: None })),
+            behaviour_of: Box::new(|_, _| {
+                Some(Behaviour {
+                    strategy: Arc::new(Plain),
+                    hooks: None,
+                })
+            }),
             limits: Limits::default(),
             clock: SystemClock::shared(),
             metrics: metrics.clone(),
@@ -108,7 +130,12 @@ impl TestServer {
             token_keys: apiserver::paths::TokenKeys::default(),
             token_issuer: None,
             audiences: Vec::new(),
-            backends: Backends::new(KubeletAccess::default(), KubeletTls::default(), Duration::from_secs(1)).expect("no certificates"),
+            backends: Backends::new(
+                KubeletAccess::default(),
+                KubeletTls::default(),
+                Duration::from_secs(1),
+            )
+            .expect("no certificates"),
             shutdown: shutdown.clone(),
         };
         let security = |_objects: Arc<dyn auth::Objects>| {
@@ -116,7 +143,12 @@ impl TestServer {
                 authenticator: Arc::new(Everybody),
                 token_authenticator: Arc::new(auth::authenticators::TokenUnion::new(Vec::new())),
                 authorizer: Arc::new(Anything),
-                admission: admission::Chain::new(Vec::new(), &admission::Selection::default(), SystemClock::shared(), &metrics)?,
+                admission: admission::Chain::new(
+                    Vec::new(),
+                    &admission::Selection::default(),
+                    SystemClock::shared(),
+                    &metrics,
+                )?,
                 followers: Vec::new(),
             })
         };
@@ -125,23 +157,44 @@ impl TestServer {
     }
 
     /// Sends a request with headers, and hands out the response as it comes.
-    pub async fn open(&self, method: &str, target: &str, headers: &[(&str, &str)], content: impl Into<Bytes>) -> component_base::serving::Response {
+    pub async fn open(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        content: impl Into<Bytes>,
+    ) -> component_base::serving::Response {
         let mut request = http::Request::builder().method(method).uri(target);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut request = request.body(body::full(content)).expect("a request");
         let address = "127.0.0.1:1".parse().expect("an address");
-        request.extensions_mut().insert(Peer { addr: address, local: address, certificates: Arc::from([]), secure: true });
+        request.extensions_mut().insert(Peer {
+            addr: address,
+            local: address,
+            certificates: Arc::from([]),
+            secure: true,
+        });
         self.server.answer(request).await
     }
 
     /// Sends a request with headers and reads the whole answer.
-    pub async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], content: impl Into<Bytes>) -> Answer {
+    pub async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        content: impl Into<Bytes>,
+    ) -> Answer {
         let response = self.open(method, target, headers, content).await;
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
-        Answer { code: head.status.as_u16(), headers: head.headers, body }
+        Answer {
+            code: head.status.as_u16(),
+            headers: head.headers,
+            body,
+        }
     }
 
     /// Sends a request with a JSON body (`Value::Null`: none).
@@ -150,7 +203,12 @@ impl TestServer {
             "PATCH" => "application/merge-patch+json",
             _ => "application/json",
         };
-        let body = if content.is_null() { String::new() } else { content.to_string() };
-        self.send(method, target, &[("content-type", content_type)], body).await
+        let body = if content.is_null() {
+            String::new()
+        } else {
+            content.to_string()
+        };
+        self.send(method, target, &[("content-type", content_type)], body)
+            .await
     }
 }

@@ -37,10 +37,17 @@ async fn existing<T: Resource>(local: &Local, wanted: &T) -> Result<Option<Box<T
 }
 
 async fn reconcile_cluster_role(local: &Local, wanted: ClusterRole) -> Result<(), Status> {
-    let Some(existing) = existing(local, &wanted).await? else { return Ok(()) };
+    let Some(existing) = existing(local, &wanted).await? else {
+        return Ok(());
+    };
     let aggregated = existing.aggregation_rule.is_some();
-    let parts = |role: &ClusterRole| RoleParts { metadata: role.metadata.clone(), rules: role.rules.clone() };
-    if let Action::Update(updated) | Action::Recreate(updated) = role(&parts(&existing), &parts(&wanted), aggregated) {
+    let parts = |role: &ClusterRole| RoleParts {
+        metadata: role.metadata.clone(),
+        rules: role.rules.clone(),
+    };
+    if let Action::Update(updated) | Action::Recreate(updated) =
+        role(&parts(&existing), &parts(&wanted), aggregated)
+    {
         let put = |role: &mut ClusterRole| {
             role.metadata = updated.metadata.clone();
             role.rules.clone_from(&updated.rules);
@@ -51,14 +58,23 @@ async fn reconcile_cluster_role(local: &Local, wanted: ClusterRole) -> Result<()
 }
 
 async fn reconcile_role(local: &Local, wanted: Role) -> Result<(), Status> {
-    let Some(existing) = existing(local, &wanted).await? else { return Ok(()) };
-    let parts = |role: &Role| RoleParts { metadata: role.metadata.clone(), rules: role.rules.clone() };
-    if let Action::Update(updated) | Action::Recreate(updated) = role(&parts(&existing), &parts(&wanted), false) {
+    let Some(existing) = existing(local, &wanted).await? else {
+        return Ok(());
+    };
+    let parts = |role: &Role| RoleParts {
+        metadata: role.metadata.clone(),
+        rules: role.rules.clone(),
+    };
+    if let Action::Update(updated) | Action::Recreate(updated) =
+        role(&parts(&existing), &parts(&wanted), false)
+    {
         let put = |role: &mut Role| {
             role.metadata = updated.metadata.clone();
             role.rules.clone_from(&updated.rules);
         };
-        local.update(&wanted.metadata.namespace, &wanted.metadata.name, put).await?;
+        local
+            .update(&wanted.metadata.namespace, &wanted.metadata.name, put)
+            .await?;
     }
     Ok(())
 }
@@ -71,7 +87,11 @@ trait Binding: Resource {
 
 impl Binding for ClusterRoleBinding {
     fn parts(&self) -> BindingParts {
-        BindingParts { metadata: self.metadata.clone(), subjects: self.subjects.clone(), role: self.role_ref.clone() }
+        BindingParts {
+            metadata: self.metadata.clone(),
+            subjects: self.subjects.clone(),
+            role: self.role_ref.clone(),
+        }
     }
 
     fn set_parts(&mut self, parts: &BindingParts) {
@@ -83,7 +103,11 @@ impl Binding for ClusterRoleBinding {
 
 impl Binding for RoleBinding {
     fn parts(&self) -> BindingParts {
-        BindingParts { metadata: self.metadata.clone(), subjects: self.subjects.clone(), role: self.role_ref.clone() }
+        BindingParts {
+            metadata: self.metadata.clone(),
+            subjects: self.subjects.clone(),
+            role: self.role_ref.clone(),
+        }
     }
 
     fn set_parts(&mut self, parts: &BindingParts) {
@@ -94,11 +118,19 @@ impl Binding for RoleBinding {
 }
 
 async fn reconcile_binding<T: Binding>(local: &Local, wanted: T) -> Result<(), Status> {
-    let Some(existing) = existing(local, &wanted).await? else { return Ok(()) };
-    let (namespace, name) = (Resource::metadata(&wanted).namespace.clone(), Resource::metadata(&wanted).name.clone());
+    let Some(existing) = existing(local, &wanted).await? else {
+        return Ok(());
+    };
+    let (namespace, name) = (
+        Resource::metadata(&wanted).namespace.clone(),
+        Resource::metadata(&wanted).name.clone(),
+    );
     match binding(&existing.parts(), &wanted.parts()) {
         Action::Nothing => Ok(()),
-        Action::Update(updated) => local.update(&namespace, &name, |object: &mut T| object.set_parts(&updated)).await.map(drop),
+        Action::Update(updated) => local
+            .update(&namespace, &name, |object: &mut T| object.set_parts(&updated))
+            .await
+            .map(drop),
         Action::Recreate(updated) => {
             local.delete::<T>(&namespace, &name).await?;
             let mut fresh = wanted;

@@ -25,11 +25,18 @@ pub struct Identity {
 
 impl Identity {
     pub fn new() -> Identity {
-        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_lowercase();
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname")
+            .unwrap_or_default()
+            .trim()
+            .to_lowercase();
         // A name-based identity, so that a restart on the same host takes its own lease over.
         let id = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("apiserver-{}", fingerprint(&hostname));
-        Identity { holder: format!("{name}_{id}"), name, hostname }
+        Identity {
+            holder: format!("{name}_{id}"),
+            name,
+            hostname,
+        }
     }
 
     /// Makes or renews the lease.
@@ -38,8 +45,14 @@ impl Identity {
         let mut lease = Lease::default();
         lease.metadata.name.clone_from(&self.name);
         lease.metadata.namespace = NAMESPACE.to_owned();
-        lease.metadata.labels.insert(IDENTITY_LABEL.to_owned(), "kube-apiserver".to_owned());
-        lease.metadata.labels.insert(HOSTNAME_LABEL.to_owned(), self.hostname.clone());
+        lease
+            .metadata
+            .labels
+            .insert(IDENTITY_LABEL.to_owned(), "kube-apiserver".to_owned());
+        lease
+            .metadata
+            .labels
+            .insert(HOSTNAME_LABEL.to_owned(), self.hostname.clone());
         lease.spec.acquire_time = Some(MicroTime(now));
         super::ensure(local, lease).await?;
         let renew = |lease: &mut Lease| {
@@ -53,6 +66,8 @@ impl Identity {
 
 /// FNV-1a over a text, in lower-case letters and digits.
 fn fingerprint(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     format!("{hash:016x}")
 }

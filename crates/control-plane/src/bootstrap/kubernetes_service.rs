@@ -16,8 +16,11 @@ const SERVICE_PORT: i32 = 443;
 
 /// Keeps the Service, its Endpoints and its EndpointSlice.
 pub async fn reconcile(bootstrap: &Bootstrap) -> Result<(), Status> {
-    let Some(range) = bootstrap.options.service_cluster_ip_ranges.first() else { return Ok(()) };
-    let address = first_address(range).ok_or_else(|| Status::internal(format!("{range:?} is no range of addresses")))?;
+    let Some(range) = bootstrap.options.service_cluster_ip_ranges.first() else {
+        return Ok(());
+    };
+    let address = first_address(range)
+        .ok_or_else(|| Status::internal(format!("{range:?} is no range of addresses")))?;
     super::namespaces::ensure(&bootstrap.local).await?;
     super::ensure(&bootstrap.local, service(address, bootstrap.address.port())).await?;
     let (ip, port) = (bootstrap.address.ip(), i32::from(bootstrap.address.port()));
@@ -69,23 +72,46 @@ fn service(address: IpAddr, port: u16) -> Service {
 /// This server is the one endpoint; several servers take turns by leases once there are several.
 async fn put_endpoints(bootstrap: &Bootstrap, ip: IpAddr, port: i32) -> Result<(), Status> {
     let subsets = vec![EndpointSubset {
-        addresses: vec![EndpointAddress { ip: ip.to_string(), ..EndpointAddress::default() }],
-        ports: vec![EndpointPort { name: PORT_NAME.to_owned(), port, protocol: "TCP".to_owned(), ..EndpointPort::default() }],
+        addresses: vec![EndpointAddress {
+            ip: ip.to_string(),
+            ..EndpointAddress::default()
+        }],
+        ports: vec![EndpointPort {
+            name: PORT_NAME.to_owned(),
+            port,
+            protocol: "TCP".to_owned(),
+            ..EndpointPort::default()
+        }],
         ..EndpointSubset::default()
     }];
-    let mut endpoints = Endpoints { subsets: subsets.clone(), ..Endpoints::default() };
+    let mut endpoints = Endpoints {
+        subsets: subsets.clone(),
+        ..Endpoints::default()
+    };
     endpoints.metadata.name = NAME.to_owned();
     endpoints.metadata.namespace = NAMESPACE.to_owned();
     // The slice is ours: the mirroring controller shall leave this one alone.
-    endpoints.metadata.labels.insert("endpointslice.kubernetes.io/skip-mirror".to_owned(), "true".to_owned());
+    endpoints.metadata.labels.insert(
+        "endpointslice.kubernetes.io/skip-mirror".to_owned(),
+        "true".to_owned(),
+    );
     super::ensure(&bootstrap.local, endpoints).await?;
-    bootstrap.local.update::<Endpoints>(NAMESPACE, NAME, |endpoints| endpoints.subsets.clone_from(&subsets)).await.map(drop)
+    bootstrap
+        .local
+        .update::<Endpoints>(NAMESPACE, NAME, |endpoints| {
+            endpoints.subsets.clone_from(&subsets)
+        })
+        .await
+        .map(drop)
 }
 
 async fn put_slice(bootstrap: &Bootstrap, ip: IpAddr, port: i32) -> Result<(), Status> {
     let endpoints = vec![Endpoint {
         addresses: vec![ip.to_string()],
-        conditions: EndpointConditions { ready: Some(true), ..EndpointConditions::default() },
+        conditions: EndpointConditions {
+            ready: Some(true),
+            ..EndpointConditions::default()
+        },
         ..Endpoint::default()
     }];
     let ports = vec![SlicePort {
@@ -102,7 +128,10 @@ async fn put_slice(bootstrap: &Bootstrap, ip: IpAddr, port: i32) -> Result<(), S
     };
     slice.metadata.name = NAME.to_owned();
     slice.metadata.namespace = NAMESPACE.to_owned();
-    slice.metadata.labels.insert("kubernetes.io/service-name".to_owned(), NAME.to_owned());
+    slice
+        .metadata
+        .labels
+        .insert("kubernetes.io/service-name".to_owned(), NAME.to_owned());
     super::ensure(&bootstrap.local, slice).await?;
     let put = |slice: &mut EndpointSlice| {
         slice.endpoints.clone_from(&endpoints);

@@ -5,7 +5,11 @@ use apimachinery::status::Status;
 use apiserver::local::Local;
 
 const CLASSES: [(&str, i32, &str); 2] = [
-    ("system-node-critical", 2_000_001_000, "Used for system critical pods that must not be moved from their current node."),
+    (
+        "system-node-critical",
+        2_000_001_000,
+        "Used for system critical pods that must not be moved from their current node.",
+    ),
     (
         "system-cluster-critical",
         2_000_000_000,
@@ -16,7 +20,11 @@ const CLASSES: [(&str, i32, &str); 2] = [
 /// Makes those that are missing.
 pub async fn ensure(local: &Local) -> Result<(), Status> {
     for (name, value, description) in CLASSES {
-        let mut class = PriorityClass { value, description: description.to_owned(), ..PriorityClass::default() };
+        let mut class = PriorityClass {
+            value,
+            description: description.to_owned(),
+            ..PriorityClass::default()
+        };
         class.metadata.name = name.to_owned();
         super::ensure(local, class).await?;
     }

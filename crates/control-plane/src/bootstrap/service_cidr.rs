@@ -18,11 +18,21 @@ pub async fn ensure(local: &Local, ranges: &[String], now: Timestamp) -> Result<
     range.spec.cidrs = ranges.to_vec();
     super::ensure(local, range).await?;
     let ready = |condition: &Condition| condition.type_ == "Ready" && condition.status == "True";
-    if local.get::<ServiceCIDR>("", NAME).await?.status.conditions.iter().any(ready) {
+    if local
+        .get::<ServiceCIDR>("", NAME)
+        .await?
+        .status
+        .conditions
+        .iter()
+        .any(ready)
+    {
         return Ok(());
     }
     let set_ready = move |range: &mut ServiceCIDR| {
-        range.status.conditions.retain(|condition| condition.type_ != "Ready");
+        range
+            .status
+            .conditions
+            .retain(|condition| condition.type_ != "Ready");
         range.status.conditions.push(Condition {
             type_: "Ready".to_owned(),
             status: "True".to_owned(),

@@ -43,25 +43,38 @@ impl ClusterTrust {
 }
 
 fn read(file: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.to_owned(), source })
+    std::fs::read_to_string(file).map_err(|source| Error::Read {
+        path: file.to_owned(),
+        source,
+    })
 }
 
 /// Keeps the map.
 pub async fn publish(local: &Local, trust: &ClusterTrust) -> Result<(), Status> {
     super::namespaces::ensure(local).await?;
     super::ensure(local, map(AUTHENTICATION, trust.0.clone())).await?;
-    local.update::<ConfigMap>(NAMESPACE, AUTHENTICATION, |map| map.data.extend(trust.0.clone())).await.map(drop)
+    local
+        .update::<ConfigMap>(NAMESPACE, AUTHENTICATION, |map| map.data.extend(trust.0.clone()))
+        .await
+        .map(drop)
 }
 
 /// Notes since when the use of tokens from secrets is tracked.
 pub async fn track_legacy_tokens(local: &Local, now: Timestamp) -> Result<(), Status> {
     super::namespaces::ensure(local).await?;
     let date = now.strftime("%Y-%m-%d").to_string();
-    super::ensure(local, map(LEGACY_TOKENS, BTreeMap::from([("since".to_owned(), date)]))).await
+    super::ensure(
+        local,
+        map(LEGACY_TOKENS, BTreeMap::from([("since".to_owned(), date)])),
+    )
+    .await
 }
 
 fn map(name: &str, data: BTreeMap<String, String>) -> ConfigMap {
-    let mut map = ConfigMap { data, ..ConfigMap::default() };
+    let mut map = ConfigMap {
+        data,
+        ..ConfigMap::default()
+    };
     map.metadata.name = name.to_owned();
     map.metadata.namespace = NAMESPACE.to_owned();
     map

@@ -7,7 +7,10 @@ use super::known::KNOWN;
 
 /// The flags of kube-apiserver.
 pub fn flags() -> FlagSet {
-    let mut set = FlagSet::new("kube-apiserver", "The Kubernetes API server validates and configures data for the API objects, and is the cluster's front end to their shared state.");
+    let mut set = FlagSet::new(
+        "kube-apiserver",
+        "The Kubernetes API server validates and configures data for the API objects, and is the cluster's front end to their shared state.",
+    );
     serving(&mut set);
     storage(&mut set);
     authentication(&mut set);
@@ -47,45 +50,147 @@ fn storage(set: &mut FlagSet) {
 }
 
 fn authentication(set: &mut FlagSet) {
-    set.string("client-ca-file", "", "Authorities whose client certificates are accepted")
-        .string("token-auth-file", "", "File of static tokens")
-        .switch("enable-bootstrap-token-auth", false, "Accept the tokens of bootstrap secrets in kube-system")
-        .switch("anonymous-auth", true, "Let requests without credentials in as system:anonymous")
-        .string("requestheader-client-ca-file", "", "Authorities of front proxies")
-        .strings("requestheader-allowed-names", "", "Common names of front proxies; empty: any that the authority signed")
-        .strings("requestheader-username-headers", "x-remote-user", "Headers in which front proxies name the user")
-        .strings("requestheader-uid-headers", "", "Headers in which front proxies give the user's uid")
-        .strings("requestheader-group-headers", "x-remote-group", "Headers in which front proxies name groups")
-        .strings("requestheader-extra-headers-prefix", "x-remote-extra-", "Prefixes of the headers in which front proxies give extra values");
+    set.string(
+        "client-ca-file",
+        "",
+        "Authorities whose client certificates are accepted",
+    )
+    .string("token-auth-file", "", "File of static tokens")
+    .switch(
+        "enable-bootstrap-token-auth",
+        false,
+        "Accept the tokens of bootstrap secrets in kube-system",
+    )
+    .switch(
+        "anonymous-auth",
+        true,
+        "Let requests without credentials in as system:anonymous",
+    )
+    .string("requestheader-client-ca-file", "", "Authorities of front proxies")
+    .strings(
+        "requestheader-allowed-names",
+        "",
+        "Common names of front proxies; empty: any that the authority signed",
+    )
+    .strings(
+        "requestheader-username-headers",
+        "x-remote-user",
+        "Headers in which front proxies name the user",
+    )
+    .strings(
+        "requestheader-uid-headers",
+        "",
+        "Headers in which front proxies give the user's uid",
+    )
+    .strings(
+        "requestheader-group-headers",
+        "x-remote-group",
+        "Headers in which front proxies name groups",
+    )
+    .strings(
+        "requestheader-extra-headers-prefix",
+        "x-remote-extra-",
+        "Prefixes of the headers in which front proxies give extra values",
+    );
 }
 
 fn service_accounts(set: &mut FlagSet) {
-    set.string_array("service-account-issuer", "Issuer of service-account tokens; the first one signs, all are accepted")
-        .string_array("service-account-key-file", "Keys that verify service-account tokens")
-        .string("service-account-signing-key-file", "", "Key that signs service-account tokens")
-        .string("service-account-jwks-uri", "", "Where others find the keys that verify tokens")
-        .strings("api-audiences", "", "Audiences of tokens for this server; by default the issuer")
-        .duration("service-account-max-token-expiration", "0s", "Longest life of a token; 0: no limit")
-        .switch("service-account-extend-token-expiration", true, "Let tokens that pods use live longer than the pod asks for");
+    set.string_array(
+        "service-account-issuer",
+        "Issuer of service-account tokens; the first one signs, all are accepted",
+    )
+    .string_array(
+        "service-account-key-file",
+        "Keys that verify service-account tokens",
+    )
+    .string(
+        "service-account-signing-key-file",
+        "",
+        "Key that signs service-account tokens",
+    )
+    .string(
+        "service-account-jwks-uri",
+        "",
+        "Where others find the keys that verify tokens",
+    )
+    .strings(
+        "api-audiences",
+        "",
+        "Audiences of tokens for this server; by default the issuer",
+    )
+    .duration(
+        "service-account-max-token-expiration",
+        "0s",
+        "Longest life of a token; 0: no limit",
+    )
+    .switch(
+        "service-account-extend-token-expiration",
+        true,
+        "Let tokens that pods use live longer than the pod asks for",
+    );
 }
 
 fn authorization_and_admission(set: &mut FlagSet) {
-    set.strings("authorization-mode", "AlwaysAllow", "Authorizers in order: Node, RBAC, AlwaysAllow, AlwaysDeny")
-        .strings("enable-admission-plugins", "", "Admission plugins to run beside the default ones")
-        .strings("disable-admission-plugins", "", "Default admission plugins not to run")
-        .int("default-not-ready-toleration-seconds", 300, "How long pods tolerate notReady:NoExecute by default")
-        .int("default-unreachable-toleration-seconds", 300, "How long pods tolerate unreachable:NoExecute by default");
+    set.strings(
+        "authorization-mode",
+        "AlwaysAllow",
+        "Authorizers in order: Node, RBAC, AlwaysAllow, AlwaysDeny",
+    )
+    .strings(
+        "enable-admission-plugins",
+        "",
+        "Admission plugins to run beside the default ones",
+    )
+    .strings(
+        "disable-admission-plugins",
+        "",
+        "Default admission plugins not to run",
+    )
+    .int(
+        "default-not-ready-toleration-seconds",
+        300,
+        "How long pods tolerate notReady:NoExecute by default",
+    )
+    .int(
+        "default-unreachable-toleration-seconds",
+        300,
+        "How long pods tolerate unreachable:NoExecute by default",
+    );
 }
 
 fn cluster(set: &mut FlagSet) {
     set.switch("allow-privileged", false, "Allow privileged containers")
-        .string("kubelet-client-certificate", "", "Certificate that kubelets are reached with")
+        .string(
+            "kubelet-client-certificate",
+            "",
+            "Certificate that kubelets are reached with",
+        )
         .string("kubelet-client-key", "", "Key of --kubelet-client-certificate")
-        .string("kubelet-certificate-authority", "", "Authorities of kubelets' serving certificates")
-        .strings("kubelet-preferred-address-types", "Hostname,InternalDNS,InternalIP,ExternalDNS,ExternalIP", "Which of a node's addresses to use, in order")
-        .duration("kubelet-timeout", "5s", "How long a connection to a kubelet may take")
-        .string("proxy-client-cert-file", "", "Certificate that extension servers are reached with")
+        .string(
+            "kubelet-certificate-authority",
+            "",
+            "Authorities of kubelets' serving certificates",
+        )
+        .strings(
+            "kubelet-preferred-address-types",
+            "Hostname,InternalDNS,InternalIP,ExternalDNS,ExternalIP",
+            "Which of a node's addresses to use, in order",
+        )
+        .duration(
+            "kubelet-timeout",
+            "5s",
+            "How long a connection to a kubelet may take",
+        )
+        .string(
+            "proxy-client-cert-file",
+            "",
+            "Certificate that extension servers are reached with",
+        )
         .string("proxy-client-key-file", "", "Key of --proxy-client-cert-file")
-        .string("service-cluster-ip-range", "10.0.0.0/24", "Ranges of service addresses, comma separated, at most one of each family")
+        .string(
+            "service-cluster-ip-range",
+            "10.0.0.0/24",
+            "Ranges of service addresses, comma separated, at most one of each family",
+        )
         .string("service-node-port-range", "30000-32767", "Range of node ports");
 }

@@ -13,10 +13,19 @@ pub fn to_v2(hpa: v1::HorizontalPodAutoscaler) -> v2::HorizontalPodAutoscaler {
     v2::HorizontalPodAutoscaler {
         metadata: hpa.metadata,
         spec: v2::HorizontalPodAutoscalerSpec {
-            scale_target_ref: v2::CrossVersionObjectReference { kind: target.kind, name: target.name, api_version: target.api_version },
+            scale_target_ref: v2::CrossVersionObjectReference {
+                kind: target.kind,
+                name: target.name,
+                api_version: target.api_version,
+            },
             min_replicas: hpa.spec.min_replicas,
             max_replicas: hpa.spec.max_replicas,
-            metrics: hpa.spec.target_cpu_utilization_percentage.map(cpu_metric).into_iter().collect(),
+            metrics: hpa
+                .spec
+                .target_cpu_utilization_percentage
+                .map(cpu_metric)
+                .into_iter()
+                .collect(),
             behavior: None,
         },
         status: v2::HorizontalPodAutoscalerStatus {
@@ -24,7 +33,12 @@ pub fn to_v2(hpa: v1::HorizontalPodAutoscaler) -> v2::HorizontalPodAutoscaler {
             last_scale_time: hpa.status.last_scale_time,
             current_replicas: hpa.status.current_replicas,
             desired_replicas: hpa.status.desired_replicas,
-            current_metrics: hpa.status.current_cpu_utilization_percentage.map(cpu_status).into_iter().collect(),
+            current_metrics: hpa
+                .status
+                .current_cpu_utilization_percentage
+                .map(cpu_status)
+                .into_iter()
+                .collect(),
             conditions: Vec::new(),
         },
     }
@@ -33,11 +47,25 @@ pub fn to_v2(hpa: v1::HorizontalPodAutoscaler) -> v2::HorizontalPodAutoscaler {
 /// From the list of metrics to the one of CPU.
 pub fn to_v1(hpa: v2::HorizontalPodAutoscaler) -> v1::HorizontalPodAutoscaler {
     let target = hpa.spec.scale_target_ref;
-    let wanted = hpa.spec.metrics.iter().filter(|metric| metric.type_ == RESOURCE).filter_map(|metric| metric.resource.as_ref());
-    let current = hpa.status.current_metrics.iter().filter(|metric| metric.type_ == RESOURCE).filter_map(|metric| metric.resource.as_ref());
+    let wanted = hpa
+        .spec
+        .metrics
+        .iter()
+        .filter(|metric| metric.type_ == RESOURCE)
+        .filter_map(|metric| metric.resource.as_ref());
+    let current = hpa
+        .status
+        .current_metrics
+        .iter()
+        .filter(|metric| metric.type_ == RESOURCE)
+        .filter_map(|metric| metric.resource.as_ref());
     v1::HorizontalPodAutoscaler {
         spec: v1::HorizontalPodAutoscalerSpec {
-            scale_target_ref: v1::CrossVersionObjectReference { kind: target.kind, name: target.name, api_version: target.api_version },
+            scale_target_ref: v1::CrossVersionObjectReference {
+                kind: target.kind,
+                name: target.name,
+                api_version: target.api_version,
+            },
             min_replicas: hpa.spec.min_replicas,
             max_replicas: hpa.spec.max_replicas,
             target_cpu_utilization_percentage: wanted
@@ -58,19 +86,32 @@ pub fn to_v1(hpa: v2::HorizontalPodAutoscaler) -> v1::HorizontalPodAutoscaler {
 }
 
 fn cpu_metric(percent: i32) -> v2::MetricSpec {
-    let target = v2::MetricTarget { type_: UTILIZATION.to_owned(), average_utilization: Some(percent), ..Default::default() };
+    let target = v2::MetricTarget {
+        type_: UTILIZATION.to_owned(),
+        average_utilization: Some(percent),
+        ..Default::default()
+    };
     v2::MetricSpec {
         type_: RESOURCE.to_owned(),
-        resource: Some(Box::new(v2::ResourceMetricSource { name: CPU.to_owned(), target })),
+        resource: Some(Box::new(v2::ResourceMetricSource {
+            name: CPU.to_owned(),
+            target,
+        })),
         ..Default::default()
     }
 }
 
 fn cpu_status(percent: i32) -> v2::MetricStatus {
-    let current = v2::MetricValueStatus { average_utilization: Some(percent), ..Default::default() };
+    let current = v2::MetricValueStatus {
+        average_utilization: Some(percent),
+        ..Default::default()
+    };
     v2::MetricStatus {
         type_: RESOURCE.to_owned(),
-        resource: Some(Box::new(v2::ResourceMetricStatus { name: CPU.to_owned(), current })),
+        resource: Some(Box::new(v2::ResourceMetricStatus {
+            name: CPU.to_owned(),
+            current,
+        })),
         ..Default::default()
     }
 }

@@ -21,7 +21,13 @@ pub fn lets_unhealthy_go(budget: &PodDisruptionBudget) -> bool {
 pub fn take(budget: &mut PodDisruptionBudget, pod: &str, now: Time) -> Result<(), Status> {
     let name = &budget.metadata.name;
     let status = &mut budget.status;
-    let forbidden = |why: &str| Err(Status::forbidden(&GroupResource::new("policy", "poddisruptionbudget"), name, why));
+    let forbidden = |why: &str| {
+        Err(Status::forbidden(
+            &GroupResource::new("policy", "poddisruptionbudget"),
+            name,
+            why,
+        ))
+    };
     if status.observed_generation < budget.metadata.generation {
         let why = format!("The disruption budget {name} is still being processed by the server.");
         return Err(Status::too_many_requests(REFUSAL, 10).with_cause(CAUSE_DISRUPTION_BUDGET, why, ""));
@@ -39,7 +45,10 @@ pub fn take(budget: &mut PodDisruptionBudget, pod: &str, now: Time) -> Result<()
     status.disruptions_allowed -= 1;
     status.disrupted_pods.insert(pod.to_owned(), now.truncated());
     if status.disruptions_allowed == 0
-        && let Some(condition) = status.conditions.iter_mut().find(|condition| condition.type_ == "DisruptionAllowed")
+        && let Some(condition) = status
+            .conditions
+            .iter_mut()
+            .find(|condition| condition.type_ == "DisruptionAllowed")
         && condition.status == "True"
     {
         condition.status = "False".to_owned();
@@ -51,18 +60,27 @@ pub fn take(budget: &mut PodDisruptionBudget, pod: &str, now: Time) -> Result<()
 
 fn refusal(budget: &PodDisruptionBudget) -> String {
     let (name, status) = (&budget.metadata.name, &budget.status);
-    let condition = status.conditions.iter().find(|condition| condition.type_ == "DisruptionAllowed");
+    let condition = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "DisruptionAllowed");
     let told = condition.filter(|condition| condition.status == "False" && !condition.message.is_empty());
     match told {
         Some(told) if told.reason == "SyncFailed" => {
-            format!("The disruption budget {name} does not allow evicting pods currently because it failed sync: {}", told.message)
+            format!(
+                "The disruption budget {name} does not allow evicting pods currently because it failed sync: {}",
+                told.message
+            )
         }
         _ if status.current_healthy <= status.desired_healthy => {
             let (needs, has) = (status.desired_healthy, status.current_healthy);
             format!("The disruption budget {name} needs {needs} healthy pods and has {has} currently")
         }
         Some(told) => {
-            format!("The disruption budget {name} does not allow evicting pods currently ({}): {}", told.reason, told.message)
+            format!(
+                "The disruption budget {name} does not allow evicting pods currently ({}): {}",
+                told.reason, told.message
+            )
         }
         None => format!("The disruption budget {name} does not allow evicting pods currently"),
     }
@@ -91,7 +109,10 @@ mod tests {
         let refused = take(&mut budget, "b", now).expect_err("used up");
         assert_eq!((refused.code, refused.message.as_str()), (429, REFUSAL));
         let causes = refused.details.map(|details| details.causes).unwrap_or_default();
-        assert_eq!(causes[0].message, "The disruption budget pdb needs 2 healthy pods and has 2 currently");
+        assert_eq!(
+            causes[0].message,
+            "The disruption budget pdb needs 2 healthy pods and has 2 currently"
+        );
     }
 
     #[test]

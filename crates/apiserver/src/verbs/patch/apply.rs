@@ -13,10 +13,14 @@ pub struct Configuration(Value);
 impl Configuration {
     /// Reads YAML or JSON.
     pub fn parse(body: &Bytes) -> Result<Configuration, Status> {
-        let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
+        let unreadable =
+            |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
         let json = codec::yaml::to_json(body).map_err(|error| unreadable(&error))?;
         let document: Value = serde_json::from_slice(&json).map_err(|error| unreadable(&error))?;
-        if document["metadata"]["managedFields"].as_array().is_some_and(|entries| !entries.is_empty()) {
+        if document["metadata"]["managedFields"]
+            .as_array()
+            .is_some_and(|entries| !entries.is_empty())
+        {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
         Ok(Configuration(document))

@@ -66,35 +66,115 @@ fn check(mut pod: Pod, grace: Option<i64>, policy: Option<&str>, expected: Expec
 
 #[test]
 fn without_grace() {
-    check(pod(false, &[]), None, None, expect!["Remove end=None grace=None generation=1 finalizers=[]"]);
-    check(pod(false, &["x"]), None, None, expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["x"]"#]]);
+    check(
+        pod(false, &[]),
+        None,
+        None,
+        expect!["Remove end=None grace=None generation=1 finalizers=[]"],
+    );
+    check(
+        pod(false, &["x"]),
+        None,
+        None,
+        expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["x"]"#]],
+    );
 }
 
 #[test]
 fn propagation() {
-    check(pod(false, &[]), None, Some("Foreground"), expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["foregroundDeletion"]"#]]);
-    check(pod(false, &["foregroundDeletion"]), None, Some("Orphan"), expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["orphan"]"#]]);
-    check(pod(false, &["orphan"]), None, Some("Background"), expect!["Remove end=None grace=None generation=1 finalizers=[]"]);
-    check(pod(false, &["orphan"]), None, None, expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["orphan"]"#]]);
+    check(
+        pod(false, &[]),
+        None,
+        Some("Foreground"),
+        expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["foregroundDeletion"]"#]],
+    );
+    check(
+        pod(false, &["foregroundDeletion"]),
+        None,
+        Some("Orphan"),
+        expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["orphan"]"#]],
+    );
+    check(
+        pod(false, &["orphan"]),
+        None,
+        Some("Background"),
+        expect!["Remove end=None grace=None generation=1 finalizers=[]"],
+    );
+    check(
+        pod(false, &["orphan"]),
+        None,
+        None,
+        expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["orphan"]"#]],
+    );
 }
 
 #[test]
 fn grace_periods() {
-    check(pod(true, &[]), None, None, expect!["Mark end=Some(1030) grace=Some(30) generation=2 finalizers=[]"]);
-    check(pod(true, &[]), Some(0), None, expect!["MarkThenRemove end=Some(1000) grace=Some(0) generation=2 finalizers=[]"]);
-    check(pod(true, &[]), Some(-5), None, expect!["Mark end=Some(1001) grace=Some(1) generation=2 finalizers=[]"]);
-    check(pod(true, &["x"]), Some(0), None, expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["x"]"#]]);
+    check(
+        pod(true, &[]),
+        None,
+        None,
+        expect!["Mark end=Some(1030) grace=Some(30) generation=2 finalizers=[]"],
+    );
+    check(
+        pod(true, &[]),
+        Some(0),
+        None,
+        expect!["MarkThenRemove end=Some(1000) grace=Some(0) generation=2 finalizers=[]"],
+    );
+    check(
+        pod(true, &[]),
+        Some(-5),
+        None,
+        expect!["Mark end=Some(1001) grace=Some(1) generation=2 finalizers=[]"],
+    );
+    check(
+        pod(true, &["x"]),
+        Some(0),
+        None,
+        expect![[r#"Mark end=Some(1000) grace=Some(0) generation=2 finalizers=["x"]"#]],
+    );
 }
 
 #[test]
 fn a_running_grace_period_is_only_shortened() {
     let running = || deleting(pod(true, &[]), 990, 30);
-    check(running(), None, None, expect!["Pending end=Some(1020) grace=Some(30) generation=1 finalizers=[]"]);
-    check(running(), Some(60), None, expect!["Pending end=Some(1020) grace=Some(30) generation=1 finalizers=[]"]);
-    check(running(), Some(20), None, expect!["Mark end=Some(1010) grace=Some(20) generation=1 finalizers=[]"]);
-    check(running(), Some(5), None, expect!["Mark end=Some(1000) grace=Some(1) generation=1 finalizers=[]"]);
-    check(running(), Some(0), None, expect!["MarkThenRemove end=Some(1000) grace=Some(0) generation=1 finalizers=[]"]);
-    check(deleting(pod(true, &[]), 900, 0), None, None, expect!["Remove end=Some(900) grace=Some(0) generation=1 finalizers=[]"]);
+    check(
+        running(),
+        None,
+        None,
+        expect!["Pending end=Some(1020) grace=Some(30) generation=1 finalizers=[]"],
+    );
+    check(
+        running(),
+        Some(60),
+        None,
+        expect!["Pending end=Some(1020) grace=Some(30) generation=1 finalizers=[]"],
+    );
+    check(
+        running(),
+        Some(20),
+        None,
+        expect!["Mark end=Some(1010) grace=Some(20) generation=1 finalizers=[]"],
+    );
+    check(
+        running(),
+        Some(5),
+        None,
+        expect!["Mark end=Some(1000) grace=Some(1) generation=1 finalizers=[]"],
+    );
+    check(
+        running(),
+        Some(0),
+        None,
+        expect!["MarkThenRemove end=Some(1000) grace=Some(0) generation=1 finalizers=[]"],
+    );
+    check(
+        deleting(pod(true, &[]), 900, 0),
+        None,
+        None,
+        expect!["Remove end=Some(900) grace=Some(0) generation=1 finalizers=[]"],
+    );
 }
 
 #[test]
@@ -104,5 +184,9 @@ fn an_update_may_end_a_deletion() {
     assert!(!ends_deletion(&old, &old, &Graceful));
     assert!(!ends_deletion(&pod(false, &[]), &pod(false, &["x"]), &Graceful));
     let graceful = deleting(pod(true, &["x"]), 900, 30);
-    assert!(!ends_deletion(&deleting(pod(true, &[]), 900, 30), &graceful, &Graceful));
+    assert!(!ends_deletion(
+        &deleting(pod(true, &[]), 900, 30),
+        &graceful,
+        &Graceful
+    ));
 }

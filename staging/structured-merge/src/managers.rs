@@ -1,0 +1,272 @@
+//! Managers: who owns which fields, as of which version; what an update or an apply does to that.
+
+use crate::compare::{Comparison, compare};
+use crate::field_set::field_set;
+use crate::merge::merge;
+use crate::path::{Path, show};
+use crate::remove::remove_items;
+use crate::schema::Schema;
+use crate::set::Set;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An item of a list cannot be named.
+    #[error("{0}")]
+    Item(String),
+    /// Others own fields that an apply would change.
+    #[error("conflicts: {}", .0.iter().map(Conflict::to_string).collect::<Vec<_>>().join("; "))]
+    Conflicts(Vec<Conflict>),
+    /// A version that no longer exists, of the object that is written itself.
+    #[error("no version {0:?}")]
+    Version(String),
+}
+
+/// A field that somebody else owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    pub manager: Manager,
+    pub path: Path,
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "conflict with {:?}: {}", self.manager.name, show(&self.path))
+    }
+}
+
+/// What tells managers apart. The version is part of it for updates alone: who applies does so in any version.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Manager {
+    pub name: String,
+    pub applies: bool,
+    pub api_version: String,
+    pub subresource: String,
+}
+
+/// What a manager owns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owned {
+    pub set: Set,
+    pub api_version: String,
+}
+
+pub type Managers = BTreeMap<Manager, Owned>;
+
+/// The versions of a kind: how a value of one looks in another.
+pub trait Versions {
+    type Schema: Schema;
+
+    /// The version that values are given in.
+    fn own(&self) -> &str;
+
+    /// `None` for a version that there is no longer.
+    fn schema(&self, version: &str) -> Option<Self::Schema>;
+
+    /// From the own version to another one.
+    fn convert(&self, value: &Value, version: &str) -> Option<Value>;
+
+    /// Back to the own version.
+    fn convert_back(&self, value: &Value, version: &str) -> Option<Value>;
+
+    /// Fields, by version, that the request cannot change: nobody comes to own them through it.
+    fn ignored(&self, version: &str) -> Set;
+}
+
+fn own_schema<V: Versions>(versions: &V) -> Result<V::Schema, Error> {
+    versions
+        .schema(versions.own())
+        .ok_or_else(|| Error::Version(versions.own().to_owned()))
+}
+
+/// Records an update from one value to another, by a manager. Who owned what has changed owns it no longer. The
+/// manager's share holds what it changed or added; what it was already keeps.
+pub fn update<V: Versions>(
+    managers: &mut Managers,
+    live: &Value,
+    new: &Value,
+    manager: &Manager,
+    versions: &V,
+) -> Result<(), Error> {
+    let comparison = disown(managers, live, new, manager, versions, true)?;
+    let own = managers.remove(manager).unwrap_or_default().set;
+    let set = own
+        .difference(&comparison.removed)
+        .union(&comparison.modified)
+        .union(&comparison.added);
+    let set = set.recursive_difference(&versions.ignored(versions.own()));
+    if !set.is_empty() {
+        managers.insert(
+            manager.clone(),
+            Owned {
+                set,
+                api_version: versions.own().to_owned(),
+            },
+        );
+    }
+    Ok(())
+}
+
+/// Applies a configuration: merges it over the live value, drops what the manager applied before and no longer
+/// does, unless others own it, and makes the manager own what it states. `None`: nothing changes.
+pub fn apply<V: Versions>(
+    managers: &mut Managers,
+    live: &Value,
+    configuration: &Value,
+    manager: &Manager,
+    force: bool,
+    versions: &V,
+) -> Result<Option<Value>, Error> {
+    let schema = own_schema(versions)?;
+    let merged = merge(live, configuration, schema)?;
+    let set = field_set(configuration, schema)?.recursive_difference(&versions.ignored(versions.own()));
+    let last = managers.insert(
+        manager.clone(),
+        Owned {
+            set,
+            api_version: versions.own().to_owned(),
+        },
+    );
+    let new = match last.filter(|last| !last.set.is_empty()) {
+        Some(last) => prune(merged, managers, &last, versions)?,
+        None => merged,
+    };
+    disown(managers, live, &new, manager, versions, force)?;
+    Ok((new != *live).then_some(new))
+}
+
+/// Takes what changed from those who owned it. Without force, that they did is a conflict.
+fn disown<V: Versions>(
+    managers: &mut Managers,
+    live: &Value,
+    new: &Value,
+    manager: &Manager,
+    versions: &V,
+    force: bool,
+) -> Result<Comparison, Error> {
+    let own = compare(live, new, own_schema(versions)?)?.without(&versions.ignored(versions.own()));
+    let mut by_version: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
+    by_version.insert(versions.own().to_owned(), Some(own.clone()));
+    let mut conflicts = Vec::new();
+    let mut remaining = Managers::new();
+    for (other, owned) in managers.iter() {
+        if other == manager {
+            remaining.insert(other.clone(), owned.clone());
+            continue;
+        }
+        if !by_version.contains_key(&owned.api_version) {
+            let compared = compare_at(live, new, &owned.api_version, versions)?;
+            by_version.insert(owned.api_version.clone(), compared);
+        }
+        // Shares in versions that there are no longer are given up.
+        let Some(Some(comparison)) = by_version.get(&owned.api_version) else {
+            continue;
+        };
+        let taken = owned
+            .set
+            .intersection(&comparison.modified.union(&comparison.added));
+        let paths = taken.paths().into_iter();
+        conflicts.extend(paths.map(|path| Conflict {
+            manager: other.clone(),
+            path,
+        }));
+        let set = owned.set.difference(&taken).difference(&comparison.removed);
+        if !set.is_empty() {
+            remaining.insert(other.clone(), Owned { set, ..owned.clone() });
+        }
+    }
+    if !force && !conflicts.is_empty() {
+        return Err(Error::Conflicts(conflicts));
+    }
+    *managers = remaining;
+    Ok(own)
+}
+
+fn compare_at<V: Versions>(
+    live: &Value,
+    new: &Value,
+    version: &str,
+    versions: &V,
+) -> Result<Option<Comparison>, Error> {
+    let Some(schema) = versions.schema(version) else {
+        return Ok(None);
+    };
+    match (versions.convert(live, version), versions.convert(new, version)) {
+        (Some(live), Some(new)) => Ok(Some(
+            compare(&live, &new, schema)?.without(&versions.ignored(version)),
+        )),
+        _ => Ok(None),
+    }
+}
+
+/// Removes what the manager applied last time, except what it or others still own, and what nobody owned.
+fn prune<V: Versions>(
+    merged: Value,
+    managers: &Managers,
+    last: &Owned,
+    versions: &V,
+) -> Result<Value, Error> {
+    let version = &last.api_version;
+    let Some(schema) = versions.schema(version) else {
+        return Ok(merged);
+    };
+    let Some(whole) = versions.convert(&merged, version) else {
+        return Ok(merged);
+    };
+    let last_set = last.set.with_named_fields(Some(schema));
+    let mut pruned = remove_items(&whole, &last_set, schema);
+    // The last applied version first: others may need its fields to be converted.
+    let mut order: Vec<&String> = managers.values().map(|owned| &owned.api_version).collect();
+    order.sort_by_key(|other| (*other != version, *other));
+    order.dedup();
+    for other in order {
+        let owned = managers.values().filter(|owned| owned.api_version == *other);
+        let owned = owned.fold(Set::default(), |all, owned| all.union(&owned.set));
+        pruned = add_back(&merged, pruned, version, other, &owned, versions)?;
+    }
+    let pruned_set = field_set(&pruned, schema)?.with_named_fields(Some(schema));
+    let whole_set = field_set(&whole, schema)?.with_named_fields(Some(schema));
+    let gone = whole_set.difference(&pruned_set).intersection(&last_set);
+    let result = remove_items(&whole, &gone, schema);
+    Ok(versions.convert_back(&result, version).unwrap_or(merged))
+}
+
+/// Puts back into a pruned value what somebody owns at a version. `merged` is in the own version, `pruned` in
+/// `pruned_version`.
+fn add_back<V: Versions>(
+    merged: &Value,
+    pruned: Value,
+    pruned_version: &str,
+    version: &str,
+    owned: &Set,
+    versions: &V,
+) -> Result<Value, Error> {
+    let Some(schema) = versions.schema(version) else {
+        return Ok(pruned);
+    };
+    let Some(whole) = versions.convert(merged, version) else {
+        return Ok(pruned);
+    };
+    let at_version = if version == pruned_version {
+        Some(pruned.clone())
+    } else {
+        versions
+            .convert_back(&pruned, pruned_version)
+            .and_then(|own| versions.convert(&own, version))
+    };
+    let Some(at_version) = at_version else {
+        return Ok(pruned);
+    };
+    let whole_set = field_set(&whole, schema)?.with_named_fields(Some(schema));
+    let kept = field_set(&at_version, schema)?.with_named_fields(Some(schema));
+    let kept = kept.union(&owned.with_named_fields(Some(schema)));
+    let result = remove_items(&whole, &whole_set.difference(&kept), schema);
+    if version == pruned_version {
+        return Ok(result);
+    }
+    let back = versions
+        .convert_back(&result, version)
+        .and_then(|own| versions.convert(&own, pruned_version));
+    Ok(back.unwrap_or(pruned))
+}

@@ -1,0 +1,57 @@
+//! What is known of a type, as far as ownership of its fields goes.
+
+use serde_json::Value;
+
+/// A node of a schema: cheap to copy, usually a reference into static tables.
+pub trait Schema: Copy {
+    fn shape(&self) -> Shape;
+
+    /// A declared field of a struct.
+    fn field(&self, name: &str) -> Option<Self>;
+
+    /// The type of a map's values or of a list's items.
+    fn element(&self) -> Option<Self>;
+
+    /// The names of the keys that tell a list's items apart; none for a set.
+    fn keys(&self) -> &[&str];
+
+    /// The value of a struct's field when it is absent.
+    fn default_of(&self, field: &str) -> Option<Value>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    Scalar,
+    /// An object with declared fields, or with any.
+    Map(Relation),
+    List(Relation),
+    /// Whatever the value is: objects field by field, lists as a whole.
+    Untyped,
+}
+
+/// How the parts of a value belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// One owner for all.
+    Atomic,
+    /// Owners for each part.
+    Separable,
+}
+
+/// How a value is walked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Walk {
+    /// As one leaf.
+    Leaf,
+    Map,
+    List,
+}
+
+/// How a value of a type is walked; `None` for an absent value, which says nothing.
+pub fn walk<S: Schema>(schema: Option<S>, value: &Value) -> Walk {
+    match (schema.map_or(Shape::Untyped, |schema| schema.shape()), value) {
+        (Shape::Map(Relation::Separable) | Shape::Untyped, Value::Object(_)) => Walk::Map,
+        (Shape::List(Relation::Separable), Value::Array(_)) => Walk::List,
+        _ => Walk::Leaf,
+    }
+}

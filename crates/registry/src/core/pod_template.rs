@@ -1,9 +1,11 @@
 //! PodTemplates.
 
 use api::core::v1::PodTemplate;
+use apimachinery::field::{ErrorList, Path};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::pod::{defaults, validation};
 use crate::rules::Rules;
 use crate::table;
 
@@ -15,6 +17,14 @@ impl Rules for PodTemplates {
     const RETURNS_DELETED: bool = true;
 
     crate::generation!(template);
+
+    fn default(object: &mut PodTemplate) {
+        defaults::template(&mut object.template);
+    }
+
+    fn validate(object: &PodTemplate) -> ErrorList {
+        validation::template(&object.template, &Path::new("template"))
+    }
 
     fn row(object: &PodTemplate, _now: Timestamp) -> Vec<Value> {
         table::pod::template_row(object)

@@ -1,12 +1,21 @@
 //! ReplicationControllers.
 
+use api::autoscaling::v1::Scale;
 use api::core::v1::ReplicationController;
+use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::labels::Selector;
+use apimachinery::status::Status;
+use apimachinery::validation::is_dns1123_label;
 use apiserver::strategy::GarbageCollection;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::pod::{defaults, validation};
+use crate::apps::replica_set::validate_endless;
+use crate::metadata::validate_labels;
+use crate::numbers::{all_nonnegative, nonnegative, not_more_than};
 use crate::rules::Rules;
-use crate::table;
+use crate::{label_selector, scale, table};
 
 /// ReplicationControllers.
 pub struct ReplicationControllers;
@@ -14,12 +23,107 @@ pub struct ReplicationControllers;
 impl Rules for ReplicationControllers {
     type Object = ReplicationController;
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::OrphanDependents;
+    const FIELDS: &'static [&'static str] = &["status.replicas"];
 
     crate::spec!();
     crate::status!();
     crate::generation!(spec);
 
-    fn row(object: &ReplicationController, now: Timestamp) -> Vec<Value> {
-        table::workload::replication_controller(object, now)
+    fn default(controller: &mut ReplicationController) {
+        let spec = &mut controller.spec;
+        spec.replicas.get_or_insert(1);
+        let Some(template) = &mut spec.template else {
+            return;
+        };
+        let labels = &template.metadata.labels;
+        if spec.selector.is_empty() {
+            spec.selector.clone_from(labels);
+        }
+        if controller.metadata.labels.is_empty() {
+            controller.metadata.labels.clone_from(labels);
+        }
+        defaults::template(template);
+    }
+
+    fn validate(controller: &ReplicationController) -> ErrorList {
+        let (path, spec) = (Path::new("spec"), &controller.spec);
+        let mut errors: ErrorList = nonnegative(spec.min_ready_seconds, &path.child("minReadySeconds"))
+            .into_iter()
+            .collect();
+        let selector = path.child("selector");
+        if spec.selector.is_empty() {
+            errors.push(Error::required(&selector, ""));
+        }
+        errors.extend(validate_labels(&spec.selector, &selector));
+        errors.extend(nonnegative(spec.replicas.unwrap_or(0), &path.child("replicas")));
+        let path = path.child("template");
+        let Some(template) = spec.template.as_deref() else {
+            errors.push(Error::required(&path, ""));
+            return errors;
+        };
+        let selector = Selector::from_labels(&spec.selector);
+        errors.extend(label_selector::validate_match(
+            &selector,
+            &template.metadata.labels,
+            &path,
+        ));
+        errors.extend(validation::template(template, &path));
+        errors.extend(validate_endless(template, "ReplicationController", &path));
+        errors
+    }
+
+    fn validate_status_update(controller: &ReplicationController, _old: &ReplicationController) -> ErrorList {
+        let (path, status) = (Path::new("status"), &controller.status);
+        let counts = [
+            ("fullyLabeledReplicas", status.fully_labeled_replicas),
+            ("readyReplicas", status.ready_replicas),
+            ("availableReplicas", status.available_replicas),
+        ];
+        let mut errors = all_nonnegative([("replicas", status.replicas.into())], &path);
+        errors.extend(
+            counts
+                .iter()
+                .filter_map(|(name, count)| nonnegative(*count, &path.child(*name))),
+        );
+        for (name, count) in counts {
+            let detail = "cannot be greater than status.replicas";
+            errors.extend(not_more_than(count, status.replicas, &path.child(name), detail));
+        }
+        errors
+    }
+
+    fn warnings(controller: &ReplicationController, old: Option<&ReplicationController>) -> Vec<String> {
+        let wrong = is_dns1123_label(&controller.metadata.name);
+        if old.is_some() || wrong.is_empty() {
+            return Vec::new();
+        }
+        let why = wrong.join(" ");
+        vec![format!(
+            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{why}]"
+        )]
+    }
+
+    fn scale(controller: &ReplicationController) -> Option<Scale> {
+        let selector = Selector::from_labels(&controller.spec.selector).to_string();
+        let wanted = controller.spec.replicas.unwrap_or(0);
+        Some(scale::new(
+            &controller.metadata,
+            wanted,
+            controller.status.replicas,
+            selector,
+        ))
+    }
+
+    fn set_scale(controller: &mut ReplicationController, scale: &Scale) -> Result<(), Status> {
+        controller.spec.replicas = Some(scale::wanted(scale)?);
+        Ok(())
+    }
+
+    fn field(controller: &ReplicationController, field: &str) -> Option<String> {
+        (field == "status.replicas").then(|| controller.status.replicas.to_string())
+    }
+
+    fn row(controller: &ReplicationController, now: Timestamp) -> Vec<Value> {
+        table::workload::replication_controller(controller, now)
     }
 }

@@ -64,14 +64,10 @@ impl World {
 
     async fn create(&self, service: &mut Service, outcome: Outcome) -> Result<(), String> {
         let cx = self.context();
-        let transaction = self
-            .hooks
-            .begin_create(&cx, service)
-            .await
-            .map_err(|status| status.message)?;
-        transaction.unwrap().finish(outcome);
+        let begun = self.hooks.begin_create(&cx, service).await;
+        let begun = begun.map(|transaction| transaction.unwrap().finish(outcome));
         settle().await;
-        Ok(())
+        begun.map_err(|status| status.message)
     }
 
     async fn update(&self, service: &mut Service, old: &Service) -> Result<(), String> {

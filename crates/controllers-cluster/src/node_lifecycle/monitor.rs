@@ -166,9 +166,8 @@ impl Monitor {
             self.unmarked.insert(name.clone());
         }
         let unready_in_cache = condition(node, "Ready").is_some_and(|c| c.status != "True");
-        if ready == "True" {
-            self.unmarked.remove(name);
-        } else if (self.unmarked.contains(name) || unready_in_cache) && self.mark_pods(name).await {
+        let to_mark = ready != "True" && (self.unmarked.contains(name) || unready_in_cache);
+        if !to_mark || self.mark_pods(name).await {
             self.unmarked.remove(name);
         }
         Some(ready)
@@ -277,7 +276,11 @@ impl Monitor {
                 recorder.event(&*pod, EventType::Warning, "NodeNotReady", "Node is not ready");
                 true
             }
-            Err(error) => gone(&error),
+            Err(error) if gone(&error) => true,
+            Err(error) => {
+                warn!(pod = %pod.metadata.name, %error, "cannot mark a pod unready, trying again in the next turn");
+                false
+            }
         }
     }
 

@@ -36,10 +36,10 @@ impl dyn Objects + '_ {
     }
 
     /// [`Objects::list`] by type.
-    pub fn cached_all<T: Resource>(&self, namespace: &str) -> Vec<Box<T>> {
+    pub fn cached_all<T: Resource>(&self, namespace: &str) -> Vec<T> {
         let all = self.list(T::GROUP, T::PLURAL, namespace);
         all.into_iter()
-            .filter_map(|object| object.downcast().ok())
+            .filter_map(|object| object.downcast().ok().map(|object| *object))
             .collect()
     }
 

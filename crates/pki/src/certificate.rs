@@ -121,7 +121,7 @@ pub(crate) fn spki(der: &[u8]) -> Result<Vec<u8>, Error> {
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Error> {
     match X509Certificate::from_der(der) {
-        Ok((rest, certificate)) if rest.is_empty() => Ok(certificate),
+        Ok(([], certificate)) => Ok(certificate),
         _ => Err(Error::Malformed("certificate")),
     }
 }

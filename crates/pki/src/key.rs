@@ -76,11 +76,13 @@ pub struct PrivateKey {
 /// ECDSA signatures are a DER sequence in certificates and two plain integers in tokens; ring binds the
 /// choice to the key.
 enum Signer {
-    Ecdsa {
-        sequence: EcdsaKeyPair,
-        fixed: EcdsaKeyPair,
-    },
+    Ecdsa(Box<EcdsaPair>),
     Rsa(Box<RsaKeyPair>),
+}
+
+struct EcdsaPair {
+    sequence: EcdsaKeyPair,
+    fixed: EcdsaKeyPair,
 }
 
 impl std::fmt::Debug for PrivateKey {
@@ -154,7 +156,7 @@ impl PrivateKey {
         let fixed = EcdsaKeyPair::from_pkcs8(fixed, pkcs8, &random).ok()?;
         let public = PublicKey::new(algorithm, sequence.public_key().as_ref());
         Some(Self {
-            signer: Signer::Ecdsa { sequence, fixed },
+            signer: Signer::Ecdsa(Box::new(EcdsaPair { sequence, fixed })),
             public,
             pkcs8: pkcs8.to_vec(),
         })
@@ -183,7 +185,7 @@ impl PrivateKey {
     /// Signs as certificates and signing requests are signed.
     pub(crate) fn sign_x509(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         match &self.signer {
-            Signer::Ecdsa { sequence, .. } => sign_ecdsa(sequence, message),
+            Signer::Ecdsa(pair) => sign_ecdsa(&pair.sequence, message),
             Signer::Rsa(pair) => sign_rsa(pair, message),
         }
     }
@@ -191,7 +193,7 @@ impl PrivateKey {
     /// Signs as JSON Web Signatures are signed.
     pub(crate) fn sign_jws(&self, message: &[u8]) -> Result<Vec<u8>, Error> {
         match &self.signer {
-            Signer::Ecdsa { fixed, .. } => sign_ecdsa(fixed, message),
+            Signer::Ecdsa(pair) => sign_ecdsa(&pair.fixed, message),
             Signer::Rsa(pair) => sign_rsa(pair, message),
         }
     }

@@ -149,7 +149,7 @@ impl fmt::Display for Duration {
 /// `ns / unit` with as many decimals as it takes.
 fn decimal(f: &mut fmt::Formatter<'_>, ns: u64, unit: u64, name: &str) -> fmt::Result {
     write!(f, "{}", ns / unit)?;
-    if ns % unit != 0 {
+    if !ns.is_multiple_of(unit) {
         let width = unit.ilog10() as usize;
         let digits = format!("{:0width$}", ns % unit);
         write!(f, ".{}", digits.trim_end_matches('0'))?;

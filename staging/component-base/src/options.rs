@@ -9,7 +9,6 @@
 //! The parser is our own rather than clap's: clap neither treats `--switch value` as pflag does, nor
 //! prints pflag's errors and usage, on which scripts rely.
 
-mod duration;
 mod usage;
 mod value;
 
@@ -22,8 +21,7 @@ use std::time::Duration;
 use crate::logging;
 use crate::version;
 
-pub use duration::parse as parse_duration;
-pub use value::Kind;
+pub use value::{Kind, parse_duration};
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
@@ -357,7 +355,7 @@ impl Values {
 
     /// Negative durations, which upstream's flags use for "off", come back as zero.
     pub fn duration(&self, name: &str) -> Duration {
-        duration::parse(self.string(name)).unwrap_or_default()
+        value::parse_duration(self.string(name)).unwrap_or_default()
     }
 
     pub fn strings(&self, name: &str) -> &[String] {

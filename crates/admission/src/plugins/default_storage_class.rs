@@ -32,7 +32,7 @@ impl DefaultStorageClass {
             .objects
             .cached_all::<StorageClass>("")
             .into_iter()
-            .filter(|class| is_default(class));
+            .filter(is_default);
         let newest = classes.min_by_key(|class| {
             (
                 Reverse(class.metadata.creation_timestamp),

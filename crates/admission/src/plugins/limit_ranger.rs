@@ -20,7 +20,7 @@ impl LimitRanger {
         Self { objects }
     }
 
-    fn ranges(&self, attributes: &Attributes<'_>, review: &Review<'_>) -> Vec<Box<LimitRange>> {
+    fn ranges(&self, attributes: &Attributes<'_>, review: &Review<'_>) -> Vec<LimitRange> {
         let deleted = review
             .old
             .is_some_and(|old| old.metadata().deletion_timestamp.is_some());

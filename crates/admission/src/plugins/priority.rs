@@ -91,7 +91,7 @@ impl Priority {
     }
 
     /// Two defaults can come about by a race: the lower one counts.
-    fn default_class(&self) -> Option<Box<PriorityClass>> {
+    fn default_class(&self) -> Option<PriorityClass> {
         let classes = self.objects.cached_all::<PriorityClass>("");
         classes
             .into_iter()

@@ -174,10 +174,10 @@ impl Follower for Rbac {
             let key = RoleKey::namespaced(&role.metadata.namespace, &role.metadata.name);
             index.set_role(key, there.then(|| role.rules.clone()));
         } else if let Some(binding) = object.downcast_ref::<ClusterRoleBinding>() {
-            let content = there.then(|| (&binding.role_ref, binding.subjects.as_slice()));
+            let content = there.then_some((&binding.role_ref, binding.subjects.as_slice()));
             index.set_binding("", &binding.metadata.name, content);
         } else if let Some(binding) = object.downcast_ref::<RoleBinding>() {
-            let content = there.then(|| (&binding.role_ref, binding.subjects.as_slice()));
+            let content = there.then_some((&binding.role_ref, binding.subjects.as_slice()));
             index.set_binding(&binding.metadata.namespace, &binding.metadata.name, content);
         }
     }

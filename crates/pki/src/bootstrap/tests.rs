@@ -83,7 +83,7 @@ fn certificates_bear_the_clusters_names_and_verify() {
     let authority = Certificate::load(&folder.file("ca", "crt")).unwrap().remove(0);
     let roots = Roots::new(&[authority.der]).unwrap();
     roots
-        .verify(&[serving.der.clone()], Purpose::Server, now())
+        .verify(std::slice::from_ref(&serving.der), Purpose::Server, now())
         .unwrap();
     assert!(roots.verify(&[serving.der], Purpose::Client, now()).is_err());
 }

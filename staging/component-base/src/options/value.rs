@@ -1,8 +1,9 @@
 //! Kinds of flag values: how each is checked, split and accumulated.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
-use super::duration;
+use apimachinery::duration::Duration as GoDuration;
 
 /// What a flag's value must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Kind {
                 .parse::<f64>()
                 .map(drop)
                 .map_err(|_| format!("strconv.ParseFloat: parsing {value:?}: invalid syntax")),
-            Self::Duration => duration::parse(value).map(drop),
+            Self::Duration => parse_duration(value).map(drop),
             Self::Ip => value
                 .parse::<IpAddr>()
                 .map(drop)
@@ -85,6 +86,13 @@ impl Kind {
             Self::String | Self::Strings | Self::StringArray | Self::Version => Ok(()),
         }
     }
+}
+
+/// A duration in Go's notation; a negative one, upstream's way to say "off", gives zero.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    GoDuration::parse(text)
+        .map(GoDuration::to_std)
+        .map_err(|error| error.to_string())
 }
 
 /// The spellings that Go's `strconv.ParseBool` takes.

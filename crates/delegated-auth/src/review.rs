@@ -17,11 +17,7 @@ pub(crate) fn user_of(review: TokenReview) -> Option<UserInfo> {
         name: user.username,
         uid: user.uid,
         groups: user.groups,
-        extra: user
-            .extra
-            .into_iter()
-            .map(|(key, value)| (key, value.into()))
-            .collect(),
+        extra: user.extra.into_iter().collect(),
     })
 }
 
@@ -34,7 +30,7 @@ pub(crate) fn access_review(attributes: &Attributes) -> SubjectAccessReview {
     review.spec.extra = user
         .extra
         .iter()
-        .map(|(key, values)| (key.clone(), values.clone().into()))
+        .map(|(key, values)| (key.clone(), values.clone()))
         .collect();
     if attributes.resource_request {
         review.spec.resource_attributes = Some(Box::new(ResourceAttributes {

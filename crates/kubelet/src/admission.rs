@@ -14,7 +14,10 @@ pub struct Rejection {
 }
 
 fn predicate(name: &str, description: &str) -> Rejection {
-    Rejection { reason: name.into(), message: format!("Predicate {name} failed: {description}") }
+    Rejection {
+        reason: name.into(),
+        message: format!("Predicate {name} failed: {description}"),
+    }
 }
 
 /// `others` are the pods that the node already has; `allocatable` is what it offers to all of them.
@@ -27,10 +30,16 @@ pub fn admit(
     check_system(spec)?;
     check_resources(spec, others, allocatable)?;
     if !api::node_affinity::pod_matches_node(&spec.spec, node) {
-        return Err(predicate("NodeAffinity", "node(s) didn't match Pod's node affinity/selector"));
+        return Err(predicate(
+            "NodeAffinity",
+            "node(s) didn't match Pod's node affinity/selector",
+        ));
     }
     if !spec.spec.node_name.is_empty() && spec.spec.node_name != node.metadata.name {
-        return Err(predicate("NodeName", "node(s) didn't match the requested node name"));
+        return Err(predicate(
+            "NodeName",
+            "node(s) didn't match the requested node name",
+        ));
     }
     check_ports(spec, others)?;
     // Static pods belong to the node, whatever its taints.
@@ -42,7 +51,10 @@ pub fn admit(
             .filter(|taint| taint.effect == "NoExecute")
             .any(|taint| !api::taints::tolerated(&spec.spec.tolerations, taint));
     if repelled {
-        return Err(predicate("TaintToleration", "node(s) had taints that the pod didn't tolerate"));
+        return Err(predicate(
+            "TaintToleration",
+            "node(s) had taints that the pod didn't tolerate",
+        ));
     }
     Ok(())
 }
@@ -76,10 +88,22 @@ fn check_resources(
     }
     for (resource, request) in api::pod_requests::pod_requests(spec) {
         // What the node doesn't know at all is someone else's to provide.
-        let Some(capacity) = allocatable.get(&resource) else { continue };
-        let scale = |quantity: &Quantity| if resource == "cpu" { quantity.milli_value() } else { quantity.value() };
+        let Some(capacity) = allocatable.get(&resource) else {
+            continue;
+        };
+        let scale = |quantity: &Quantity| {
+            if resource == "cpu" {
+                quantity.milli_value()
+            } else {
+                quantity.value()
+            }
+        };
         let requested = scale(&request);
-        let of_other = |other: &Pod| api::pod_requests::pod_requests(other).get(&resource).map_or(0, scale);
+        let of_other = |other: &Pod| {
+            api::pod_requests::pod_requests(other)
+                .get(&resource)
+                .map_or(0, scale)
+        };
         let used: i64 = others.iter().map(|other| of_other(other.as_ref())).sum();
         let capacity = scale(capacity);
         if requested > 0 && requested.saturating_add(used) > capacity {
@@ -99,21 +123,41 @@ fn out_of(resource: &str, requested: i64, used: i64, capacity: i64) -> Rejection
 }
 
 fn host_ports(spec: &Pod) -> impl Iterator<Item = &ContainerPort> {
-    let sidecars = spec.spec.init_containers.iter().filter(|container: &&Container| pod::is_sidecar(container));
-    sidecars.chain(&spec.spec.containers).flat_map(|container| &container.ports).filter(|port| port.host_port > 0)
+    let sidecars = spec
+        .spec
+        .init_containers
+        .iter()
+        .filter(|container: &&Container| pod::is_sidecar(container));
+    sidecars
+        .chain(&spec.spec.containers)
+        .flat_map(|container| &container.ports)
+        .filter(|port| port.host_port > 0)
 }
 
 fn check_ports(spec: &Pod, others: &[impl AsRef<Pod>]) -> Result<(), Rejection> {
-    let protocol = |port: &ContainerPort| if port.protocol.is_empty() { "TCP".to_owned() } else { port.protocol.clone() };
+    let protocol = |port: &ContainerPort| {
+        if port.protocol.is_empty() {
+            "TCP".to_owned()
+        } else {
+            port.protocol.clone()
+        }
+    };
     let any = |ip: &str| ip.is_empty() || ip == "0.0.0.0";
     let clash = |a: &ContainerPort, b: &ContainerPort| {
         a.host_port == b.host_port
             && protocol(a) == protocol(b)
             && (any(&a.host_ip) || any(&b.host_ip) || a.host_ip == b.host_ip)
     };
-    let taken = host_ports(spec).any(|port| others.iter().any(|other| host_ports(other.as_ref()).any(|b| clash(port, b))));
+    let taken = host_ports(spec).any(|port| {
+        others
+            .iter()
+            .any(|other| host_ports(other.as_ref()).any(|b| clash(port, b)))
+    });
     if taken {
-        return Err(predicate("NodePorts", "node(s) didn't have free ports for the requested pod ports"));
+        return Err(predicate(
+            "NodePorts",
+            "node(s) didn't have free ports for the requested pod ports",
+        ));
     }
     Ok(())
 }
@@ -135,7 +179,10 @@ mod tests {
             .map(|(name, amount)| (name.to_owned(), Quantity::parse(amount).unwrap()));
         let others = [Arc::new(pod(other))];
         let result = admit(&pod(spec), &others, &node, &allocatable.into());
-        let words = result.as_ref().map(|()| ()).map_err(|no| (no.reason.as_str(), no.message.as_str()));
+        let words = result
+            .as_ref()
+            .copied()
+            .map_err(|no| (no.reason.as_str(), no.message.as_str()));
         assert_eq!(words, expected);
     }
 
@@ -148,28 +195,43 @@ mod tests {
         check(
             &with(r#""containers":[{"name":"a","resources":{"requests":{"cpu":"1500m"}}}]"#),
             r#"{"containers":[{"name":"b","resources":{"requests":{"cpu":"1"}}}]}"#,
-            Err(("OutOfcpu", "Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000")),
+            Err((
+                "OutOfcpu",
+                "Node didn't have enough resource: cpu, requested: 1500, used: 1000, capacity: 2000",
+            )),
         );
         check(
             &with(r#""nodeSelector":{"zone":"b"}"#),
             "{}",
-            Err(("NodeAffinity", "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector")),
+            Err((
+                "NodeAffinity",
+                "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector",
+            )),
         );
         let port = r#""containers":[{"name":"a","ports":[{"containerPort":1,"hostPort":80}]}]"#;
         check(
             &with(port),
             &format!("{{{port}}}"),
-            Err(("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports")),
+            Err((
+                "NodePorts",
+                "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
+            )),
         );
         check(
             "{}",
             "{}",
-            Err(("TaintToleration", "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate")),
+            Err((
+                "TaintToleration",
+                "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate",
+            )),
         );
         check(
             &with(r#""os":{"name":"windows"}"#),
             "{}",
-            Err(("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS")),
+            Err((
+                "PodOSNotSupported",
+                "Failed to admit pod as the OS field doesn't match node OS",
+            )),
         );
     }
 }

@@ -49,14 +49,19 @@ use tokio::{
 pub enum Error {
     #[error("running with swap on is not supported, please disable swap or set --fail-swap-on flag to false")]
     Swap,
-    #[error("kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is in maintenance mode")]
+    #[error(
+        "kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is in maintenance mode"
+    )]
     CgroupV1,
     #[error("no address for the node: give one with --node-ip")]
     NoAddress,
     #[error("cannot use the kubeconfig")]
     Client(#[from] client::config::Error),
     #[error("validate CRI v1 runtime API for endpoint {endpoint:?}")]
-    Runtime { endpoint: String, source: cri_api::Error },
+    Runtime {
+        endpoint: String,
+        source: cri_api::Error,
+    },
     #[error(transparent)]
     Cgroup(#[from] crate::cgroup::hierarchy::Error),
     #[error("cannot listen on {address}")]
@@ -107,8 +112,12 @@ impl Agent {
         let wake = Wake::default();
         let health = RuntimeHealth::new(clock.clone());
         let listener = waker(&wake);
-        let pleg =
-            Pleg::new(runtime.clone(), clock.clone(), metrics.clone(), Box::new(move |uid| listener(uid)));
+        let pleg = Pleg::new(
+            runtime.clone(),
+            clock.clone(),
+            metrics.clone(),
+            Box::new(move |uid| listener(uid)),
+        );
         let image_dir = parts::image_dir(&*runtime, &options.root_dir).await;
         let facts = Arc::new(NodeFacts {
             node_name: options.node_name.clone(),
@@ -153,7 +162,12 @@ impl Agent {
     /// Runs until shutdown. Containers run on.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), Error> {
         let settings = self.prepared.settings.clone();
-        let events = parts::events(self.client.as_ref(), &self.options.node_name, &self.clock, &shutdown);
+        let events = parts::events(
+            self.client.as_ref(),
+            &self.options.node_name,
+            &self.clock,
+            &shutdown,
+        );
         let mirror_table = Arc::new(MirrorTable::default());
         let mirrors = Mirrors::new(self.client.clone(), mirror_table.clone(), &self.options.node_name);
         let statuses = Statuses::new(mirror_table);
@@ -165,9 +179,12 @@ impl Agent {
             shutdown.child(),
         );
         let objects: Arc<dyn Objects> = match &self.client {
-            Some(client) => {
-                Arc::new(Watched::new(client.clone(), self.clock.clone(), shutdown.child(), waker(&self.wake)))
-            }
+            Some(client) => Arc::new(Watched::new(
+                client.clone(),
+                self.clock.clone(),
+                shutdown.child(),
+                waker(&self.wake),
+            )),
             None => Arc::new(Detached),
         };
         let images = Images::new(
@@ -188,7 +205,12 @@ impl Agent {
                 clock: self.clock.clone(),
                 metrics: self.metrics.clone(),
             }),
-            volumes: Volumes::new(settings.root.clone(), objects.clone(), self.clock.clone(), settings.node_memory),
+            volumes: Volumes::new(
+                settings.root.clone(),
+                objects.clone(),
+                self.clock.clone(),
+                settings.node_memory,
+            ),
             settings: settings.clone(),
             objects,
             statuses: statuses.clone(),
@@ -278,7 +300,11 @@ impl Agent {
         shutdown: &Shutdown,
     ) {
         let Some(client) = &self.client else { return };
-        tokio::spawn(statuses.clone().run(client.clone(), self.clock.clone(), shutdown.clone()));
+        tokio::spawn(
+            statuses
+                .clone()
+                .run(client.clone(), self.clock.clone(), shutdown.clone()),
+        );
         let registration = Registration {
             client: client.clone(),
             clock: self.clock.clone(),
@@ -308,14 +334,23 @@ impl Agent {
             self.config.clone(),
             self.facts.image_dir.clone(),
         );
-        tokio::spawn(housekeeping::collect_images(image_gc, self.clock.clone(), shutdown.clone()));
+        tokio::spawn(housekeeping::collect_images(
+            image_gc,
+            self.clock.clone(),
+            shutdown.clone(),
+        ));
         let limits = rotate::Limits {
             max_bytes: self.config.container_log_max_size.value().unsigned_abs(),
             max_files: self.config.container_log_max_files,
         };
         let period = self.config.container_log_monitor_interval;
-        let rotation =
-            housekeeping::rotate_logs(self.runtime.clone(), limits, period, self.clock.clone(), shutdown.clone());
+        let rotation = housekeeping::rotate_logs(
+            self.runtime.clone(),
+            limits,
+            period,
+            self.clock.clone(),
+            shutdown.clone(),
+        );
         tokio::spawn(rotation);
     }
 
@@ -337,8 +372,18 @@ impl Agent {
             clock: self.clock.clone(),
             debugging: self.config.enable_debugging_handlers,
         });
-        let listeners = server::Listeners { healthz: self.healthz.take(), secure: self.listener.take() };
-        server::start(server, listeners, &self.config, &self.options, self.client.as_ref(), shutdown)?;
+        let listeners = server::Listeners {
+            healthz: self.healthz.take(),
+            secure: self.listener.take(),
+        };
+        server::start(
+            server,
+            listeners,
+            &self.config,
+            &self.options,
+            self.client.as_ref(),
+            shutdown,
+        )?;
         Ok(())
     }
 }

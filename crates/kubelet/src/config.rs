@@ -202,7 +202,8 @@ impl Config {
             1
         } else {
             // Without a limit of its own a kubelet is still bounded by its pods.
-            self.max_parallel_image_pulls.unwrap_or(tokio::sync::Semaphore::MAX_PERMITS.min(1024))
+            self.max_parallel_image_pulls
+                .unwrap_or(tokio::sync::Semaphore::MAX_PERMITS.min(1024))
         }
     }
 }
@@ -214,7 +215,10 @@ mod tests {
 
     fn read(text: &str) -> Result<(Config, Vec<String>), String> {
         let text = format!("apiVersion: {API_VERSION}\nkind: {KIND}\n{text}");
-        let root = Document::parse(&text).unwrap().expect(KIND, &[API_VERSION]).unwrap();
+        let root = Document::parse(&text)
+            .unwrap()
+            .expect(KIND, &[API_VERSION])
+            .unwrap();
         Config::read(root).map_err(|error| error.to_string())
     }
 
@@ -228,7 +232,10 @@ mod tests {
         .unwrap();
         assert_eq!(config.cluster_dns, ["10.96.0.10"]);
         assert!(config.authentication.anonymous && config.authentication.webhook && !config.fail_cgroup_v1);
-        assert_eq!((config.max_pods, config.port, config.resolv_conf.as_str()), (20, 10250, ""));
+        assert_eq!(
+            (config.max_pods, config.port, config.resolv_conf.as_str()),
+            (20, 10250, "")
+        );
         assert_eq!(config.container_log_max_size.value(), 1 << 20);
         assert_eq!(config.kube_reserved["cpu"].milli_value(), 100);
         assert_eq!(config.register_with_taints[0].effect, "NoSchedule");
@@ -237,9 +244,16 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert_eq!(read("maxPod: 1").unwrap_err(), r#"strict decoding error: unknown field "maxPod""#);
+        assert_eq!(
+            read("maxPod: 1").unwrap_err(),
+            r#"strict decoding error: unknown field "maxPod""#
+        );
         assert!(read("maxPods: many").unwrap_err().contains("maxPods"));
-        assert!(read("kubeReserved: {cpu: lots}").unwrap_err().contains("kubeReserved"));
+        assert!(
+            read("kubeReserved: {cpu: lots}")
+                .unwrap_err()
+                .contains("kubeReserved")
+        );
         assert!(read("port: 70000").unwrap_err().contains("port"));
     }
 }

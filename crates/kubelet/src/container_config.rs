@@ -34,7 +34,10 @@ pub fn build(inputs: Inputs<'_>, settings: &Settings) -> Result<v1::ContainerCon
     security::verify_non_root(pod, container, inputs.image_user)?;
     let seccomp_root = settings.root.seccomp();
     let seccomp_root = seccomp_root.to_string_lossy();
-    let defaults = Defaults { seccomp_default: settings.seccomp_default, seccomp_root: &seccomp_root };
+    let defaults = Defaults {
+        seccomp_default: settings.seccomp_default,
+        seccomp_root: &seccomp_root,
+    };
     let mut security = security::for_container(pod, container, inputs.image_user, &defaults)?;
     if let (Some(target), Some(options)) = (inputs.target_id, &mut security.namespace_options)
         && options.pid == i32::from(v1::NamespaceMode::Container)
@@ -43,10 +46,18 @@ pub fn build(inputs: Inputs<'_>, settings: &Settings) -> Result<v1::ContainerCon
         options.target_id = target;
     }
     let variables: BTreeMap<String, String> = inputs.env.iter().cloned().collect();
-    let resources =
-        resources::for_container(pod, container, settings.policy, settings.node_memory, &settings.huge_page_sizes);
+    let resources = resources::for_container(
+        pod,
+        container,
+        settings.policy,
+        settings.node_memory,
+        &settings.huge_page_sizes,
+    );
     Ok(v1::ContainerConfig {
-        metadata: Some(v1::ContainerMetadata { name: container.name.clone(), attempt: inputs.restart_count }),
+        metadata: Some(v1::ContainerMetadata {
+            name: container.name.clone(),
+            attempt: inputs.restart_count,
+        }),
         image: Some(v1::ImageSpec {
             image: inputs.image_ref.to_owned(),
             user_specified_image: container.image.clone(),
@@ -55,7 +66,14 @@ pub fn build(inputs: Inputs<'_>, settings: &Settings) -> Result<v1::ContainerCon
         command: expansion::expand_all(&container.command, &variables),
         args: expansion::expand_all(&container.args, &variables),
         working_dir: container.working_dir.clone(),
-        envs: inputs.env.into_iter().map(|(key, value)| v1::KeyValue { key, value: value.into_bytes() }).collect(),
+        envs: inputs
+            .env
+            .into_iter()
+            .map(|(key, value)| v1::KeyValue {
+                key,
+                value: value.into_bytes(),
+            })
+            .collect(),
         mounts: inputs.mounts,
         labels: labels::for_container(pod, container),
         annotations: labels::container_annotations(pod, container, inputs.restart_count),
@@ -63,7 +81,10 @@ pub fn build(inputs: Inputs<'_>, settings: &Settings) -> Result<v1::ContainerCon
         stdin: container.stdin,
         stdin_once: container.stdin_once,
         tty: container.tty,
-        linux: Some(v1::LinuxContainerConfig { resources: Some(resources), security_context: Some(security) }),
+        linux: Some(v1::LinuxContainerConfig {
+            resources: Some(resources),
+            security_context: Some(security),
+        }),
         stop_signal: stop_signal(container),
         ..v1::ContainerConfig::default()
     })
@@ -75,6 +96,11 @@ pub fn log_path(container: &str, restart_count: u32) -> String {
 }
 
 fn stop_signal(container: &Container) -> i32 {
-    let name = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.stop_signal.as_deref());
-    name.and_then(v1::Signal::from_str_name).unwrap_or(v1::Signal::RuntimeDefault).into()
+    let name = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.stop_signal.as_deref());
+    name.and_then(v1::Signal::from_str_name)
+        .unwrap_or(v1::Signal::RuntimeDefault)
+        .into()
 }

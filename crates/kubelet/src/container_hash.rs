@@ -24,11 +24,15 @@ pub fn hash(container: &Container) -> u64 {
 
 /// Go's JSON encoder escapes these three characters inside strings.
 fn escape_html(json: &str) -> String {
-    json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+    json.replace('&', "\\u0026")
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
 }
 
 pub fn fnv1a(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(FNV_OFFSET, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(FNV_PRIME))
+    bytes.iter().fold(FNV_OFFSET, |hash, byte| {
+        (hash ^ u32::from(*byte)).wrapping_mul(FNV_PRIME)
+    })
 }
 
 #[cfg(test)]
@@ -37,8 +41,11 @@ mod tests {
 
     #[test]
     fn equals_upstream() {
-        let container =
-            Container { name: "test_container".into(), image: "foo/image:v1".into(), ..Container::default() };
+        let container = Container {
+            name: "test_container".into(),
+            image: "foo/image:v1".into(),
+            ..Container::default()
+        };
         assert_eq!(hash(&container), 0x8e45_cbd0);
     }
 }

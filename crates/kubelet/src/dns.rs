@@ -25,14 +25,20 @@ pub struct Resolved {
 /// Reads a `resolv.conf`; what it doesn't know it leaves out.
 pub fn parse_resolv_conf(text: &str) -> DnsConfig {
     let mut config = DnsConfig::default();
-    for line in text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';'])) {
+    for line in text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with(['#', ';']))
+    {
         let mut words = line.split_whitespace();
         match words.next() {
             Some("nameserver") => config.servers.extend(words.next().map(str::to_owned)),
             // The last search line wins, as it does for the resolver itself.
             Some("search") => {
-                config.searches =
-                    words.filter(|word| *word != ".").map(|word| word.trim_end_matches('.').to_owned()).collect();
+                config.searches = words
+                    .filter(|word| *word != ".")
+                    .map(|word| word.trim_end_matches('.').to_owned())
+                    .collect();
             }
             Some("options") => config.options.extend(words.map(str::to_owned)),
             _ => {}
@@ -84,7 +90,11 @@ fn of_cluster(pod: &Pod, host: &DnsConfig, cluster: &Cluster) -> DnsConfig {
         searches.push(domain.clone());
     }
     searches.extend(host.searches.iter().cloned());
-    DnsConfig { servers: cluster.servers.clone(), searches: unique(searches), options: vec!["ndots:5".into()] }
+    DnsConfig {
+        servers: cluster.servers.clone(),
+        searches: unique(searches),
+        options: vec!["ndots:5".into()],
+    }
 }
 
 fn unique(mut words: Vec<String>) -> Vec<String> {
@@ -103,7 +113,9 @@ fn append(config: &mut DnsConfig, own: &PodDNSConfig) {
             Some(value) if !value.is_empty() => format!("{}:{value}", option.name),
             _ => option.name.clone(),
         };
-        config.options.retain(|other| other.split(':').next() != Some(option.name.as_str()));
+        config
+            .options
+            .retain(|other| other.split(':').next() != Some(option.name.as_str()));
         config.options.push(text);
     }
 }
@@ -146,9 +158,12 @@ mod tests {
     fn check(spec: &str, servers: &[&str], expected: Expect) {
         let json = format!(r#"{{"metadata":{{"name":"p","namespace":"shop","uid":"u"}},"spec":{spec}}}"#);
         let pod = Pod::from_json(json.as_bytes()).unwrap();
-        let host = parse_resolv_conf("# x\nnameserver 1.1.1.1\nsearch old\nsearch corp. .\noptions edns0 ndots:2\n");
-        let cluster =
-            Cluster { servers: servers.iter().map(ToString::to_string).collect(), domain: "cluster.local".into() };
+        let host =
+            parse_resolv_conf("# x\nnameserver 1.1.1.1\nsearch old\nsearch corp. .\noptions edns0 ndots:2\n");
+        let cluster = Cluster {
+            servers: servers.iter().map(ToString::to_string).collect(),
+            domain: "cluster.local".into(),
+        };
         let resolved = resolve(&pod, &host, &cluster);
         let warned: Vec<&str> = resolved.warnings.iter().map(|(reason, _)| *reason).collect();
         let config = resolved.config;
@@ -164,17 +179,31 @@ mod tests {
     #[test]
     fn policies() {
         let cluster: &[&str] = &["10.96.0.10"];
-        check(r#"{"dnsPolicy":"ClusterFirst"}"#, cluster, expect![
-            "10.96.0.10 | shop.svc.cluster.local svc.cluster.local cluster.local corp | ndots:5 | "
-        ]);
-        check(r#"{"dnsPolicy":"ClusterFirst","hostNetwork":true}"#, cluster, expect![
-            "1.1.1.1 | corp | edns0 ndots:2 | "
-        ]);
-        check(r#"{"dnsPolicy":"ClusterFirstWithHostNet","hostNetwork":true}"#, cluster, expect![
-            "10.96.0.10 | shop.svc.cluster.local svc.cluster.local cluster.local corp | ndots:5 | "
-        ]);
-        check(r#"{"dnsPolicy":"Default"}"#, cluster, expect!["1.1.1.1 | corp | edns0 ndots:2 | "]);
-        check(r#"{"dnsPolicy":"ClusterFirst"}"#, &[], expect!["1.1.1.1 | corp | edns0 ndots:2 | MissingClusterDNS"]);
+        check(
+            r#"{"dnsPolicy":"ClusterFirst"}"#,
+            cluster,
+            expect!["10.96.0.10 | shop.svc.cluster.local svc.cluster.local cluster.local corp | ndots:5 | "],
+        );
+        check(
+            r#"{"dnsPolicy":"ClusterFirst","hostNetwork":true}"#,
+            cluster,
+            expect!["1.1.1.1 | corp | edns0 ndots:2 | "],
+        );
+        check(
+            r#"{"dnsPolicy":"ClusterFirstWithHostNet","hostNetwork":true}"#,
+            cluster,
+            expect!["10.96.0.10 | shop.svc.cluster.local svc.cluster.local cluster.local corp | ndots:5 | "],
+        );
+        check(
+            r#"{"dnsPolicy":"Default"}"#,
+            cluster,
+            expect!["1.1.1.1 | corp | edns0 ndots:2 | "],
+        );
+        check(
+            r#"{"dnsPolicy":"ClusterFirst"}"#,
+            &[],
+            expect!["1.1.1.1 | corp | edns0 ndots:2 | MissingClusterDNS"],
+        );
     }
 
     #[test]

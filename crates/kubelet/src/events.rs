@@ -13,7 +13,10 @@ pub struct Events {
 
 impl Events {
     pub fn new(recorder: Option<Recorder>, node_name: &str) -> Self {
-        Self { recorder, node_name: node_name.to_owned() }
+        Self {
+            recorder,
+            node_name: node_name.to_owned(),
+        }
     }
 
     pub fn normal(&self, pod: &Pod, reason: &str, message: impl Into<String>) {
@@ -25,11 +28,21 @@ impl Events {
     }
 
     pub fn container_normal(&self, pod: &Pod, container: &str, reason: &str, message: impl Into<String>) {
-        self.record(container_reference(pod, container), EventType::Normal, reason, message.into());
+        self.record(
+            container_reference(pod, container),
+            EventType::Normal,
+            reason,
+            message.into(),
+        );
     }
 
     pub fn container_warning(&self, pod: &Pod, container: &str, reason: &str, message: impl Into<String>) {
-        self.record(container_reference(pod, container), EventType::Warning, reason, message.into());
+        self.record(
+            container_reference(pod, container),
+            EventType::Warning,
+            reason,
+            message.into(),
+        );
     }
 
     pub fn node_normal(&self, reason: &str, message: impl Into<String>) {

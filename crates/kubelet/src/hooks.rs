@@ -20,7 +20,11 @@ pub struct Target<'a> {
 }
 
 /// Runs a hook to its end; fails with what went wrong.
-pub async fn run(runtime: &Arc<dyn Runtime>, handler: &LifecycleHandler, target: &Target<'_>) -> Result<(), String> {
+pub async fn run(
+    runtime: &Arc<dyn Runtime>,
+    handler: &LifecycleHandler,
+    target: &Target<'_>,
+) -> Result<(), String> {
     let (name, pod) = (&target.container.name, pod::description(target.pod));
     if let Some(exec) = &handler.exec {
         return run_exec(runtime, target.container_id, &exec.command).await.map_err(|(error, output)| {
@@ -39,7 +43,9 @@ pub async fn run(runtime: &Arc<dyn Runtime>, handler: &LifecycleHandler, target:
             Err(error) => Err(error.to_string()),
         };
         return result.map_err(|error| {
-            format!("HTTP lifecycle hook ({path}) for Container {name:?} in Pod {pod:?} failed - error: {error}")
+            format!(
+                "HTTP lifecycle hook ({path}) for Container {name:?} in Pod {pod:?} failed - error: {error}"
+            )
         });
     }
     if let Some(sleep) = &handler.sleep {
@@ -50,12 +56,20 @@ pub async fn run(runtime: &Arc<dyn Runtime>, handler: &LifecycleHandler, target:
 }
 
 async fn run_exec(runtime: &Arc<dyn Runtime>, id: &str, command: &[String]) -> Result<(), (String, String)> {
-    let request = v1::ExecSyncRequest { container_id: id.to_owned(), cmd: command.to_vec(), timeout: 0 };
+    let request = v1::ExecSyncRequest {
+        container_id: id.to_owned(),
+        cmd: command.to_vec(),
+        timeout: 0,
+    };
     match runtime.exec_sync(request).await {
         Ok(response) if response.exit_code == 0 => Ok(()),
         Ok(response) => {
             let output = [response.stdout, response.stderr].concat();
-            let error = format!("command '{}' exited with {}", command.join(" "), response.exit_code);
+            let error = format!(
+                "command '{}' exited with {}",
+                command.join(" "),
+                response.exit_code
+            );
             Err((error, String::from_utf8_lossy(&output).into_owned()))
         }
         Err(error) => Err((error.to_string(), String::new())),
@@ -65,7 +79,9 @@ async fn run_exec(runtime: &Arc<dyn Runtime>, id: &str, command: &[String]) -> R
 /// A server that speaks plain HTTP where HTTPS was asked for is asked again, for compatibility.
 async fn run_get(get: Get) -> Result<(), String> {
     let attempt = |get: Get| async move {
-        tokio::time::timeout(HTTP_TIMEOUT, http::send(&get)).await.unwrap_or(Err("timed out".to_owned()))
+        tokio::time::timeout(HTTP_TIMEOUT, http::send(&get))
+            .await
+            .unwrap_or(Err("timed out".to_owned()))
     };
     let result = attempt(get.clone()).await;
     let result = match result {

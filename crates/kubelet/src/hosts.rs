@@ -31,14 +31,21 @@ pub fn names(pod: &Pod, cluster_domain: &str) -> Result<(String, String), Error>
         String::new()
     } else {
         check_label(&spec.subdomain, Error::Subdomain)?;
-        format!("{}.{}.svc.{cluster_domain}", spec.subdomain, pod.metadata.namespace)
+        format!(
+            "{}.{}.svc.{cluster_domain}",
+            spec.subdomain, pod.metadata.namespace
+        )
     };
     Ok((host, domain))
 }
 
 fn check_label(label: &str, error: fn(String, String) -> Error) -> Result<(), Error> {
     let problems = apimachinery::validation::is_dns1123_label(label);
-    if problems.is_empty() { Ok(()) } else { Err(error(label.to_owned(), problems.join(";"))) }
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(error(label.to_owned(), problems.join(";")))
+    }
 }
 
 /// A pod's name may be longer than a host's.
@@ -53,7 +60,11 @@ pub fn kernel_name(pod: &Pod, host: &str, domain: &str) -> Result<String, Error>
         return Ok(host.to_owned());
     }
     let full = format!("{host}.{domain}");
-    if full.len() > MAX_FQDN { Err(Error::FqdnTooLong(full)) } else { Ok(full) }
+    if full.len() > MAX_FQDN {
+        Err(Error::FqdnTooLong(full))
+    } else {
+        Ok(full)
+    }
 }
 
 /// The hosts file of a pod with a network of its own.
@@ -115,7 +126,10 @@ mod tests {
     fn host_names() {
         let of = |pod: &Pod| names(pod, "cluster.local").map(|(host, domain)| format!("{host} {domain}"));
         assert_eq!(of(&pod("web-0", "", "")), Ok("web-0 ".into()));
-        assert_eq!(of(&pod("web-0", "h", "sub")), Ok("h sub.shop.svc.cluster.local".into()));
+        assert_eq!(
+            of(&pod("web-0", "h", "sub")),
+            Ok("h sub.shop.svc.cluster.local".into())
+        );
         let long = format!("{}-.tail", "a".repeat(62));
         assert_eq!(of(&pod(&long, "", "")), Ok(format!("{} ", "a".repeat(62))));
         assert!(matches!(of(&pod("x", "Bad_Name", "")), Err(Error::Hostname(..))));
@@ -132,7 +146,10 @@ mod tests {
 
     #[test]
     fn hosts_file() {
-        let alias = HostAlias { ip: "1.2.3.4".into(), hostnames: vec!["a".into(), "b".into()] };
+        let alias = HostAlias {
+            ip: "1.2.3.4".into(),
+            hostnames: vec!["a".into(), "b".into()],
+        };
         let text = managed_file(&["10.0.0.2".into()], "web", "sub.shop.svc", &[alias]);
         assert!(text.starts_with("# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n"));
         assert!(text.ends_with(

@@ -1,13 +1,15 @@
 //! The kubelet's own metrics, under upstream's names. Upstream: `kubelet/metrics`.
 
 use component_base::metrics::{
-    DEFAULT_BUCKETS, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Histogram, Registry,
+    DEFAULT_BUCKETS, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };
 use cri_api::{Observer, error::Code};
 use std::time::Duration;
 
 /// Buckets of a pull's duration, in seconds.
-const PULL_BUCKETS: &[f64] = &[1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0];
+const PULL_BUCKETS: &[f64] = &[
+    1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0,
+];
 /// Image sizes that a pull's duration is told apart by.
 const SIZES: [(u64, &str); 8] = [
     (10, "0-10MB"),
@@ -153,13 +155,20 @@ impl Metrics {
     }
 
     pub fn container_start_failed(&self, kind: &str, reason: &str) {
-        self.started_container_errors.with_label_values(&[kind, reason]).inc();
+        self.started_container_errors
+            .with_label_values(&[kind, reason])
+            .inc();
     }
 
     pub fn image_pulled(&self, took: Duration, bytes: u64) {
         let megabytes = bytes >> 20;
-        let size = SIZES.iter().find(|(limit, _)| megabytes < *limit).map_or("N/A", |(_, name)| name);
-        self.image_pull.with_label_values(&[size]).observe(took.as_secs_f64());
+        let size = SIZES
+            .iter()
+            .find(|(limit, _)| megabytes < *limit)
+            .map_or("N/A", |(_, name)| name);
+        self.image_pull
+            .with_label_values(&[size])
+            .observe(took.as_secs_f64());
     }
 
     pub fn pod_rejected(&self, reason: &str) {
@@ -175,12 +184,16 @@ impl Metrics {
         self.running_pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
         self.running_containers.reset();
         for (state, count) in by_state {
-            self.running_containers.with_label_values(&[state]).set(i64::try_from(*count).unwrap_or(i64::MAX));
+            self.running_containers
+                .with_label_values(&[state])
+                .set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
 
     pub fn pod_synced(&self, operation: &str, took: Duration) {
-        self.pod_worker.with_label_values(&[operation]).observe(took.as_secs_f64());
+        self.pod_worker
+            .with_label_values(&[operation])
+            .observe(took.as_secs_f64());
     }
 
     pub fn probed(&self, labels: &[&str; 6]) {
@@ -191,7 +204,9 @@ impl Metrics {
         self.working_pods.reset();
         for (lifecycle, is_static, count) in counts {
             let is_static = if *is_static { "true" } else { "" };
-            let gauge = self.working_pods.with_label_values(&[lifecycle, "desired", is_static]);
+            let gauge = self
+                .working_pods
+                .with_label_values(&[lifecycle, "desired", is_static]);
             gauge.set(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
@@ -200,7 +215,9 @@ impl Metrics {
 impl Observer for Metrics {
     fn called(&self, call: &'static str, took: Duration, outcome: Result<(), Code>) {
         self.runtime_operations.with_label_values(&[call]).inc();
-        self.runtime_duration.with_label_values(&[call]).observe(took.as_secs_f64());
+        self.runtime_duration
+            .with_label_values(&[call])
+            .observe(took.as_secs_f64());
         if outcome.is_err() {
             self.runtime_errors.with_label_values(&[call]).inc();
         }

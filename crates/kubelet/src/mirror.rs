@@ -29,14 +29,20 @@ impl MirrorTable {
     pub fn remove(&self, mirror: &Pod) {
         let mut table = self.lock();
         let name = pod::full_name(mirror);
-        if table.get(&name).is_some_and(|known| known.metadata.uid == mirror.metadata.uid) {
+        if table
+            .get(&name)
+            .is_some_and(|known| known.metadata.uid == mirror.metadata.uid)
+        {
             table.remove(&name);
         }
     }
 
     /// The mirror of a static pod, if it mirrors just this version.
     pub fn of_static(&self, spec: &Pod) -> Option<Arc<Pod>> {
-        self.lock().get(&pod::full_name(spec)).filter(|mirror| mirrors(spec, mirror)).cloned()
+        self.lock()
+            .get(&pod::full_name(spec))
+            .filter(|mirror| mirrors(spec, mirror))
+            .cloned()
     }
 
     fn named_like(&self, spec: &Pod) -> Option<Arc<Pod>> {
@@ -50,7 +56,8 @@ impl MirrorTable {
 
 fn mirrors(spec: &Pod, mirror: &Pod) -> bool {
     let hash = |pod: &Pod, key: &str| pod.metadata.annotations.get(key).cloned();
-    mirror.metadata.deletion_timestamp.is_none() && hash(spec, pod::CONFIG_HASH) == hash(mirror, pod::CONFIG_MIRROR)
+    mirror.metadata.deletion_timestamp.is_none()
+        && hash(spec, pod::CONFIG_HASH) == hash(mirror, pod::CONFIG_MIRROR)
 }
 
 /// Makes and removes mirror pods; does nothing without an API server.
@@ -65,7 +72,12 @@ pub struct Mirrors {
 
 impl Mirrors {
     pub fn new(client: Option<Client>, table: Arc<MirrorTable>, node_name: &str) -> Self {
-        Self { client, table, node_name: node_name.to_owned(), node_uid: Arc::default() }
+        Self {
+            client,
+            table,
+            node_name: node_name.to_owned(),
+            node_uid: Arc::default(),
+        }
     }
 
     pub fn set_node_uid(&self, uid: &str) {
@@ -81,7 +93,11 @@ impl Mirrors {
             }
             self.delete(&existing).await;
         }
-        let uid = self.node_uid.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let uid = self
+            .node_uid
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let Some(node_uid) = uid else { return };
         let mirror = mirror_of(spec, &self.node_name, &node_uid);
         let api = client.api::<Pod>().namespace(&mirror.metadata.namespace);
@@ -119,10 +135,18 @@ impl Mirrors {
 
 fn mirror_of(spec: &Pod, node_name: &str, node_uid: &str) -> Pod {
     let mut mirror = spec.clone();
-    let hash = spec.metadata.annotations.get(pod::CONFIG_HASH).cloned().unwrap_or_default();
+    let hash = spec
+        .metadata
+        .annotations
+        .get(pod::CONFIG_HASH)
+        .cloned()
+        .unwrap_or_default();
     mirror.metadata.uid.clear();
     mirror.metadata.creation_timestamp = None;
-    mirror.metadata.annotations.insert(pod::CONFIG_MIRROR.into(), hash);
+    mirror
+        .metadata
+        .annotations
+        .insert(pod::CONFIG_MIRROR.into(), hash);
     mirror.metadata.owner_references = vec![OwnerReference {
         api_version: "v1".into(),
         kind: "Node".into(),

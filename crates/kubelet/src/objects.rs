@@ -20,9 +20,13 @@ pub trait Objects: Send + Sync {
     fn register(&self, pod: &Pod);
     /// The pod is gone.
     fn unregister(&self, pod: &Pod);
-    fn config_map<'a>(&'a self, namespace: &'a str, name: &'a str)
-    -> BoxFuture<'a, Result<Arc<ConfigMap>, Missing>>;
-    fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Arc<Secret>, Missing>>;
+    fn config_map<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<ConfigMap>, Missing>>;
+    fn secret<'a>(&'a self, namespace: &'a str, name: &'a str)
+    -> BoxFuture<'a, Result<Arc<Secret>, Missing>>;
     fn token<'a>(
         &'a self,
         pod: &'a Pod,
@@ -37,7 +41,9 @@ pub trait Objects: Send + Sync {
 pub struct Detached;
 
 fn no_client(kind: &str, namespace: &str, name: &str) -> Missing {
-    Missing::Failed(format!("couldn't get {kind} {namespace}/{name}, no kubeClient defined"))
+    Missing::Failed(format!(
+        "couldn't get {kind} {namespace}/{name}, no kubeClient defined"
+    ))
 }
 
 impl Objects for Detached {
@@ -53,7 +59,11 @@ impl Objects for Detached {
         Box::pin(std::future::ready(Err(no_client("configMap", namespace, name))))
     }
 
-    fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Arc<Secret>, Missing>> {
+    fn secret<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Secret>, Missing>> {
         Box::pin(std::future::ready(Err(no_client("secret", namespace, name))))
     }
 

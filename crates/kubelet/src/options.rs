@@ -17,7 +17,11 @@ pub enum Error {
     #[error("failed to load kubelet config file, path: {path}, error: {source}")]
     Config { path: PathBuf, source: files::Error },
     #[error("invalid argument {value:?} for \"--{flag}\" flag: {reason}")]
-    Flag { flag: &'static str, value: String, reason: String },
+    Flag {
+        flag: &'static str,
+        value: String,
+        reason: String,
+    },
     #[error("cannot read the host's name: {0}")]
     Hostname(#[from] nix::errno::Errno),
 }
@@ -41,37 +45,113 @@ pub fn flags() -> FlagSet {
         "kubelet",
         "The kubelet is the node agent: it registers the node and runs the pods that are bound to it.",
     );
-    set.string("config", "", "Path of the configuration file; flags go over what it says.");
-    set.string("kubeconfig", "", "Path of the kubeconfig file; without it the kubelet runs without an API server.");
-    set.string("bootstrap-kubeconfig", "", "Path of a kubeconfig to get a client certificate with, when --kubeconfig does not exist.");
-    set.string("hostname-override", "", "Name to use for the node in place of the host's.");
-    set.string("node-ip", "", "Address of the node, or one of each family with a comma between.");
-    set.string("root-dir", "/var/lib/kubelet", "Folder of the kubelet's files, such as volumes.");
-    set.string("cert-dir", "/var/lib/kubelet/pki", "Folder of the kubelet's certificates.");
-    set.map("node-labels", "", "Labels to give the node when it is registered.");
-    set.string("register-with-taints", "", "Taints to give the node when it is registered, as key=value:effect.");
+    set.string(
+        "config",
+        "",
+        "Path of the configuration file; flags go over what it says.",
+    );
+    set.string(
+        "kubeconfig",
+        "",
+        "Path of the kubeconfig file; without it the kubelet runs without an API server.",
+    );
+    set.string(
+        "bootstrap-kubeconfig",
+        "",
+        "Path of a kubeconfig to get a client certificate with, when --kubeconfig does not exist.",
+    );
+    set.string(
+        "hostname-override",
+        "",
+        "Name to use for the node in place of the host's.",
+    );
+    set.string(
+        "node-ip",
+        "",
+        "Address of the node, or one of each family with a comma between.",
+    );
+    set.string(
+        "root-dir",
+        "/var/lib/kubelet",
+        "Folder of the kubelet's files, such as volumes.",
+    );
+    set.string(
+        "cert-dir",
+        "/var/lib/kubelet/pki",
+        "Folder of the kubelet's certificates.",
+    );
+    set.map(
+        "node-labels",
+        "",
+        "Labels to give the node when it is registered.",
+    );
+    set.string(
+        "register-with-taints",
+        "",
+        "Taints to give the node when it is registered, as key=value:effect.",
+    );
     set.switch("register-node", true, "Register the node with the API server.");
-    set.string("container-runtime-endpoint", "", "Socket of the container runtime.");
-    set.string("image-service-endpoint", "", "Socket of the image service, when it is not the runtime's.");
+    set.string(
+        "container-runtime-endpoint",
+        "",
+        "Socket of the container runtime.",
+    );
+    set.string(
+        "image-service-endpoint",
+        "",
+        "Socket of the image service, when it is not the runtime's.",
+    );
     set.string("pod-manifest-path", "", "Folder of static pod manifests.");
     set.string("cgroup-root", "", "Control group under which pods stand.");
-    set.string("cgroup-driver", "cgroupfs", "How the kubelet names control groups.");
+    set.string(
+        "cgroup-driver",
+        "cgroupfs",
+        "How the kubelet names control groups.",
+    );
     set.strings("cluster-dns", "", "Addresses of the cluster's DNS servers.");
     set.string("cluster-domain", "", "Domain of the cluster.");
-    set.string("resolv-conf", "/etc/resolv.conf", "Resolver configuration that pods' own is based on.");
+    set.string(
+        "resolv-conf",
+        "/etc/resolv.conf",
+        "Resolver configuration that pods' own is based on.",
+    );
     set.string("address", "0.0.0.0", "Address to serve on.");
     set.int("port", 10250, "Port to serve on.");
-    set.int("healthz-port", 10248, "Port of the healthz endpoint (0 turns it off).");
-    set.string("healthz-bind-address", "127.0.0.1", "Address of the healthz endpoint.");
-    set.switch("anonymous-auth", false, "Take requests without credentials, as system:anonymous.");
+    set.int(
+        "healthz-port",
+        10248,
+        "Port of the healthz endpoint (0 turns it off).",
+    );
+    set.string(
+        "healthz-bind-address",
+        "127.0.0.1",
+        "Address of the healthz endpoint.",
+    );
+    set.switch(
+        "anonymous-auth",
+        false,
+        "Take requests without credentials, as system:anonymous.",
+    );
     set.string("client-ca-file", "", "Authorities of client certificates.");
     set.string("authorization-mode", "Webhook", "AlwaysAllow or Webhook.");
-    set.switch("authentication-token-webhook", true, "Ask the API server about bearer tokens.");
-    set.string("tls-cert-file", "", "Certificate to serve with; made and signed by the kubelet itself if unset.");
+    set.switch(
+        "authentication-token-webhook",
+        true,
+        "Ask the API server about bearer tokens.",
+    );
+    set.string(
+        "tls-cert-file",
+        "",
+        "Certificate to serve with; made and signed by the kubelet itself if unset.",
+    );
     set.string("tls-private-key-file", "", "Key of --tls-cert-file.");
     set.int("max-pods", 110, "How many pods the node takes.");
     set.switch("fail-swap-on", true, "Do not start on a machine that swaps.");
-    set.map("kube-reserved", "", "Resources kept from pods for Kubernetes itself.");
+    set.map(
+        "kube-reserved",
+        "",
+        "Resources kept from pods for Kubernetes itself.",
+    );
     set.map("system-reserved", "", "Resources kept from pods for the system.");
     set.string("provider-id", "", "Identifier of the node at the cloud provider.");
     set.known(upstream::flags::KUBELET);
@@ -86,14 +166,18 @@ impl Options {
         };
         over(values, &mut config)?;
         let hostname = nix::unistd::gethostname()?.to_string_lossy().to_lowercase();
-        let node_name = values.non_empty("hostname-override").map_or(hostname.clone(), |name| name.trim().to_lowercase());
+        let node_name = values
+            .non_empty("hostname-override")
+            .map_or(hostname.clone(), |name| name.trim().to_lowercase());
         let path = |name: &str| values.non_empty(name).map(PathBuf::from);
         Ok(Self {
             config,
             kubeconfig: path("kubeconfig"),
             bootstrap_kubeconfig: path("bootstrap-kubeconfig"),
             node_name,
-            hostname: values.non_empty("hostname-override").map_or(hostname, ToOwned::to_owned),
+            hostname: values
+                .non_empty("hostname-override")
+                .map_or(hostname, ToOwned::to_owned),
             node_ips: node_ips(values.string("node-ip"))?,
             root_dir: values.string("root-dir").into(),
             cert_dir: values.string("cert-dir").into(),
@@ -103,9 +187,14 @@ impl Options {
 }
 
 fn load(path: &Path) -> Result<Config, Error> {
-    let failed = |source| Error::Config { path: path.to_path_buf(), source };
+    let failed = |source| Error::Config {
+        path: path.to_path_buf(),
+        source,
+    };
     let document = files::load(path).map_err(failed)?;
-    let root = document.expect(config::KIND, &[config::API_VERSION]).map_err(failed)?;
+    let root = document
+        .expect(config::KIND, &[config::API_VERSION])
+        .map_err(failed)?;
     let (config, ignored) = Config::read(root).map_err(failed)?;
     if !ignored.is_empty() {
         tracing::info!(fields = ignored.join(","), "configuration fields without effect");
@@ -117,7 +206,11 @@ fn node_ips(text: &str) -> Result<Vec<String>, Error> {
     let ips = text.split(',').map(str::trim).filter(|ip| !ip.is_empty());
     ips.map(|ip| match ip.parse::<std::net::IpAddr>() {
         Ok(ip) => Ok(ip.to_string()),
-        Err(error) => Err(Error::Flag { flag: "node-ip", value: ip.to_owned(), reason: error.to_string() }),
+        Err(error) => Err(Error::Flag {
+            flag: "node-ip",
+            value: ip.to_owned(),
+            reason: error.to_string(),
+        }),
     })
     .collect()
 }
@@ -139,7 +232,10 @@ fn over(values: &Values, config: &mut Config) -> Result<(), Error> {
             *target = values.non_empty(name).map(PathBuf::from);
         }
     };
-    text("container-runtime-endpoint", &mut config.container_runtime_endpoint);
+    text(
+        "container-runtime-endpoint",
+        &mut config.container_runtime_endpoint,
+    );
     text("image-service-endpoint", &mut config.image_service_endpoint);
     text("cgroup-root", &mut config.cgroup_root);
     text("cgroup-driver", &mut config.cgroup_driver);
@@ -187,7 +283,11 @@ fn port(values: &Values, flag: &'static str, target: &mut u16) -> Result<(), Err
     Ok(())
 }
 
-fn reserved(values: &Values, flag: &'static str, target: &mut BTreeMap<String, Quantity>) -> Result<(), Error> {
+fn reserved(
+    values: &Values,
+    flag: &'static str,
+    target: &mut BTreeMap<String, Quantity>,
+) -> Result<(), Error> {
     if !values.changed(flag) {
         return Ok(());
     }
@@ -218,7 +318,11 @@ pub fn taints(text: &str) -> Result<Vec<Taint>, Error> {
                 return Err(failed());
             }
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Ok(Taint { key: key.into(), value: value.into(), effect: effect.into() })
+            Ok(Taint {
+                key: key.into(),
+                value: value.into(),
+                effect: effect.into(),
+            })
         })
         .collect()
 }
@@ -245,7 +349,14 @@ mod tests {
             "--max-pods=5",
         ])
         .unwrap();
-        assert_eq!((options.node_name.as_str(), options.node_ips.len(), options.config.max_pods), ("node-1", 2, 5));
+        assert_eq!(
+            (
+                options.node_name.as_str(),
+                options.node_ips.len(),
+                options.config.max_pods
+            ),
+            ("node-1", 2, 5)
+        );
         assert_eq!(options.node_labels["c"], "d");
         assert_eq!(options.config.register_with_taints[1].effect, "NoExecute");
         assert!(options.kubeconfig.is_none());
@@ -254,7 +365,11 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert!(parse(&["--node-ip=nope"]).unwrap_err().contains("--node-ip"));
-        assert!(parse(&["--register-with-taints=x"]).unwrap_err().contains("key=value:effect"));
+        assert!(
+            parse(&["--register-with-taints=x"])
+                .unwrap_err()
+                .contains("key=value:effect")
+        );
         assert!(parse(&["--port=70000"]).unwrap_err().contains("--port"));
     }
 }

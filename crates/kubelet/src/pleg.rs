@@ -47,7 +47,13 @@ impl Pleg {
         metrics: Arc<Metrics>,
         listener: Listener,
     ) -> Arc<Self> {
-        Arc::new(Self { runtime, clock, metrics, listener, state: Mutex::default() })
+        Arc::new(Self {
+            runtime,
+            clock,
+            metrics,
+            listener,
+            state: Mutex::default(),
+        })
     }
 
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
@@ -91,7 +97,11 @@ impl Pleg {
     }
 
     fn handle(&self, event: &v1::ContainerEventResponse) {
-        let uid = event.pod_sandbox_status.as_ref().and_then(|status| status.metadata.as_ref()).map(|meta| &meta.uid);
+        let uid = event
+            .pod_sandbox_status
+            .as_ref()
+            .and_then(|status| status.metadata.as_ref())
+            .map(|meta| &meta.uid);
         if let Some(uid) = uid {
             (self.listener)(uid);
         }
@@ -100,7 +110,9 @@ impl Pleg {
     /// Lists everything and tells of the pods that are not as they were.
     pub async fn relist(&self) -> Result<(), Error> {
         let begun = self.clock.monotonic();
-        let sandboxes = self.runtime.list_pod_sandbox(v1::ListPodSandboxRequest::default());
+        let sandboxes = self
+            .runtime
+            .list_pod_sandbox(v1::ListPodSandboxRequest::default());
         let containers = self.runtime.list_containers(v1::ListContainersRequest::default());
         let (sandboxes, containers) = futures_util::try_join!(sandboxes, containers)?;
         self.count(&sandboxes.items, &containers.containers);
@@ -109,7 +121,9 @@ impl Pleg {
         let (changed, interval) = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let changed = differences(&state.view, &view);
-            let interval = state.last_relist.map_or(Duration::ZERO, |last| begun.saturating_sub(last));
+            let interval = state
+                .last_relist
+                .map_or(Duration::ZERO, |last| begun.saturating_sub(last));
             state.view = view;
             state.last_relist = Some(now);
             (changed, interval)
@@ -128,21 +142,35 @@ impl Pleg {
             .collect();
         let mut by_state = BTreeMap::<&str, usize>::new();
         for container in containers {
-            *by_state.entry(ContainerState::from_cri(container.state).as_str()).or_default() += 1;
+            *by_state
+                .entry(ContainerState::from_cri(container.state).as_str())
+                .or_default() += 1;
         }
-        self.metrics.set_running(pods.len(), &by_state.into_iter().collect::<Vec<_>>());
+        self.metrics
+            .set_running(pods.len(), &by_state.into_iter().collect::<Vec<_>>());
     }
 
     /// Uids of pods of which something is in the runtime.
     pub fn pods(&self) -> Vec<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).view.keys().cloned().collect()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .view
+            .keys()
+            .cloned()
+            .collect()
     }
 
     /// Uids of pods of which something runs.
     pub fn running_pods(&self) -> Vec<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let runs = |objects: &BTreeMap<String, (i32, bool)>| objects.values().any(|(_, runs)| *runs);
-        state.view.iter().filter(|(_, objects)| runs(objects)).map(|(uid, _)| uid.clone()).collect()
+        state
+            .view
+            .iter()
+            .filter(|(_, objects)| runs(objects))
+            .map(|(uid, _)| uid.clone())
+            .collect()
     }
 
     /// Why the runtime's state is not known.
@@ -154,7 +182,11 @@ impl Pleg {
         let ago = self.clock.monotonic().saturating_sub(last);
         let limit = PATIENCE + RELIST_WITH_EVENTS;
         (ago > limit).then(|| {
-            format!("PLEG is not healthy: pleg was last seen active {}s ago; threshold is {}s", ago.as_secs(), limit.as_secs())
+            format!(
+                "PLEG is not healthy: pleg was last seen active {}s ago; threshold is {}s",
+                ago.as_secs(),
+                limit.as_secs()
+            )
         })
     }
 }
@@ -164,13 +196,17 @@ fn view(sandboxes: &[v1::PodSandbox], containers: &[v1::Container]) -> View {
     for sandbox in sandboxes {
         if let Some((uid, ..)) = labels::pod_identity(&sandbox.labels) {
             let runs = sandbox.state == i32::from(v1::PodSandboxState::SandboxReady);
-            view.entry(uid).or_default().insert(sandbox.id.clone(), (sandbox.state, runs));
+            view.entry(uid)
+                .or_default()
+                .insert(sandbox.id.clone(), (sandbox.state, runs));
         }
     }
     for container in containers {
         if let Some((uid, ..)) = labels::pod_identity(&container.labels) {
             let runs = container.state == i32::from(v1::ContainerState::ContainerRunning);
-            view.entry(uid).or_default().insert(container.id.clone(), (container.state, runs));
+            view.entry(uid)
+                .or_default()
+                .insert(container.id.clone(), (container.state, runs));
         }
     }
     view
@@ -178,7 +214,9 @@ fn view(sandboxes: &[v1::PodSandbox], containers: &[v1::Container]) -> View {
 
 fn differences(old: &View, new: &View) -> BTreeSet<String> {
     let keys = old.keys().chain(new.keys());
-    keys.filter(|uid| old.get(*uid) != new.get(*uid)).cloned().collect()
+    keys.filter(|uid| old.get(*uid) != new.get(*uid))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]
@@ -188,9 +226,14 @@ mod tests {
     #[test]
     fn tells_what_differs() {
         let of = |pods: &[(&str, i32)]| -> View {
-            pods.iter().map(|(uid, state)| ((*uid).to_owned(), [("c".to_owned(), (*state, true))].into())).collect()
+            pods.iter()
+                .map(|(uid, state)| ((*uid).to_owned(), [("c".to_owned(), (*state, true))].into()))
+                .collect()
         };
-        let changed = differences(&of(&[("a", 1), ("b", 1), ("c", 1)]), &of(&[("a", 1), ("b", 2), ("d", 1)]));
+        let changed = differences(
+            &of(&[("a", 1), ("b", 1), ("c", 1)]),
+            &of(&[("a", 1), ("b", 2), ("d", 1)]),
+        );
         assert_eq!(changed.into_iter().collect::<Vec<_>>(), ["b", "c", "d"]);
     }
 }

@@ -20,9 +20,9 @@ fn annotation<'a>(pod: &'a Pod, key: &str) -> Option<&'a str> {
     pod.metadata.annotations.get(key).map(String::as_str)
 }
 
-/// Runs from a manifest on this node rather than from the API.
+/// Runs from a manifest on this node rather than from the API. Its mirror, which bears its annotations, is not static.
 pub fn is_static(pod: &Pod) -> bool {
-    annotation(pod, CONFIG_SOURCE).is_some_and(|source| source != "api")
+    !is_mirror(pod) && annotation(pod, CONFIG_SOURCE).is_some_and(|source| source != "api")
 }
 
 /// Stands in the API for a static pod; the kubelet runs nothing for it.
@@ -46,7 +46,10 @@ pub fn full_name(pod: &Pod) -> String {
 
 /// `name_namespace(uid)`, as upstream writes a pod in messages.
 pub fn description(pod: &Pod) -> String {
-    format!("{}_{}({})", pod.metadata.name, pod.metadata.namespace, pod.metadata.uid)
+    format!(
+        "{}_{}({})",
+        pod.metadata.name, pod.metadata.namespace, pod.metadata.uid
+    )
 }
 
 /// The volume-safe, path-safe name of a pod's log folder.
@@ -64,7 +67,11 @@ pub fn is_sidecar(container: &Container) -> bool {
 }
 
 pub fn is_privileged(container: &Container) -> bool {
-    container.security_context.as_ref().and_then(|context| context.privileged) == Some(true)
+    container
+        .security_context
+        .as_ref()
+        .and_then(|context| context.privileged)
+        == Some(true)
 }
 
 /// The names and specifications of all containers, ephemeral ones as ordinary ones.
@@ -120,7 +127,12 @@ pub fn container_field_path(pod: &Pod, name: &str) -> Option<String> {
         Some(format!("spec.containers{{{name}}}"))
     } else if has(&pod.spec.init_containers) {
         Some(format!("spec.initContainers{{{name}}}"))
-    } else if pod.spec.ephemeral_containers.iter().any(|c| c.ephemeral_container_common.name == name) {
+    } else if pod
+        .spec
+        .ephemeral_containers
+        .iter()
+        .any(|c| c.ephemeral_container_common.name == name)
+    {
         Some(format!("spec.ephemeralContainers{{{name}}}"))
     } else {
         None
@@ -130,16 +142,22 @@ pub fn container_field_path(pod: &Pod, name: &str) -> Option<String> {
 /// Whether a container that ended with `exit_code` is started again, by its own rules, its own policy, or the pod's.
 pub fn restarts_after(pod: &Pod, container: &Container, exit_code: i32) -> bool {
     let rule = container.restart_policy_rules.iter().find(|rule| {
-        rule.exit_codes.as_ref().is_some_and(|codes| match codes.operator.as_str() {
-            "In" => codes.values.contains(&exit_code),
-            "NotIn" => !codes.values.contains(&exit_code),
-            _ => false,
-        })
+        rule.exit_codes
+            .as_ref()
+            .is_some_and(|codes| match codes.operator.as_str() {
+                "In" => codes.values.contains(&exit_code),
+                "NotIn" => !codes.values.contains(&exit_code),
+                _ => false,
+            })
     });
     if rule.is_some_and(|rule| rule.action == "Restart") {
         return true;
     }
-    match container.restart_policy.as_deref().unwrap_or(&pod.spec.restart_policy) {
+    match container
+        .restart_policy
+        .as_deref()
+        .unwrap_or(&pod.spec.restart_policy)
+    {
         "Never" => false,
         "OnFailure" => exit_code != 0,
         _ => true,

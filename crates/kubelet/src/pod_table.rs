@@ -33,7 +33,13 @@ impl PodTable {
                 false
             }
             None => {
-                rows.insert(spec.metadata.uid.clone(), Row { spec, rejected: false });
+                rows.insert(
+                    spec.metadata.uid.clone(),
+                    Row {
+                        spec,
+                        rejected: false,
+                    },
+                );
                 true
             }
         }
@@ -72,7 +78,9 @@ impl PodTable {
     }
 
     pub fn has_static(&self, full_name: &str) -> bool {
-        self.lock().values().any(|row| pod::is_static(&row.spec) && pod::full_name(&row.spec) == full_name)
+        self.lock()
+            .values()
+            .any(|row| pod::is_static(&row.spec) && pod::full_name(&row.spec) == full_name)
     }
 
     pub fn all(&self) -> Vec<Arc<Pod>> {

@@ -4,7 +4,12 @@ use crate::{cgroup::resources, hosts, pod, runtime::labels, security, settings::
 use api::core::v1::Pod;
 use cri_api::v1::{self, DnsConfig};
 
-pub fn build(spec: &Pod, attempt: u32, dns: DnsConfig, settings: &Settings) -> Result<v1::PodSandboxConfig, hosts::Error> {
+pub fn build(
+    spec: &Pod,
+    attempt: u32,
+    dns: DnsConfig,
+    settings: &Settings,
+) -> Result<v1::PodSandboxConfig, hosts::Error> {
     let meta = &spec.metadata;
     let hostname = if spec.spec.host_network {
         String::new()
@@ -31,12 +36,18 @@ pub fn build(spec: &Pod, attempt: u32, dns: DnsConfig, settings: &Settings) -> R
 
 fn linux(spec: &Pod, settings: &Settings) -> v1::LinuxPodSandboxConfig {
     let (resources, overhead) = resources::for_sandbox(spec, settings.policy);
-    let sysctls = spec.spec.security_context.iter().flat_map(|context| &context.sysctls);
+    let sysctls = spec
+        .spec
+        .security_context
+        .iter()
+        .flat_map(|context| &context.sysctls);
     v1::LinuxPodSandboxConfig {
         cgroup_parent: settings.layout.pod(spec).unwrap_or_default(),
         security_context: Some(security::for_sandbox(spec)),
         // The runtime knows only the dotted form.
-        sysctls: sysctls.map(|sysctl| (dotted(&sysctl.name), sysctl.value.clone())).collect(),
+        sysctls: sysctls
+            .map(|sysctl| (dotted(&sysctl.name), sysctl.value.clone()))
+            .collect(),
         overhead: Some(overhead),
         resources: Some(resources),
     }
@@ -59,8 +70,14 @@ fn dotted(name: &str) -> String {
 
 /// Each published port once; sidecars publish as well.
 fn port_mappings(spec: &Pod) -> Vec<v1::PortMapping> {
-    let sidecars = spec.spec.init_containers.iter().filter(|container| pod::is_sidecar(container));
-    let ports = sidecars.chain(&spec.spec.containers).flat_map(|container| &container.ports);
+    let sidecars = spec
+        .spec
+        .init_containers
+        .iter()
+        .filter(|container| pod::is_sidecar(container));
+    let ports = sidecars
+        .chain(&spec.spec.containers)
+        .flat_map(|container| &container.ports);
     let mut mappings: Vec<v1::PortMapping> = Vec::new();
     for port in ports {
         let mapping = v1::PortMapping {
@@ -87,7 +104,10 @@ mod tests {
     #[test]
     fn sysctls_are_dotted() {
         assert_eq!(dotted("net.ipv4.ip_forward"), "net.ipv4.ip_forward");
-        assert_eq!(dotted("net/ipv4/conf/eth0.1/rp_filter"), "net.ipv4.conf.eth0/1.rp_filter");
+        assert_eq!(
+            dotted("net/ipv4/conf/eth0.1/rp_filter"),
+            "net.ipv4.conf.eth0/1.rp_filter"
+        );
         assert_eq!(dotted("plain"), "plain");
     }
 }

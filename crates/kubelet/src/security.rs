@@ -4,8 +4,8 @@
 use crate::pod;
 use api::core::v1::{AppArmorProfile, Container, Pod, PodSecurityContext, SeccompProfile, SecurityContext};
 use cri_api::v1::{
-    Capability, Int64Value, LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceMode, NamespaceOption,
-    SeLinuxOption, SecurityProfile, SupplementalGroupsPolicy, security_profile::ProfileType,
+    Capability, Int64Value, LinuxContainerSecurityContext, LinuxSandboxSecurityContext, NamespaceMode,
+    NamespaceOption, SeLinuxOption, SecurityProfile, SupplementalGroupsPolicy, security_profile::ProfileType,
 };
 use std::path::Path;
 
@@ -23,7 +23,13 @@ const MASKED_PATHS: [&str; 10] = [
     "/proc/scsi",
 ];
 const MASKED_SYS_PATHS: [&str; 2] = ["/sys/firmware", "/sys/devices/virtual/powercap"];
-const READ_ONLY_PATHS: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READ_ONLY_PATHS: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
 /// The largest user id of the API.
 const MAX_UID: i64 = i32::MAX as i64;
 
@@ -31,12 +37,24 @@ const MAX_UID: i64 = i32::MAX as i64;
 pub enum Error {
     #[error("container's runAsUser breaks non-root policy (pod: {pod:?}, container: {container})")]
     RunsAsRoot { pod: String, container: String },
-    #[error("container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root (pod: {pod:?}, container: {container})")]
-    NamedUser { user: String, pod: String, container: String },
+    #[error(
+        "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root (pod: {pod:?}, container: {container})"
+    )]
+    NamedUser {
+        user: String,
+        pod: String,
+        container: String,
+    },
     #[error("container has runAsNonRoot and image will run as root (pod: {pod:?}, container: {container})")]
     ImageRunsAsRoot { pod: String, container: String },
-    #[error("container has runAsNonRoot and image has an invalid user id ({uid}) (pod: {pod:?}, container: {container})")]
-    InvalidUid { uid: i64, pod: String, container: String },
+    #[error(
+        "container has runAsNonRoot and image has an invalid user id ({uid}) (pod: {pod:?}, container: {container})"
+    )]
+    InvalidUid {
+        uid: i64,
+        pod: String,
+        container: String,
+    },
     #[error("localhost seccomp profile for container {0} needs localhostProfile")]
     SeccompPath(String),
 }
@@ -83,28 +101,43 @@ pub fn verify_non_root(pod: &Pod, container: &Container, image: &ImageUser) -> R
         (Some(_), _) => Ok(()),
         (None, Some(0)) => Err(Error::ImageRunsAsRoot { pod, container }),
         (None, Some(uid)) if !(0..=MAX_UID).contains(&uid) => Err(Error::InvalidUid { uid, pod, container }),
-        (None, None) if !image.name.is_empty() => {
-            Err(Error::NamedUser { user: image.name.clone(), pod, container })
-        }
+        (None, None) if !image.name.is_empty() => Err(Error::NamedUser {
+            user: image.name.clone(),
+            pod,
+            container,
+        }),
         (None, _) => Ok(()),
     }
 }
 
 /// Which namespaces a pod shares with whom.
 pub fn namespaces(pod: &Pod) -> NamespaceOption {
-    let node_or = |node: bool, otherwise: NamespaceMode| i32::from(if node { NamespaceMode::Node } else { otherwise });
+    let node_or =
+        |node: bool, otherwise: NamespaceMode| i32::from(if node { NamespaceMode::Node } else { otherwise });
     let shared = pod.spec.share_process_namespace == Some(true);
     NamespaceOption {
         network: node_or(pod.spec.host_network, NamespaceMode::Pod),
         ipc: node_or(pod.spec.host_ipc, NamespaceMode::Pod),
-        pid: node_or(pod.spec.host_pid, if shared { NamespaceMode::Pod } else { NamespaceMode::Container }),
+        pid: node_or(
+            pod.spec.host_pid,
+            if shared {
+                NamespaceMode::Pod
+            } else {
+                NamespaceMode::Container
+            },
+        ),
         ..NamespaceOption::default()
     }
 }
 
 pub fn for_sandbox(pod: &Pod) -> LinuxSandboxSecurityContext {
     let mut result = LinuxSandboxSecurityContext {
-        privileged: pod.spec.init_containers.iter().chain(&pod.spec.containers).any(pod::is_privileged),
+        privileged: pod
+            .spec
+            .init_containers
+            .iter()
+            .chain(&pod.spec.containers)
+            .any(pod::is_privileged),
         // The sandbox itself does nothing: it needs no more than the runtime's profile.
         seccomp: Some(profile(ProfileType::RuntimeDefault, String::new())),
         namespace_options: Some(namespaces(pod)),
@@ -143,7 +176,11 @@ pub fn for_container(
         readonly_rootfs: context.read_only_root_filesystem == Some(true),
         no_new_privs: context.allow_privilege_escalation == Some(false),
         masked_paths: if unmasked { Vec::new() } else { masked_paths() },
-        readonly_paths: if unmasked { Vec::new() } else { READ_ONLY_PATHS.map(String::from).to_vec() },
+        readonly_paths: if unmasked {
+            Vec::new()
+        } else {
+            READ_ONLY_PATHS.map(String::from).to_vec()
+        },
         seccomp: Some(seccomp(&context, container, privileged, defaults)?),
         apparmor: context.app_armor_profile.as_deref().map(app_armor),
         ..LinuxContainerSecurityContext::default()
@@ -160,11 +197,19 @@ pub fn for_container(
 }
 
 fn masked_paths() -> Vec<String> {
-    MASKED_PATHS.iter().chain(&MASKED_SYS_PATHS).map(ToString::to_string).collect()
+    MASKED_PATHS
+        .iter()
+        .chain(&MASKED_SYS_PATHS)
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn supplemental_groups(context: &PodSecurityContext) -> Vec<i64> {
-    context.fs_group.into_iter().chain(context.supplemental_groups.iter().copied()).collect()
+    context
+        .fs_group
+        .into_iter()
+        .chain(context.supplemental_groups.iter().copied())
+        .collect()
 }
 
 fn groups_policy(context: &PodSecurityContext) -> i32 {
@@ -184,7 +229,10 @@ fn se_linux(options: &api::core::v1::SELinuxOptions) -> SeLinuxOption {
 }
 
 fn profile(kind: ProfileType, localhost: String) -> SecurityProfile {
-    SecurityProfile { profile_type: kind.into(), localhost_ref: localhost }
+    SecurityProfile {
+        profile_type: kind.into(),
+        localhost_ref: localhost,
+    }
 }
 
 fn seccomp(
@@ -196,7 +244,11 @@ fn seccomp(
     if privileged {
         return Ok(profile(ProfileType::Unconfined, String::new()));
     }
-    let unset = if defaults.seccomp_default { ProfileType::RuntimeDefault } else { ProfileType::Unconfined };
+    let unset = if defaults.seccomp_default {
+        ProfileType::RuntimeDefault
+    } else {
+        ProfileType::Unconfined
+    };
     let Some(chosen) = context.seccomp_profile.as_deref() else {
         return Ok(profile(unset, String::new()));
     };
@@ -212,16 +264,25 @@ fn localhost_seccomp(
     container: &Container,
     defaults: &Defaults<'_>,
 ) -> Result<SecurityProfile, Error> {
-    let name = chosen.localhost_profile.as_deref().filter(|name| !name.is_empty());
+    let name = chosen
+        .localhost_profile
+        .as_deref()
+        .filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| Error::SeccompPath(container.name.clone()))?;
     let path = Path::new(defaults.seccomp_root).join(name);
-    Ok(profile(ProfileType::Localhost, path.to_string_lossy().into_owned()))
+    Ok(profile(
+        ProfileType::Localhost,
+        path.to_string_lossy().into_owned(),
+    ))
 }
 
 fn app_armor(chosen: &AppArmorProfile) -> SecurityProfile {
     match chosen.type_.as_str() {
         "RuntimeDefault" => profile(ProfileType::RuntimeDefault, String::new()),
-        "Localhost" => profile(ProfileType::Localhost, chosen.localhost_profile.clone().unwrap_or_default()),
+        "Localhost" => profile(
+            ProfileType::Localhost,
+            chosen.localhost_profile.clone().unwrap_or_default(),
+        ),
         _ => profile(ProfileType::Unconfined, String::new()),
     }
 }
@@ -243,19 +304,42 @@ mod tests {
 
     fn built(shared: &str, own: &str, image: &ImageUser) -> LinuxContainerSecurityContext {
         let (pod, container) = pod(shared, own);
-        for_container(&pod, &container, image, &Defaults { seccomp_default: false, seccomp_root: "/seccomp" }).unwrap()
+        for_container(
+            &pod,
+            &container,
+            image,
+            &Defaults {
+                seccomp_default: false,
+                seccomp_root: "/seccomp",
+            },
+        )
+        .unwrap()
     }
 
     #[test]
     fn the_container_s_word_goes_before_the_pod_s() {
-        let image = ImageUser { uid: Some(7), name: String::new() };
-        let context = built(r#"{"runAsUser":1,"runAsGroup":2,"fsGroup":3,"supplementalGroups":[4]}"#, "{}", &image);
+        let image = ImageUser {
+            uid: Some(7),
+            name: String::new(),
+        };
+        let context = built(
+            r#"{"runAsUser":1,"runAsGroup":2,"fsGroup":3,"supplementalGroups":[4]}"#,
+            "{}",
+            &image,
+        );
         assert_eq!(context.run_as_user, Some(Int64Value { value: 1 }));
         assert_eq!(context.supplemental_groups, [3, 4]);
-        let context = built(r#"{"runAsUser":1}"#, r#"{"runAsUser":9,"allowPrivilegeEscalation":false}"#, &image);
+        let context = built(
+            r#"{"runAsUser":1}"#,
+            r#"{"runAsUser":9,"allowPrivilegeEscalation":false}"#,
+            &image,
+        );
         assert_eq!(context.run_as_user, Some(Int64Value { value: 9 }));
         assert!(context.no_new_privs);
-        assert_eq!(built("{}", "{}", &image).run_as_user, Some(Int64Value { value: 7 }));
+        assert_eq!(
+            built("{}", "{}", &image).run_as_user,
+            Some(Int64Value { value: 7 })
+        );
     }
 
     #[test]
@@ -263,11 +347,21 @@ mod tests {
         let image = ImageUser::default();
         let of = |own: &str| built("{}", own, &image).seccomp.unwrap();
         assert_eq!(of("{}").profile_type, i32::from(ProfileType::Unconfined));
-        assert_eq!(of(r#"{"seccompProfile":{"type":"RuntimeDefault"}}"#).profile_type, i32::from(ProfileType::RuntimeDefault));
+        assert_eq!(
+            of(r#"{"seccompProfile":{"type":"RuntimeDefault"}}"#).profile_type,
+            i32::from(ProfileType::RuntimeDefault)
+        );
         let local = of(r#"{"seccompProfile":{"type":"Localhost","localhostProfile":"a.json"}}"#);
         assert_eq!(local.localhost_ref, "/seccomp/a.json");
-        assert_eq!(of(r#"{"privileged":true}"#).profile_type, i32::from(ProfileType::Unconfined));
-        assert!(built("{}", r#"{"procMount":"Unmasked"}"#, &image).masked_paths.is_empty());
+        assert_eq!(
+            of(r#"{"privileged":true}"#).profile_type,
+            i32::from(ProfileType::Unconfined)
+        );
+        assert!(
+            built("{}", r#"{"procMount":"Unmasked"}"#, &image)
+                .masked_paths
+                .is_empty()
+        );
     }
 
     #[test]
@@ -276,15 +370,31 @@ mod tests {
             let (pod, container) = pod(shared, own);
             verify_non_root(&pod, &container, &image).map_err(|error| error.to_string())
         };
-        let named = || ImageUser { uid: None, name: "www".into() };
-        let root = || ImageUser { uid: Some(0), name: String::new() };
+        let named = || ImageUser {
+            uid: None,
+            name: "www".into(),
+        };
+        let root = || ImageUser {
+            uid: Some(0),
+            name: String::new(),
+        };
         assert_eq!(verify("{}", "{}", root()), Ok(()));
         assert_eq!(
             verify(r#"{"runAsNonRoot":true}"#, "{}", root()),
-            Err(r#"container has runAsNonRoot and image will run as root (pod: "p_n(u)", container: c)"#.into())
+            Err(
+                r#"container has runAsNonRoot and image will run as root (pod: "p_n(u)", container: c)"#
+                    .into()
+            )
         );
-        assert!(verify(r#"{"runAsNonRoot":true}"#, "{}", named()).unwrap_err().contains("non-numeric user (www)"));
-        assert_eq!(verify(r#"{"runAsNonRoot":true}"#, r#"{"runAsUser":5}"#, root()), Ok(()));
+        assert!(
+            verify(r#"{"runAsNonRoot":true}"#, "{}", named())
+                .unwrap_err()
+                .contains("non-numeric user (www)")
+        );
+        assert_eq!(
+            verify(r#"{"runAsNonRoot":true}"#, r#"{"runAsUser":5}"#, root()),
+            Ok(())
+        );
         assert!(verify(r#"{"runAsNonRoot":true}"#, r#"{"runAsUser":0}"#, named()).is_err());
     }
 }

@@ -16,16 +16,8 @@ mod streams;
 mod upgrade;
 
 use crate::{
-    config::Config,
-    metrics::Metrics,
-    node::status::NodeFacts,
-    options::Options,
-    pleg::Pleg,
-    pod_table::PodTable,
-    runtime::inspect,
-    stats,
-    status::manager::Statuses,
-    worker::pass::Passes,
+    config::Config, metrics::Metrics, node::status::NodeFacts, options::Options, pleg::Pleg,
+    pod_table::PodTable, runtime::inspect, stats, status::manager::Statuses, worker::pass::Passes,
 };
 use api::{
     codec::{self, TypeMeta},
@@ -91,9 +83,13 @@ pub fn start(
         let handler = Arc::new(Healthz(server.checks()));
         tokio::spawn(serving::Server::default().serve(listener, None, handler, shutdown.clone()));
     }
-    let Some(listener) = listeners.secure else { return Ok(()) };
+    let Some(listener) = listeners.secure else {
+        return Ok(());
+    };
     let Some(guard) = auth::Guard::new(client, config, &options.node_name, &server.clock)? else {
-        tracing::warn!("without an API server and with Webhook authorization nobody may use the secure port: not serving it");
+        tracing::warn!(
+            "without an API server and with Webhook authorization nobody may use the secure port: not serving it"
+        );
         return Ok(());
     };
     let files = certificate::files(config, options, server.clock.now())?;
@@ -101,9 +97,15 @@ pub fn start(
     let min_version = MinVersion::parse(&config.tls_min_version)?;
     let tls = tls::server_config(certificates.clone(), ClientCertificates::Request, min_version)?;
     tokio::spawn(certificates.follow(server.clock.clone(), shutdown.clone()));
-    let handler = Arc::new(Secure { server, guard: Arc::new(guard) });
+    let handler = Arc::new(Secure {
+        server,
+        guard: Arc::new(guard),
+    });
     // Streams may be open for hours; a kubelet that restarts doesn't wait for them.
-    let options = serving::Options { drain_timeout: Duration::from_secs(1), ..serving::Options::default() };
+    let options = serving::Options {
+        drain_timeout: Duration::from_secs(1),
+        ..serving::Options::default()
+    };
     tokio::spawn(serving::Server::new(options).serve(listener, Some(tls), handler, shutdown.clone()));
     Ok(())
 }
@@ -112,7 +114,10 @@ struct Healthz(Checks);
 
 impl Handler for Healthz {
     fn handle(&self, request: Request) -> BoxFuture<'static, Response> {
-        let answer = self.0.respond(request.uri().path(), request.uri().query()).unwrap_or_else(not_found);
+        let answer = self
+            .0
+            .respond(request.uri().path(), request.uri().query())
+            .unwrap_or_else(not_found);
         Box::pin(std::future::ready(answer))
     }
 }
@@ -141,7 +146,9 @@ fn not_found() -> Response {
 
 fn json(document: impl Into<bytes::Bytes>) -> Response {
     let mut response = body::text(StatusCode::OK, document);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
@@ -168,8 +175,8 @@ impl Server {
         match parts.as_slice() {
             ["metrics"] => self.metrics.registry().respond(),
             ["metrics", "probes"] => self.metrics.probe_registry().respond(),
-            ["metrics", "cadvisor"] => self.measured(|measured| stats::text::cadvisor(measured)).await,
-            ["metrics", "resource"] => self.measured(|measured| stats::text::resource(measured)).await,
+            ["metrics", "cadvisor"] => self.measured(stats::text::cadvisor).await,
+            ["metrics", "resource"] => self.measured(stats::text::resource).await,
             ["stats"] | ["stats", "summary"] => match self.measure().await {
                 Ok(measured) => json(stats::summary::document(&measured).to_string()),
                 Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
@@ -187,10 +194,14 @@ impl Server {
             (Method::GET, ["containerLogs", namespace, pod, container]) => {
                 self.container_logs(namespace, pod, container, &query).await
             }
-            (Method::GET | Method::POST, ["exec", namespace, pod, rest @ .., container]) if rest.len() <= 1 => {
+            (Method::GET | Method::POST, ["exec", namespace, pod, rest @ .., container])
+                if rest.len() <= 1 =>
+            {
                 self.exec(namespace, pod, container, &query, request).await
             }
-            (Method::GET | Method::POST, ["attach", namespace, pod, rest @ .., container]) if rest.len() <= 1 => {
+            (Method::GET | Method::POST, ["attach", namespace, pod, rest @ .., container])
+                if rest.len() <= 1 =>
+            {
                 self.attach(namespace, pod, container, &query, request).await
             }
             (Method::GET | Method::POST, ["portForward", namespace, pod, ..]) => {
@@ -205,7 +216,14 @@ impl Server {
     }
 
     async fn measure(&self) -> Result<stats::Measured, cri_api::Error> {
-        stats::measure(&*self.runtime, &self.facts, &self.passes.groups, &self.known_pods(), self.clock.now()).await
+        stats::measure(
+            &*self.runtime,
+            &self.facts,
+            &self.passes.groups,
+            &self.known_pods(),
+            self.clock.now(),
+        )
+        .await
     }
 
     async fn measured(&self, render: fn(&stats::Measured) -> String) -> Response {
@@ -236,7 +254,11 @@ impl Server {
                     pod.metadata.namespace = state.namespace.clone();
                     pod.spec.containers = state
                         .running()
-                        .map(|c| api::core::v1::Container { name: c.name.clone(), image: c.image.clone(), ..Default::default() })
+                        .map(|c| api::core::v1::Container {
+                            name: c.name.clone(),
+                            image: c.image.clone(),
+                            ..Default::default()
+                        })
                         .collect();
                     pods.push(pod);
                 }
@@ -247,15 +269,28 @@ impl Server {
     }
 
     fn pod_named(&self, namespace: &str, name: &str) -> Result<Arc<Pod>, Response> {
-        self.pods.named(namespace, name).ok_or_else(|| failed(StatusCode::NOT_FOUND, "pod does not exist"))
+        self.pods
+            .named(namespace, name)
+            .ok_or_else(|| failed(StatusCode::NOT_FOUND, "pod does not exist"))
     }
 }
 
 fn pod_list(items: Vec<Pod>) -> Vec<u8> {
-    let list = PodList { items, ..PodList::default() };
+    let list = PodList {
+        items,
+        ..PodList::default()
+    };
     let mut document = Vec::new();
-    let meta = TypeMeta { api_version: "v1", kind: "PodList" };
-    match codec::proto_to_json(Some(meta), list.descriptor(), &list.encode_to_vec(), &mut document) {
+    let meta = TypeMeta {
+        api_version: "v1",
+        kind: "PodList",
+    };
+    match codec::proto_to_json(
+        Some(meta),
+        list.descriptor(),
+        &list.encode_to_vec(),
+        &mut document,
+    ) {
         Ok(()) => document,
         Err(error) => {
             tracing::error!(%error, "cannot encode the list of pods");

@@ -41,7 +41,8 @@ impl Settings {
     /// The folder of a pod's logs.
     pub fn pod_log_folder(&self, pod: &api::core::v1::Pod) -> PathBuf {
         let meta = &pod.metadata;
-        self.pod_logs.join(crate::pod::log_folder(&meta.namespace, &meta.name, &meta.uid))
+        self.pod_logs
+            .join(crate::pod::log_folder(&meta.namespace, &meta.name, &meta.uid))
     }
 }
 
@@ -50,7 +51,10 @@ pub fn sort_pod_ips(ips: &[String], node_ips: &[String]) -> Vec<String> {
     let is_v6 = |ip: &str| ip.contains(':');
     let primary_v6 = node_ips.first().is_some_and(|ip| is_v6(ip));
     let first_of = |v6: bool| ips.iter().find(|ip| is_v6(ip) == v6).cloned();
-    [first_of(primary_v6), first_of(!primary_v6)].into_iter().flatten().collect()
+    [first_of(primary_v6), first_of(!primary_v6)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 #[cfg(test)]
@@ -61,6 +65,9 @@ mod tests {
     fn one_address_a_family_in_the_node_s_order() {
         let ips = ["fd00::1", "10.0.0.1", "10.0.0.2"].map(String::from);
         assert_eq!(sort_pod_ips(&ips, &[]), ["10.0.0.1", "fd00::1"]);
-        assert_eq!(sort_pod_ips(&ips, &["fd00::9".to_owned()]), ["fd00::1", "10.0.0.1"]);
+        assert_eq!(
+            sort_pod_ips(&ips, &["fd00::9".to_owned()]),
+            ["fd00::1", "10.0.0.1"]
+        );
     }
 }

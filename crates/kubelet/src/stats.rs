@@ -68,14 +68,30 @@ pub async fn measure(
     pods: &[Pod],
     now: Timestamp,
 ) -> Result<Measured, Error> {
-    let stats = runtime.list_container_stats(v1::ListContainerStatsRequest::default()).await?.stats;
-    let listed = runtime.list_containers(v1::ListContainersRequest::default()).await?.containers;
-    let images = runtime.image_fs_info(v1::ImageFsInfoRequest {}).await?.image_filesystems;
-    let by_id: HashMap<&str, &v1::Container> = listed.iter().map(|container| (container.id.as_str(), container)).collect();
+    let stats = runtime
+        .list_container_stats(v1::ListContainerStatsRequest::default())
+        .await?
+        .stats;
+    let listed = runtime
+        .list_containers(v1::ListContainersRequest::default())
+        .await?
+        .containers;
+    let images = runtime
+        .image_fs_info(v1::ImageFsInfoRequest {})
+        .await?
+        .image_filesystems;
+    let by_id: HashMap<&str, &v1::Container> = listed
+        .iter()
+        .map(|container| (container.id.as_str(), container))
+        .collect();
     let mut by_pod: HashMap<String, Vec<ContainerUse>> = HashMap::new();
     for stat in &stats {
-        let Some(attributes) = &stat.attributes else { continue };
-        let Some((uid, ..)) = labels::pod_identity(&attributes.labels) else { continue };
+        let Some(attributes) = &stat.attributes else {
+            continue;
+        };
+        let Some((uid, ..)) = labels::pod_identity(&attributes.labels) else {
+            continue;
+        };
         let listed = by_id.get(attributes.id.as_str()).copied();
         // The runtime also counts for containers that have ended.
         if listed.is_none_or(|container| container.state != i32::from(v1::ContainerState::ContainerRunning)) {
@@ -105,7 +121,11 @@ pub async fn measure(
         node: node_usage(groups),
         node_disk: disk(&facts.root_dir),
         image_disk: disk(&facts.image_dir),
-        image_bytes: images.iter().filter_map(|fs| fs.used_bytes).map(|bytes| bytes.value).sum(),
+        image_bytes: images
+            .iter()
+            .filter_map(|fs| fs.used_bytes)
+            .map(|bytes| bytes.value)
+            .sum(),
         pods,
     })
 }
@@ -113,13 +133,20 @@ pub async fn measure(
 fn container(stat: &v1::ContainerStats, listed: Option<&v1::Container>) -> ContainerUse {
     let value = |number: &Option<v1::UInt64Value>| number.map_or(0, |number| number.value);
     let attributes = stat.attributes.clone().unwrap_or_default();
-    let (cpu, memory) = (stat.cpu.clone().unwrap_or_default(), stat.memory.clone().unwrap_or_default());
+    let (cpu, memory) = (stat.cpu.unwrap_or_default(), stat.memory.unwrap_or_default());
     let rootfs = stat.writable_layer.clone().unwrap_or_default();
     let working_set = value(&memory.working_set_bytes);
     ContainerUse {
-        name: attributes.labels.get(labels::CONTAINER_NAME).cloned().unwrap_or_default(),
+        name: attributes
+            .labels
+            .get(labels::CONTAINER_NAME)
+            .cloned()
+            .unwrap_or_default(),
         id: attributes.id,
-        image: listed.and_then(|container| container.image.as_ref()).map(|image| image.image.clone()).unwrap_or_default(),
+        image: listed
+            .and_then(|container| container.image.as_ref())
+            .map(|image| image.image.clone())
+            .unwrap_or_default(),
         created_at: listed.map_or(0, |container| container.created_at),
         cpu_nanos: value(&cpu.usage_core_nano_seconds),
         nano_cores: value(&cpu.usage_nano_cores),
@@ -141,7 +168,9 @@ fn node_usage(groups: &PodGroups) -> Usage {
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let bytes = |name: &str| {
         let mut lines = memory.lines().filter_map(|line| line.split_once(':'));
-        let value = lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim().trim_end_matches(" kB"));
+        let value = lines
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.trim().trim_end_matches(" kB"));
         value.and_then(|value| value.parse::<u64>().ok()).unwrap_or(0) << 10
     };
     let used = bytes("MemTotal").saturating_sub(bytes("MemFree"));
@@ -157,7 +186,13 @@ fn node_usage(groups: &PodGroups) -> Usage {
 /// The time that all processors were busy, from `/proc/stat`.
 fn cpu_nanos() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let ticks: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
+    let ticks: Vec<u64> = stat
+        .lines()
+        .next()?
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|word| word.parse().ok())
+        .collect();
     let idle = ticks.get(3)? + ticks.get(4)?;
     let busy = ticks.iter().take(8).sum::<u64>() - idle;
     // The kernel reports in hundredths of a second to everyone.
@@ -166,6 +201,11 @@ fn cpu_nanos() -> Option<u64> {
 
 fn boot_time() -> Option<Timestamp> {
     let stat = std::fs::read_to_string("/proc/stat").ok()?;
-    let seconds = stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    let seconds = stat
+        .lines()
+        .find_map(|line| line.strip_prefix("btime "))?
+        .trim()
+        .parse()
+        .ok()?;
     Timestamp::from_second(seconds).ok()
 }

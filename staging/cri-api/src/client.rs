@@ -37,7 +37,9 @@ pub struct Client {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
     }
 }
 
@@ -46,8 +48,17 @@ impl Client {
     /// Nothing is dialled before the first call, so the runtime may start later and may restart.
     pub fn new(runtime: &str, images: &str, timeout: Duration) -> Result<Self, Error> {
         let channel = dial(runtime)?;
-        let image_channel = if images.is_empty() || images == runtime { channel.clone() } else { dial(images)? };
-        Ok(Self { runtime: channel, images: image_channel, timeout, observer: None })
+        let image_channel = if images.is_empty() || images == runtime {
+            channel.clone()
+        } else {
+            dial(images)?
+        };
+        Ok(Self {
+            runtime: channel,
+            images: image_channel,
+            timeout,
+            observer: None,
+        })
     }
 
     /// Reports every call to `observer`.
@@ -80,7 +91,11 @@ impl Client {
             None => call.await,
         };
         if let Some(observer) = &self.observer {
-            observer.called(name, begun.elapsed(), result.as_ref().map(|_| ()).map_err(Error::code));
+            observer.called(
+                name,
+                begun.elapsed(),
+                result.as_ref().map(|_| ()).map_err(Error::code),
+            );
         }
         result
     }
@@ -88,24 +103,33 @@ impl Client {
     fn duration(&self, limit: Limit) -> Option<Duration> {
         match limit {
             Limit::Times(n) => Some(self.timeout * n),
-            Limit::After(seconds) => Some(self.timeout + Duration::from_secs(u64::try_from(seconds).unwrap_or(0))),
+            Limit::After(seconds) => {
+                Some(self.timeout + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+            }
             Limit::Unbounded => None,
         }
     }
 
     pub(crate) async fn open_events(&self) -> Result<EventStream, Error> {
-        let response = self.runtime().get_container_events(v1::GetEventsRequest {}).await?;
+        let response = self
+            .runtime()
+            .get_container_events(v1::GetEventsRequest {})
+            .await?;
         Ok(response.into_inner().map_err(Error::from).boxed())
     }
 }
 
 /// The path in an endpoint: `unix:///run/x.sock`, `unix:/run/x.sock` or a bare path.
 pub fn socket_path(endpoint: &str) -> Result<PathBuf, Error> {
-    let path = endpoint.strip_prefix("unix:").map_or(endpoint, |rest| rest.strip_prefix("//").unwrap_or(rest));
+    let path = endpoint
+        .strip_prefix("unix:")
+        .map_or(endpoint, |rest| rest.strip_prefix("//").unwrap_or(rest));
     if path.starts_with('/') {
         Ok(Path::new(path).to_path_buf())
     } else {
-        Err(Error::Endpoint { endpoint: endpoint.to_owned() })
+        Err(Error::Endpoint {
+            endpoint: endpoint.to_owned(),
+        })
     }
 }
 
@@ -116,7 +140,9 @@ fn dial(endpoint: &str) -> Result<Channel, Error> {
         async move { UnixStream::connect(path).await.map(TokioIo::new) }
     });
     // The authority is what the runtime sees as host; gRPC over a unix socket says localhost.
-    Ok(Endpoint::from_static("http://localhost").connect_timeout(CONNECT_TIMEOUT).connect_with_connector_lazy(connector))
+    Ok(Endpoint::from_static("http://localhost")
+        .connect_timeout(CONNECT_TIMEOUT)
+        .connect_with_connector_lazy(connector))
 }
 
 #[cfg(test)]
@@ -126,13 +152,20 @@ mod tests {
     #[test]
     fn endpoints() {
         for (endpoint, path) in [
-            ("unix:///run/containerd/containerd.sock", Some("/run/containerd/containerd.sock")),
+            (
+                "unix:///run/containerd/containerd.sock",
+                Some("/run/containerd/containerd.sock"),
+            ),
             ("unix:/run/crio.sock", Some("/run/crio.sock")),
             ("/run/crio.sock", Some("/run/crio.sock")),
             ("tcp://127.0.0.1:1", None),
             ("run/crio.sock", None),
         ] {
-            assert_eq!(socket_path(endpoint).ok().as_deref(), path.map(std::path::Path::new), "{endpoint}");
+            assert_eq!(
+                socket_path(endpoint).ok().as_deref(),
+                path.map(std::path::Path::new),
+                "{endpoint}"
+            );
         }
     }
 }

@@ -20,12 +20,24 @@ pub enum Error {
 impl Error {
     /// The runtime does not know the sandbox, container or image.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Rpc { code: Code::NotFound, .. })
+        matches!(
+            self,
+            Self::Rpc {
+                code: Code::NotFound,
+                ..
+            }
+        )
     }
 
     /// The runtime is too old for the call.
     pub fn is_unimplemented(&self) -> bool {
-        matches!(self, Self::Rpc { code: Code::Unimplemented, .. })
+        matches!(
+            self,
+            Self::Rpc {
+                code: Code::Unimplemented,
+                ..
+            }
+        )
     }
 
     pub fn code(&self) -> Code {
@@ -47,6 +59,9 @@ impl Error {
 
 impl From<tonic::Status> for Error {
     fn from(status: tonic::Status) -> Self {
-        Self::Rpc { code: status.code(), message: status.message().to_owned() }
+        Self::Rpc {
+            code: status.code(),
+            message: status.message().to_owned(),
+        }
     }
 }

@@ -16,11 +16,7 @@ use crate::{
 use api::core::v1::{Node, Pod, PodStatus};
 use apimachinery::time::Time;
 use component_base::{clock::Clock, shutdown::Shutdown};
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc::UnboundedReceiver, watch};
 
 /// How often housekeeping is done.
@@ -71,7 +67,7 @@ impl Dispatch {
             self.pods.set(spec.clone());
             // A mirror that is being deleted, or mirrors an older version, is the static pod's worker's to replace.
             for other in self.pods.all() {
-                if pod::is_static(&other) && !pod::is_mirror(&other) && pod::full_name(&other) == pod::full_name(&spec) {
+                if pod::is_static(&other) && pod::full_name(&other) == pod::full_name(&spec) {
                     self.statuses.refresh(&other);
                     self.pool.poke(&other.metadata.uid);
                 }
@@ -87,7 +83,10 @@ impl Dispatch {
             return;
         }
         let ends = spec.metadata.deletion_timestamp.is_some() || pod::is_terminal(&spec.status.phase);
-        if new && !ends && let Err(rejection) = self.admit(&spec).await {
+        if new
+            && !ends
+            && let Err(rejection) = self.admit(&spec).await
+        {
             self.reject(&spec, &rejection);
             return;
         }
@@ -112,8 +111,12 @@ impl Dispatch {
     async fn admit(&self, spec: &Pod) -> Result<(), Rejection> {
         let node = self.node().await;
         let uid = &spec.metadata.uid;
-        let others: Vec<Arc<Pod>> =
-            self.pool.active().into_iter().filter(|other| other.metadata.uid != *uid).collect();
+        let others: Vec<Arc<Pod>> = self
+            .pool
+            .active()
+            .into_iter()
+            .filter(|other| other.metadata.uid != *uid)
+            .collect();
         admission::admit(spec, &others, &node, &self.settings.allocatable)
     }
 
@@ -125,8 +128,12 @@ impl Dispatch {
         let mut node = Node::default();
         node.metadata.name.clone_from(&self.settings.node_name);
         node.metadata.labels.clone_from(&self.labels);
-        node.metadata.labels.insert("kubernetes.io/hostname".into(), self.settings.node_name.clone());
-        node.metadata.labels.insert("kubernetes.io/os".into(), "linux".into());
+        node.metadata
+            .labels
+            .insert("kubernetes.io/hostname".into(), self.settings.node_name.clone());
+        node.metadata
+            .labels
+            .insert("kubernetes.io/os".into(), "linux".into());
         Arc::new(node)
     }
 

@@ -60,7 +60,8 @@ impl Housekeeping {
                 self.mirrors.delete(&mirror).await;
             }
         }
-        self.statuses.retain(|uid| self.pods.contains(uid) || self.pool.holds(uid));
+        self.statuses
+            .retain(|uid| self.pods.contains(uid) || self.pool.holds(uid));
         let active = self.pool.active();
         if let Err(error) = self.passes.groups.weigh(active.iter().map(AsRef::as_ref)) {
             tracing::warn!(%error, "cannot weigh burstable pods");
@@ -82,7 +83,9 @@ impl Housekeeping {
     async fn collect_containers(&self) {
         let gone = |uid: &str| !self.pods.contains(uid) && !self.pool.holds(uid);
         let now = Duration::from_nanos(u64::try_from(self.clock.now().as_nanosecond()).unwrap_or(0));
-        let gc = ContainerGc { runtime: self.runtime.clone() };
+        let gc = ContainerGc {
+            runtime: self.runtime.clone(),
+        };
         if let Err(error) = gc.collect(&self.settings.pod_logs, gone, now).await {
             tracing::warn!(%error, "container garbage collection failed");
         }
@@ -91,7 +94,9 @@ impl Housekeeping {
     /// A source has the pod, but its worker hasn't begun.
     fn is_about_to_start(&self, uid: &str) -> bool {
         self.pods.get(uid).is_some_and(|spec| {
-            !pod::is_terminal(&spec.status.phase) && !self.pods.is_rejected(uid) && !self.pool.known().iter().any(|k| k.uid == uid)
+            !pod::is_terminal(&spec.status.phase)
+                && !self.pods.is_rejected(uid)
+                && !self.pool.known().iter().any(|k| k.uid == uid)
         })
     }
 
@@ -103,8 +108,10 @@ impl Housekeeping {
                 *counts.entry((known.stage.as_str(), is_static)).or_default() += 1;
             }
         }
-        let counts: Vec<(&str, bool, usize)> =
-            counts.into_iter().map(|((stage, is_static), count)| (stage, is_static, count)).collect();
+        let counts: Vec<(&str, bool, usize)> = counts
+            .into_iter()
+            .map(|((stage, is_static), count)| (stage, is_static, count))
+            .collect();
         self.metrics.set_working(&counts);
     }
 }

@@ -48,7 +48,9 @@ pub struct Prepared {
 }
 
 pub fn client(options: &Options) -> Result<Option<Client>, Error> {
-    let Some(path) = &options.kubeconfig else { return Ok(None) };
+    let Some(path) = &options.kubeconfig else {
+        return Ok(None);
+    };
     let agent = format!("kubelet/{} (linux)", version::GIT_VERSION);
     let config = client::Config::from_kubeconfig(path)?
         .with_user_agent(agent)
@@ -62,14 +64,26 @@ pub async fn runtime(
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<dyn Runtime>, v1::VersionResponse), Error> {
     let endpoint = &config.container_runtime_endpoint;
-    let failed = |source| Error::Runtime { endpoint: endpoint.clone(), source };
-    let client = cri_api::Client::new(endpoint, &config.image_service_endpoint, config.runtime_request_timeout)
-        .map_err(failed)?
-        .observed_by(metrics.clone());
+    let failed = |source| Error::Runtime {
+        endpoint: endpoint.clone(),
+        source,
+    };
+    let client = cri_api::Client::new(
+        endpoint,
+        &config.image_service_endpoint,
+        config.runtime_request_timeout,
+    )
+    .map_err(failed)?
+    .observed_by(metrics.clone());
     let runtime: Arc<dyn Runtime> = Arc::new(client);
     let mut attempt = 0;
     loop {
-        match runtime.version(v1::VersionRequest { version: "0.1.0".into() }).await {
+        match runtime
+            .version(v1::VersionRequest {
+                version: "0.1.0".into(),
+            })
+            .await
+        {
             Ok(version) => return Ok((runtime, version)),
             Err(error) if attempt < RUNTIME_ATTEMPTS && !error.is_unimplemented() => {
                 tracing::info!(%error, endpoint, "waiting for the container runtime");
@@ -86,7 +100,11 @@ fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
     move |source| Error::Io { what, source }
 }
 
-pub async fn prepare(options: &Options, version: &v1::VersionResponse, attached: bool) -> Result<Prepared, Error> {
+pub async fn prepare(
+    options: &Options,
+    version: &v1::VersionResponse,
+    attached: bool,
+) -> Result<Prepared, Error> {
     let config = &options.config;
     let machine = Machine::read().map_err(io("cannot read what the machine has"))?;
     if config.fail_swap_on && machine.swap_bytes > 0 {
@@ -96,7 +114,12 @@ pub async fn prepare(options: &Options, version: &v1::VersionResponse, attached:
     if config.fail_cgroup_v1 && hierarchy.version() == Version::V1 {
         return Err(Error::CgroupV1);
     }
-    for folder in [&options.root_dir, &config.pod_logs_dir, &options.root_dir.join("pods"), &options.root_dir.join("seccomp")] {
+    for folder in [
+        &options.root_dir,
+        &config.pod_logs_dir,
+        &options.root_dir.join("pods"),
+        &options.root_dir.join("seccomp"),
+    ] {
         fs::create_dir_all(folder).map_err(io(format!("cannot create {}", folder.display())))?;
     }
     share_mounts(&options.root_dir);
@@ -106,7 +129,8 @@ pub async fn prepare(options: &Options, version: &v1::VersionResponse, attached:
     let allocatable = capacity::allocatable(&capacity, config);
     let policy = Policy {
         enforce_cpu_quota: config.cpu_cfs_quota,
-        cpu_period_us: i64::try_from(config.cpu_cfs_quota_period.as_micros()).unwrap_or(resources::DEFAULT_PERIOD_US),
+        cpu_period_us: i64::try_from(config.cpu_cfs_quota_period.as_micros())
+            .unwrap_or(resources::DEFAULT_PERIOD_US),
         pod_pids_limit: config.pod_pids_limit,
     };
     let layout = Layout::new(&config.cgroup_root, config.cgroups_per_qos);
@@ -124,18 +148,30 @@ pub async fn prepare(options: &Options, version: &v1::VersionResponse, attached:
         allocatable,
         huge_page_sizes: machine.huge_page_sizes(),
         seccomp_default: config.seccomp_default,
-        dns: Cluster { servers: config.cluster_dns.clone(), domain: config.cluster_domain.clone() },
+        dns: Cluster {
+            servers: config.cluster_dns.clone(),
+            domain: config.cluster_domain.clone(),
+        },
         resolv_conf: config.resolv_conf.clone(),
         sync_frequency: config.sync_frequency,
         max_crash_back_off: config.max_crash_back_off,
         attached,
     };
-    Ok(Prepared { machine, capacity, settings: Arc::new(settings), groups })
+    Ok(Prepared {
+        machine,
+        capacity,
+        settings: Arc::new(settings),
+        groups,
+    })
 }
 
 fn node_ips(options: &Options) -> Result<Vec<String>, Error> {
-    let chosen: Vec<String> =
-        options.node_ips.iter().filter(|ip| ip.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified())).cloned().collect();
+    let chosen: Vec<String> = options
+        .node_ips
+        .iter()
+        .filter(|ip| ip.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified()))
+        .cloned()
+        .collect();
     if !chosen.is_empty() {
         return Ok(chosen);
     }
@@ -171,7 +207,13 @@ fn share_mounts(root: &Path) {
         if !is_mount {
             mount(Some(root), root, None::<&str>, MsFlags::MS_BIND, None::<&str>)?;
         }
-        mount(None::<&str>, root, None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>)
+        mount(
+            None::<&str>,
+            root,
+            None::<&str>,
+            MsFlags::MS_SHARED | MsFlags::MS_REC,
+            None::<&str>,
+        )
     };
     if let Err(error) = bind() {
         tracing::warn!(path = %root.display(), %error, "cannot share the mounts of the root folder");
@@ -187,18 +229,37 @@ fn adjust_oom_score(score: i32) {
 /// Where the runtime keeps images; the kubelet's root if it doesn't say.
 pub async fn image_dir(runtime: &dyn Runtime, root_dir: &Path) -> PathBuf {
     let info = runtime.image_fs_info(v1::ImageFsInfoRequest {}).await;
-    let mountpoint = info.ok().and_then(|info| info.image_filesystems.into_iter().find_map(|fs| fs.fs_id));
-    let path = mountpoint.map(|id| PathBuf::from(id.mountpoint)).filter(|path| path.exists());
+    let mountpoint = info
+        .ok()
+        .and_then(|info| info.image_filesystems.into_iter().find_map(|fs| fs.fs_id));
+    let path = mountpoint
+        .map(|id| PathBuf::from(id.mountpoint))
+        .filter(|path| path.exists());
     path.unwrap_or_else(|| root_dir.to_path_buf())
 }
 
 pub async fn listen(address: &str, port: u16) -> Result<TcpListener, Error> {
     let text = crate::probe::action::authority(address, port);
-    TcpListener::bind(&text).await.map_err(|source| Error::Listen { address: text, source })
+    TcpListener::bind(&text).await.map_err(|source| Error::Listen {
+        address: text,
+        source,
+    })
 }
 
-pub fn events(client: Option<&Client>, node_name: &str, clock: &Arc<dyn Clock>, shutdown: &Shutdown) -> Events {
-    let recorder =
-        client.map(|client| Recorder::start(client.clone(), "kubelet", node_name, clock.clone(), shutdown.clone()));
+pub fn events(
+    client: Option<&Client>,
+    node_name: &str,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+) -> Events {
+    let recorder = client.map(|client| {
+        Recorder::start(
+            client.clone(),
+            "kubelet",
+            node_name,
+            clock.clone(),
+            shutdown.clone(),
+        )
+    });
     Events::new(recorder, node_name)
 }

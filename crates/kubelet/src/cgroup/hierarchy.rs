@@ -56,7 +56,11 @@ pub struct Usage {
 }
 
 fn file<T>(action: &'static str, path: &Path, result: io::Result<T>) -> Result<T, Error> {
-    result.map_err(|source| Error::File { action, path: path.to_path_buf(), source })
+    result.map_err(|source| Error::File {
+        action,
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 impl Hierarchy {
@@ -64,7 +68,13 @@ impl Hierarchy {
     pub fn detect(root: &Path) -> Result<Self, Error> {
         if let Ok(controllers) = fs::read_to_string(root.join("cgroup.controllers")) {
             let controllers = controllers.split_whitespace().map(str::to_owned).collect();
-            return Ok(Self { version: Version::V2, mounts: vec![Mount { path: root.to_path_buf(), controllers }] });
+            return Ok(Self {
+                version: Version::V2,
+                mounts: vec![Mount {
+                    path: root.to_path_buf(),
+                    controllers,
+                }],
+            });
         }
         let entries = file("list", root, fs::read_dir(root))?;
         let mut mounts: Vec<Mount> = entries
@@ -72,14 +82,32 @@ impl Hierarchy {
             // Controllers mounted together have their names as links to the shared folder.
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .map(|entry| entry.path())
-            .filter(|path| path.join("cgroup.procs").exists() && !path.join("cgroup.controllers").exists())
+            .filter(|path| path.join("cgroup.procs").exists())
             .map(|path| {
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                Mount { path, controllers: name.split(',').map(str::to_owned).collect() }
+                // A version 2 hierarchy beside the others limits nothing, but the runtime makes groups in it as well.
+                let unified = path.join("cgroup.controllers").exists();
+                let name = path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                let controllers = if unified {
+                    Vec::new()
+                } else {
+                    name.split(',').map(str::to_owned).collect()
+                };
+                Mount { path, controllers }
             })
             .collect();
         mounts.sort_by(|a, b| a.path.cmp(&b.path));
-        if mounts.is_empty() { Err(Error::NotMounted(root.to_path_buf())) } else { Ok(Self { version: Version::V1, mounts }) }
+        if mounts.is_empty() {
+            Err(Error::NotMounted(root.to_path_buf()))
+        } else {
+            Ok(Self {
+                version: Version::V1,
+                mounts,
+            })
+        }
     }
 
     pub fn version(&self) -> Version {
@@ -105,7 +133,13 @@ impl Hierarchy {
             match fs::create_dir(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(Error::File { action: "create", path, source }),
+                Err(source) => {
+                    return Err(Error::File {
+                        action: "create",
+                        path,
+                        source,
+                    });
+                }
             }
             if self.version == Version::V1 && mount.controllers.iter().any(|name| name == "cpuset") {
                 inherit_cpuset(&parent, &path)?;
@@ -120,7 +154,11 @@ impl Hierarchy {
         let mut writes: Vec<(&str, &str, String)> = Vec::new();
         match self.version {
             Version::V1 => {
-                writes.extend(limits.cpu_shares.map(|shares| ("cpu", "cpu.shares", shares.to_string())));
+                writes.extend(
+                    limits
+                        .cpu_shares
+                        .map(|shares| ("cpu", "cpu.shares", shares.to_string())),
+                );
                 if let Some(quota) = limits.cpu_quota_us {
                     writes.push(("cpu", "cpu.cfs_period_us", limits.cpu_period_us.to_string()));
                     writes.push(("cpu", "cpu.cfs_quota_us", quota.to_string()));
@@ -128,9 +166,13 @@ impl Hierarchy {
                 writes.extend(memory.map(|bytes| ("memory", "memory.limit_in_bytes", bytes)));
             }
             Version::V2 => {
-                let weight = limits.cpu_shares.map(|shares| weight_of_shares(shares).to_string());
+                let weight = limits
+                    .cpu_shares
+                    .map(|shares| weight_of_shares(shares).to_string());
                 writes.extend(weight.map(|weight| ("cpu", "cpu.weight", weight)));
-                let max = limits.cpu_quota_us.map(|quota| format!("{quota} {}", limits.cpu_period_us));
+                let max = limits
+                    .cpu_quota_us
+                    .map(|quota| format!("{quota} {}", limits.cpu_period_us));
                 writes.extend(max.map(|max| ("cpu", "cpu.max", max)));
                 writes.extend(memory.map(|bytes| ("memory", "memory.max", bytes)));
             }
@@ -149,11 +191,16 @@ impl Hierarchy {
     /// The group's folder for a controller, if there is such a controller.
     fn folder(&self, controller: &str, group: &str) -> Option<PathBuf> {
         let has = |mount: &&Mount| mount.controllers.iter().any(|name| name == controller);
-        self.mounts.iter().find(has).map(|mount| mount.path.join(group.trim_start_matches('/')))
+        self.mounts
+            .iter()
+            .find(has)
+            .map(|mount| mount.path.join(group.trim_start_matches('/')))
     }
 
     fn folders<'a>(&'a self, group: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
-        self.mounts.iter().map(move |mount| mount.path.join(group.trim_start_matches('/')))
+        self.mounts
+            .iter()
+            .map(move |mount| mount.path.join(group.trim_start_matches('/')))
     }
 
     pub fn exists(&self, group: &str) -> bool {
@@ -202,7 +249,10 @@ impl Hierarchy {
         let stat = fs::read_to_string(memory.join("memory.stat")).ok()?;
         let memory_bytes = number(&memory.join("memory.usage_in_bytes"))?;
         Some(Usage {
-            cpu_nanos: self.folder("cpuacct", group).and_then(|path| number(&path.join("cpuacct.usage"))).unwrap_or(0),
+            cpu_nanos: self
+                .folder("cpuacct", group)
+                .and_then(|path| number(&path.join("cpuacct.usage")))
+                .unwrap_or(0),
             memory_bytes,
             working_set_bytes: memory_bytes.saturating_sub(keyed(&stat, "total_inactive_file").unwrap_or(0)),
             rss_bytes: keyed(&stat, "total_rss").unwrap_or(0),
@@ -232,7 +282,9 @@ impl Hierarchy {
     }
 
     fn count_processes(&self, group: &str) -> u64 {
-        self.folder("pids", group).and_then(|path| number(&path.join("pids.current"))).unwrap_or(0)
+        self.folder("pids", group)
+            .and_then(|path| number(&path.join("pids.current")))
+            .unwrap_or(0)
     }
 }
 
@@ -242,7 +294,9 @@ fn number(path: &Path) -> Option<u64> {
 
 fn keyed(text: &str, key: &str) -> Option<u64> {
     let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-    lines.find(|(name, _)| *name == key).and_then(|(_, value)| value.trim().parse().ok())
+    lines
+        .find(|(name, _)| *name == key)
+        .and_then(|(_, value)| value.trim().parse().ok())
 }
 
 /// A new cpuset group allows nothing until told; it may do what its parent may.
@@ -263,7 +317,10 @@ fn inherit_cpuset(parent: &Path, child: &Path) -> Result<(), Error> {
 fn enable_controllers(path: &Path, controllers: &[String]) -> Result<(), Error> {
     let control = path.join("cgroup.subtree_control");
     let enabled = file("read", &control, fs::read_to_string(&control))?;
-    for controller in controllers.iter().filter(|name| !enabled.split_whitespace().any(|on| on == *name)) {
+    for controller in controllers
+        .iter()
+        .filter(|name| !enabled.split_whitespace().any(|on| on == *name))
+    {
         // Some can't be handed down (rdma without devices, say); the limits that need one will fail by name.
         if let Err(error) = fs::write(&control, format!("+{controller}")) {
             tracing::debug!(%controller, path = %path.display(), %error, "controller not handed down");
@@ -283,7 +340,10 @@ fn collect_processes(path: &Path, pids: &mut Vec<i32>) {
 
 fn subgroups(path: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
-    entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn remove_tree(path: &Path) -> Result<(), Error> {
@@ -338,18 +398,27 @@ mod tests {
         let hierarchy = Hierarchy::detect(root.path()).unwrap();
         hierarchy.ensure("/g", &GroupLimits::default()).unwrap();
         let write = |path: &str, text: &str| fs::write(root.path().join(path), text).unwrap();
-        write("memory/g/memory.stat", "cache 5\ntotal_inactive_file 300\ntotal_rss 100\n");
+        write(
+            "memory/g/memory.stat",
+            "cache 5\ntotal_inactive_file 300\ntotal_rss 100\n",
+        );
         write("memory/g/memory.usage_in_bytes", "1000\n");
         write("memory/g/memory.limit_in_bytes", "9223372036854771712\n");
         write("cpuacct/g/cpuacct.usage", "77\n");
         let usage = hierarchy.usage("/g").unwrap();
-        assert_eq!((usage.memory_bytes, usage.working_set_bytes, usage.rss_bytes), (1000, 700, 100));
+        assert_eq!(
+            (usage.memory_bytes, usage.working_set_bytes, usage.rss_bytes),
+            (1000, 700, 100)
+        );
         assert_eq!((usage.cpu_nanos, usage.memory_limit), (77, None));
     }
 
     #[test]
     fn nothing_mounted_is_said() {
         let root = tempfile::tempdir().unwrap();
-        assert!(matches!(Hierarchy::detect(root.path()), Err(Error::NotMounted(_))));
+        assert!(matches!(
+            Hierarchy::detect(root.path()),
+            Err(Error::NotMounted(_))
+        ));
     }
 }

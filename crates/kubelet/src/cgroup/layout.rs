@@ -13,12 +13,19 @@ pub struct Layout {
 impl Layout {
     /// `root` is the group under which all others stand, `/` by default.
     pub fn new(root: &str, per_qos: bool) -> Self {
-        Self { root: root.trim_end_matches('/').to_owned(), per_qos }
+        Self {
+            root: root.trim_end_matches('/').to_owned(),
+            per_qos,
+        }
     }
 
     /// The group of all pods.
     pub fn pods(&self) -> String {
-        if self.per_qos { format!("{}/{PODS}", self.root) } else { format!("{}/", self.root) }
+        if self.per_qos {
+            format!("{}/{PODS}", self.root)
+        } else {
+            format!("{}/", self.root)
+        }
     }
 
     /// The group of a class; guaranteed pods stand directly under the group of all.
@@ -38,12 +45,15 @@ impl Layout {
         if !self.per_qos {
             return Vec::new();
         }
-        [Class::Guaranteed, Class::Burstable, Class::BestEffort].map(|class| self.class(class)).to_vec()
+        [Class::Guaranteed, Class::Burstable, Class::BestEffort]
+            .map(|class| self.class(class))
+            .to_vec()
     }
 
     /// The pod's own group, which the runtime is told to put containers under; nothing when pods have none.
     pub fn pod(&self, pod: &Pod) -> Option<String> {
-        self.per_qos.then(|| format!("{}/pod{}", self.class(api::qos::class(pod)), pod.metadata.uid))
+        self.per_qos
+            .then(|| format!("{}/pod{}", self.class(api::qos::class(pod)), pod.metadata.uid))
     }
 
     /// The uid of the pod whose group has this name.
@@ -62,7 +72,10 @@ mod tests {
         pod.metadata.uid = "u-1".into();
         let layout = Layout::new("/", true);
         assert_eq!(layout.pod(&pod).as_deref(), Some("/kubepods/besteffort/podu-1"));
-        assert_eq!(layout.classes(), ["/kubepods", "/kubepods/burstable", "/kubepods/besteffort"]);
+        assert_eq!(
+            layout.classes(),
+            ["/kubepods", "/kubepods/burstable", "/kubepods/besteffort"]
+        );
         assert_eq!(Layout::new("/node-1/", true).pods(), "/node-1/kubepods");
         assert_eq!(Layout::new("", false).pod(&pod), None);
         assert_eq!(Layout::uid("podu-1"), Some("u-1"));

@@ -26,7 +26,11 @@ pub struct PodGroups {
 
 impl PodGroups {
     pub fn new(hierarchy: Hierarchy, layout: Layout, policy: Policy) -> Self {
-        Self { hierarchy: Arc::new(hierarchy), layout, policy }
+        Self {
+            hierarchy: Arc::new(hierarchy),
+            layout,
+            policy,
+        }
     }
 
     /// Makes the groups of all pods and of the classes. `limits` are what all pods together may use.
@@ -36,9 +40,14 @@ impl PodGroups {
             return Ok(());
         }
         self.hierarchy.ensure(&self.layout.pods(), limits)?;
-        let least = GroupLimits { cpu_shares: Some(2), ..GroupLimits::default() };
-        self.hierarchy.ensure(&self.layout.class(Class::Burstable), &least)?;
-        self.hierarchy.ensure(&self.layout.class(Class::BestEffort), &least)
+        let least = GroupLimits {
+            cpu_shares: Some(2),
+            ..GroupLimits::default()
+        };
+        self.hierarchy
+            .ensure(&self.layout.class(Class::Burstable), &least)?;
+        self.hierarchy
+            .ensure(&self.layout.class(Class::BestEffort), &least)
     }
 
     /// Weighs burstable pods together by what they ask for together.
@@ -48,18 +57,26 @@ impl PodGroups {
         }
         let milli: i64 = pods
             .filter(|pod| api::qos::class(pod) == Class::Burstable)
-            .map(|pod| api::pod_requests::pod_requests(pod).get("cpu").map_or(0, Quantity::milli_value))
+            .map(|pod| {
+                api::pod_requests::pod_requests(pod)
+                    .get("cpu")
+                    .map_or(0, Quantity::milli_value)
+            })
             .sum();
-        let limits = GroupLimits { cpu_shares: Some(resources::shares(milli)), ..GroupLimits::default() };
-        self.hierarchy.ensure(&self.layout.class(Class::Burstable), &limits)
+        let limits = GroupLimits {
+            cpu_shares: Some(resources::shares(milli)),
+            ..GroupLimits::default()
+        };
+        self.hierarchy
+            .ensure(&self.layout.class(Class::Burstable), &limits)
     }
 
     /// Makes the pod's group, unless it is there.
     pub fn ensure(&self, pod: &Pod) -> Result<(), Error> {
         match self.layout.pod(pod) {
-            Some(group) if !self.hierarchy.exists(&group) => {
-                self.hierarchy.ensure(&group, &resources::for_pod(pod, self.policy))
-            }
+            Some(group) if !self.hierarchy.exists(&group) => self
+                .hierarchy
+                .ensure(&group, &resources::for_pod(pod, self.policy)),
             _ => Ok(()),
         }
     }

@@ -22,7 +22,9 @@ const BEST_EFFORT_OOM_SCORE: i64 = 1000;
 type List = BTreeMap<String, Quantity>;
 
 pub fn shares(milli_cpu: i64) -> u64 {
-    u64::try_from(milli_cpu.saturating_mul(SHARES_PER_CPU) / 1000).unwrap_or(0).clamp(MIN_SHARES, MAX_SHARES)
+    u64::try_from(milli_cpu.saturating_mul(SHARES_PER_CPU) / 1000)
+        .unwrap_or(0)
+        .clamp(MIN_SHARES, MAX_SHARES)
 }
 
 /// The time in microseconds that a period allows; nothing without a limit.
@@ -33,7 +35,11 @@ pub fn quota(milli_cpu: i64, period_us: i64) -> Option<i64> {
 /// Version 2 weighs from 1 to 10000 what version 1 shares from 2 to 262144. The curve is that of runc 1.1, which
 /// the runtime applies to containers: pods and their containers have to agree.
 pub fn weight_of_shares(shares: u64) -> u64 {
-    if shares == 0 { 0 } else { 1 + ((shares.clamp(MIN_SHARES, MAX_SHARES) - 2) * 9999) / 262_142 }
+    if shares == 0 {
+        0
+    } else {
+        1 + ((shares.clamp(MIN_SHARES, MAX_SHARES) - 2) * 9999) / 262_142
+    }
 }
 
 fn milli(list: &List) -> Option<i64> {
@@ -68,7 +74,9 @@ pub fn for_pod(pod: &Pod, policy: Policy) -> GroupLimits {
     let requests = api::pod_requests::pod_requests(pod);
     let limits = api::pod_requests::pod_limits(pod);
     let request = milli(&requests).or_else(|| milli(&limits)).unwrap_or(0);
-    let every_cpu_limited = every_container(pod, |resources| milli(&resources.limits).is_some_and(|cpu| cpu > 0));
+    let every_cpu_limited = every_container(pod, |resources| {
+        milli(&resources.limits).is_some_and(|cpu| cpu > 0)
+    });
     let every_memory_limited = every_container(pod, |resources| memory(&resources.limits).is_some());
     let mut result = GroupLimits {
         cpu_period_us: policy.cpu_period_us,
@@ -96,7 +104,11 @@ fn every_container(pod: &Pod, limited: impl Fn(&ResourceRequirements) -> bool) -
     if pod.spec.resources.as_deref().is_some_and(&limited) {
         return true;
     }
-    pod.spec.containers.iter().chain(&pod.spec.init_containers).all(|container| limited(&container.resources))
+    pod.spec
+        .containers
+        .iter()
+        .chain(&pod.spec.init_containers)
+        .all(|container| limited(&container.resources))
 }
 
 /// A container's resources as the runtime takes them. `huge_page_sizes` are those of the kernel, as `2MB`.
@@ -115,7 +127,10 @@ pub fn for_container(
     result.oom_score_adj = oom_score(pod, container, node_memory);
     result.hugepage_limits = huge_page_sizes
         .iter()
-        .map(|size| HugepageLimit { page_size: size.clone(), limit: huge_page_limit(&own.limits, size) })
+        .map(|size| HugepageLimit {
+            page_size: size.clone(),
+            limit: huge_page_limit(&own.limits, size),
+        })
         .collect();
     result
 }
@@ -132,10 +147,18 @@ pub fn for_sandbox(pod: &Pod, policy: Policy) -> (LinuxContainerResources, Linux
     } else {
         linux(milli(overhead), milli(overhead), memory(overhead), policy)
     };
-    (linux(milli(&requests), milli(&limits), memory(&limits), policy), overhead)
+    (
+        linux(milli(&requests), milli(&limits), memory(&limits), policy),
+        overhead,
+    )
 }
 
-fn linux(request: Option<i64>, limit: Option<i64>, memory: Option<i64>, policy: Policy) -> LinuxContainerResources {
+fn linux(
+    request: Option<i64>,
+    limit: Option<i64>,
+    memory: Option<i64>,
+    policy: Policy,
+) -> LinuxContainerResources {
     let cpu = request.or(limit).unwrap_or(0);
     let mut result = LinuxContainerResources {
         cpu_shares: i64::try_from(shares(cpu)).unwrap_or(0),
@@ -178,7 +201,11 @@ pub fn oom_score(pod: &Pod, container: &Container, node_memory: i64) -> i64 {
         qos::Class::Guaranteed => GUARANTEED_OOM_SCORE,
         qos::Class::BestEffort => BEST_EFFORT_OOM_SCORE,
         qos::Class::Burstable => {
-            let request = container.resources.requests.get("memory").map_or(0, Quantity::value);
+            let request = container
+                .resources
+                .requests
+                .get("memory")
+                .map_or(0, Quantity::value);
             let score = 1000 - request.saturating_mul(1000) / node_memory.max(1);
             // Kept between the two other classes.
             if score < 1000 + GUARANTEED_OOM_SCORE {
@@ -197,7 +224,11 @@ mod tests {
     use super::*;
     use api::Message;
 
-    const POLICY: Policy = Policy { enforce_cpu_quota: true, cpu_period_us: DEFAULT_PERIOD_US, pod_pids_limit: -1 };
+    const POLICY: Policy = Policy {
+        enforce_cpu_quota: true,
+        cpu_period_us: DEFAULT_PERIOD_US,
+        pod_pids_limit: -1,
+    };
 
     fn pod(containers: &str) -> Pod {
         Pod::from_json(format!(r#"{{"spec":{{"containers":[{containers}]}}}}"#).as_bytes()).unwrap()
@@ -205,31 +236,61 @@ mod tests {
 
     #[test]
     fn conversions() {
-        assert_eq!([shares(0), shares(1), shares(500), shares(2000), shares(i64::MAX)], [2, 2, 512, 2048, 262_144]);
-        assert_eq!([quota(0, 100_000), quota(5, 100_000), quota(1500, 100_000)], [None, Some(1000), Some(150_000)]);
-        assert_eq!([weight_of_shares(2), weight_of_shares(1024), weight_of_shares(262_144)], [1, 39, 10_000]);
+        assert_eq!(
+            [shares(0), shares(1), shares(500), shares(2000), shares(i64::MAX)],
+            [2, 2, 512, 2048, 262_144]
+        );
+        assert_eq!(
+            [quota(0, 100_000), quota(5, 100_000), quota(1500, 100_000)],
+            [None, Some(1000), Some(150_000)]
+        );
+        assert_eq!(
+            [
+                weight_of_shares(2),
+                weight_of_shares(1024),
+                weight_of_shares(262_144)
+            ],
+            [1, 39, 10_000]
+        );
     }
 
     #[test]
     fn pod_groups_by_class() {
         let limits = for_pod(&pod(r#"{"name":"a"}"#), POLICY);
-        assert_eq!((limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes), (Some(2), None, None));
-        let limits = for_pod(&pod(r#"{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Mi"},"requests":{"cpu":"1","memory":"1Mi"}}}"#), POLICY);
+        assert_eq!(
+            (limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes),
+            (Some(2), None, None)
+        );
+        let limits = for_pod(
+            &pod(
+                r#"{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Mi"},"requests":{"cpu":"1","memory":"1Mi"}}}"#,
+            ),
+            POLICY,
+        );
         assert_eq!(
             (limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes),
             (Some(1024), Some(100_000), Some(1 << 20))
         );
-        let partly = r#"{"name":"a","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"500m"}}},{"name":"b"}"#;
+        let partly =
+            r#"{"name":"a","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"500m"}}},{"name":"b"}"#;
         let limits = for_pod(&pod(partly), POLICY);
-        assert_eq!((limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes), (Some(512), None, None));
+        assert_eq!(
+            (limits.cpu_shares, limits.cpu_quota_us, limits.memory_bytes),
+            (Some(512), None, None)
+        );
     }
 
     #[test]
     fn containers() {
-        let pod = pod(r#"{"name":"a","resources":{"limits":{"cpu":"250m","memory":"64Mi","hugepages-2Mi":"4Mi"}}}"#);
+        let pod = pod(
+            r#"{"name":"a","resources":{"limits":{"cpu":"250m","memory":"64Mi","hugepages-2Mi":"4Mi"}}}"#,
+        );
         let sizes = ["2MB".to_owned(), "1GB".to_owned()];
         let result = for_container(&pod, &pod.spec.containers[0], POLICY, 8 << 30, &sizes);
-        assert_eq!((result.cpu_shares, result.cpu_quota, result.memory_limit_in_bytes), (256, 25_000, 64 << 20));
+        assert_eq!(
+            (result.cpu_shares, result.cpu_quota, result.memory_limit_in_bytes),
+            (256, 25_000, 64 << 20)
+        );
         let limits: Vec<u64> = result.hugepage_limits.iter().map(|limit| limit.limit).collect();
         assert_eq!(limits, [4 << 20, 0]);
     }
@@ -242,7 +303,13 @@ mod tests {
         };
         assert_eq!(score(r#"{"name":"a"}"#), 1000);
         assert_eq!(score(r#"{"name":"a","resources":{"requests":{"cpu":"1"}}}"#), 999);
-        assert_eq!(score(r#"{"name":"a","resources":{"requests":{"memory":"4Gi"}}}"#), 500);
-        assert_eq!(score(r#"{"name":"a","resources":{"requests":{"memory":"8Gi"}}}"#), 3);
+        assert_eq!(
+            score(r#"{"name":"a","resources":{"requests":{"memory":"4Gi"}}}"#),
+            500
+        );
+        assert_eq!(
+            score(r#"{"name":"a","resources":{"requests":{"memory":"8Gi"}}}"#),
+            3
+        );
     }
 }

@@ -7,22 +7,72 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 /// Upstream's fields on which nothing here depends.
 const WITHOUT_EFFECT: &[&str] = &[
-    "httpCheckFrequency", "staticPodURL", "staticPodURLHeader", "readOnlyPort", "tlsCipherSuites",
-    "tlsCurvePreferences", "rotateCertificates", "serverTLSBootstrap", "registryPullQPS", "registryBurst",
-    "imagePullCredentialsVerificationPolicy", "preloadedImagesVerificationAllowlist", "enableContentionProfiling",
-    "imageMaximumGCAge", "volumeStatsAggPeriod", "kubeletCgroups", "systemCgroups", "cpuManagerPolicy",
-    "singleProcessOOMKill", "cpuManagerPolicyOptions", "cpuManagerReconcilePeriod", "memoryManagerPolicy",
-    "topologyManagerPolicy", "topologyManagerScope", "topologyManagerPolicyOptions", "qosReserved", "hairpinMode",
-    "runOnce", "maxOpenFiles", "contentType", "evictionSoft", "evictionSoftGracePeriod",
-    "evictionPressureTransitionPeriod", "evictionMaxPodGracePeriod", "evictionMinimumReclaim",
-    "mergeDefaultEvictionSettings", "enableControllerAttachDetach", "protectKernelDefaults", "makeIPTablesUtilChains",
-    "iptablesMasqueradeBit", "iptablesDropBit", "featureGates", "memorySwap", "containerLogMaxWorkers",
-    "configMapAndSecretChangeDetectionStrategy", "reservedSystemCPUs", "showHiddenMetricsForVersion",
-    "systemReservedCgroup", "kubeReservedCgroup", "allowedUnsafeSysctls", "volumePluginDir",
-    "kernelMemcgNotification", "logging", "enableSystemLogHandler", "enableSystemLogQuery", "shutdownGracePeriod",
-    "shutdownGracePeriodCriticalPods", "shutdownGracePeriodByPodPriority", "reservedMemory", "enableProfilingHandler",
-    "enableDebugFlagsHandler", "memoryThrottlingFactor", "memoryReservationPolicy", "tracing",
-    "localStorageCapacityIsolation", "userNamespaces",
+    "httpCheckFrequency",
+    "staticPodURL",
+    "staticPodURLHeader",
+    "readOnlyPort",
+    "tlsCipherSuites",
+    "tlsCurvePreferences",
+    "rotateCertificates",
+    "serverTLSBootstrap",
+    "registryPullQPS",
+    "registryBurst",
+    "imagePullCredentialsVerificationPolicy",
+    "preloadedImagesVerificationAllowlist",
+    "enableContentionProfiling",
+    "imageMaximumGCAge",
+    "volumeStatsAggPeriod",
+    "kubeletCgroups",
+    "systemCgroups",
+    "cpuManagerPolicy",
+    "singleProcessOOMKill",
+    "cpuManagerPolicyOptions",
+    "cpuManagerReconcilePeriod",
+    "memoryManagerPolicy",
+    "topologyManagerPolicy",
+    "topologyManagerScope",
+    "topologyManagerPolicyOptions",
+    "qosReserved",
+    "hairpinMode",
+    "runOnce",
+    "maxOpenFiles",
+    "contentType",
+    "evictionSoft",
+    "evictionSoftGracePeriod",
+    "evictionPressureTransitionPeriod",
+    "evictionMaxPodGracePeriod",
+    "evictionMinimumReclaim",
+    "mergeDefaultEvictionSettings",
+    "enableControllerAttachDetach",
+    "protectKernelDefaults",
+    "makeIPTablesUtilChains",
+    "iptablesMasqueradeBit",
+    "iptablesDropBit",
+    "featureGates",
+    "memorySwap",
+    "containerLogMaxWorkers",
+    "configMapAndSecretChangeDetectionStrategy",
+    "reservedSystemCPUs",
+    "showHiddenMetricsForVersion",
+    "systemReservedCgroup",
+    "kubeReservedCgroup",
+    "allowedUnsafeSysctls",
+    "volumePluginDir",
+    "kernelMemcgNotification",
+    "logging",
+    "enableSystemLogHandler",
+    "enableSystemLogQuery",
+    "shutdownGracePeriod",
+    "shutdownGracePeriodCriticalPods",
+    "shutdownGracePeriodByPodPriority",
+    "reservedMemory",
+    "enableProfilingHandler",
+    "enableDebugFlagsHandler",
+    "memoryThrottlingFactor",
+    "memoryReservationPolicy",
+    "tracing",
+    "localStorageCapacityIsolation",
+    "userNamespaces",
 ];
 
 fn number<T: TryFrom<i64>>(object: &mut Object, name: &str, target: &mut T) -> Result<(), Error> {
@@ -65,11 +115,21 @@ fn identity_and_serving(config: &mut Config, root: &mut Object) -> Result<(), Er
     path(root, "tlsCertFile", &mut config.tls_cert_file)?;
     path(root, "tlsPrivateKeyFile", &mut config.tls_private_key_file)?;
     take!(root, string, "tlsMinVersion", config.tls_min_version);
-    take!(root, bool, "enableDebuggingHandlers", config.enable_debugging_handlers);
+    take!(
+        root,
+        bool,
+        "enableDebuggingHandlers",
+        config.enable_debugging_handlers
+    );
     number(root, "healthzPort", &mut config.healthz_port)?;
     take!(root, string, "healthzBindAddress", config.healthz_bind_address);
     number(root, "oomScoreAdj", &mut config.oom_score_adj)?;
-    take!(root, duration, "streamingConnectionIdleTimeout", config.streaming_idle_timeout);
+    take!(
+        root,
+        duration,
+        "streamingConnectionIdleTimeout",
+        config.streaming_idle_timeout
+    );
     if let Some(qps) = root.int("kubeAPIQPS")? {
         config.kube_api_qps = qps as f32;
     }
@@ -83,12 +143,21 @@ fn identity_and_serving(config: &mut Config, root: &mut Object) -> Result<(), Er
 fn authentication(config: &mut Config, root: &mut Object) -> Result<(), Error> {
     if let Some(mut object) = root.object("authentication")? {
         if let Some(mut x509) = object.object("x509")? {
-            path(&mut x509, "clientCAFile", &mut config.authentication.client_ca_file)?;
+            path(
+                &mut x509,
+                "clientCAFile",
+                &mut config.authentication.client_ca_file,
+            )?;
             x509.finish()?;
         }
         if let Some(mut webhook) = object.object("webhook")? {
             take!(webhook, bool, "enabled", config.authentication.webhook);
-            take!(webhook, duration, "cacheTTL", config.authentication.webhook_cache_ttl);
+            take!(
+                webhook,
+                duration,
+                "cacheTTL",
+                config.authentication.webhook_cache_ttl
+            );
             webhook.finish()?;
         }
         if let Some(mut anonymous) = object.object("anonymous")? {
@@ -102,12 +171,24 @@ fn authentication(config: &mut Config, root: &mut Object) -> Result<(), Error> {
             config.authorization.always_allow = match mode.as_str() {
                 "AlwaysAllow" => true,
                 "Webhook" => false,
-                other => return Err(object.invalid("mode", format!("{other:?} is not AlwaysAllow or Webhook"))),
+                other => {
+                    return Err(object.invalid("mode", format!("{other:?} is not AlwaysAllow or Webhook")));
+                }
             };
         }
         if let Some(mut webhook) = object.object("webhook")? {
-            take!(webhook, duration, "cacheAuthorizedTTL", config.authorization.authorized_ttl);
-            take!(webhook, duration, "cacheUnauthorizedTTL", config.authorization.unauthorized_ttl);
+            take!(
+                webhook,
+                duration,
+                "cacheAuthorizedTTL",
+                config.authorization.authorized_ttl
+            );
+            take!(
+                webhook,
+                duration,
+                "cacheUnauthorizedTTL",
+                config.authorization.unauthorized_ttl
+            );
             webhook.finish()?;
         }
         object.finish()?;
@@ -125,9 +206,24 @@ fn pods(config: &mut Config, root: &mut Object) -> Result<(), Error> {
     take!(root, string, "clusterDomain", config.cluster_domain);
     take!(root, strings, "clusterDNS", config.cluster_dns);
     take!(root, string, "resolvConf", config.resolv_conf);
-    take!(root, string, "containerRuntimeEndpoint", config.container_runtime_endpoint);
-    take!(root, string, "imageServiceEndpoint", config.image_service_endpoint);
-    take!(root, duration, "runtimeRequestTimeout", config.runtime_request_timeout);
+    take!(
+        root,
+        string,
+        "containerRuntimeEndpoint",
+        config.container_runtime_endpoint
+    );
+    take!(
+        root,
+        string,
+        "imageServiceEndpoint",
+        config.image_service_endpoint
+    );
+    take!(
+        root,
+        duration,
+        "runtimeRequestTimeout",
+        config.runtime_request_timeout
+    );
     number(root, "maxPods", &mut config.max_pods)?;
     number(root, "podsPerCore", &mut config.pods_per_core)?;
     number(root, "podPidsLimit", &mut config.pod_pids_limit)?;
@@ -136,17 +232,30 @@ fn pods(config: &mut Config, root: &mut Object) -> Result<(), Error> {
     take!(root, duration, "cpuCFSQuotaPeriod", config.cpu_cfs_quota_period);
     take!(root, bool, "seccompDefault", config.seccomp_default);
     let parallel = root.int("maxParallelImagePulls")?;
-    config.max_parallel_image_pulls = parallel.and_then(|count| usize::try_from(count).ok()).filter(|count| *count > 0);
-    config.serialize_image_pulls =
-        root.bool("serializeImagePulls")?.unwrap_or(config.max_parallel_image_pulls.is_none_or(|count| count < 2));
+    config.max_parallel_image_pulls = parallel
+        .and_then(|count| usize::try_from(count).ok())
+        .filter(|count| *count > 0);
+    config.serialize_image_pulls = root
+        .bool("serializeImagePulls")?
+        .unwrap_or(config.max_parallel_image_pulls.is_none_or(|count| count < 2));
     if let Some(size) = root.string("containerLogMaxSize")? {
         config.container_log_max_size =
             Quantity::parse(&size).map_err(|error| root.invalid("containerLogMaxSize", error.to_string()))?;
     }
     number(root, "containerLogMaxFiles", &mut config.container_log_max_files)?;
-    take!(root, duration, "containerLogMonitorInterval", config.container_log_monitor_interval);
+    take!(
+        root,
+        duration,
+        "containerLogMonitorInterval",
+        config.container_log_monitor_interval
+    );
     if let Some(mut object) = root.object("crashLoopBackOff")? {
-        take!(object, duration, "maxContainerRestartPeriod", config.max_crash_back_off);
+        take!(
+            object,
+            duration,
+            "maxContainerRestartPeriod",
+            config.max_crash_back_off
+        );
         object.finish()?;
     }
     Ok(())
@@ -158,17 +267,34 @@ fn node(config: &mut Config, root: &mut Object) -> Result<(), Error> {
     // Who sets only how often the status is computed means that it is to be reported as often.
     config.node_status_report_frequency = report.or(update).unwrap_or(config.node_status_report_frequency);
     config.node_status_update_frequency = update.unwrap_or(config.node_status_update_frequency);
-    number(root, "nodeLeaseDurationSeconds", &mut config.node_lease_duration_seconds)?;
+    number(
+        root,
+        "nodeLeaseDurationSeconds",
+        &mut config.node_lease_duration_seconds,
+    )?;
     number(root, "nodeStatusMaxImages", &mut config.node_status_max_images)?;
     take!(root, duration, "imageMinimumGCAge", config.image_minimum_gc_age);
-    number(root, "imageGCHighThresholdPercent", &mut config.image_gc_high_threshold_percent)?;
-    number(root, "imageGCLowThresholdPercent", &mut config.image_gc_low_threshold_percent)?;
+    number(
+        root,
+        "imageGCHighThresholdPercent",
+        &mut config.image_gc_high_threshold_percent,
+    )?;
+    number(
+        root,
+        "imageGCLowThresholdPercent",
+        &mut config.image_gc_low_threshold_percent,
+    )?;
     take!(root, string, "cgroupRoot", config.cgroup_root);
     take!(root, bool, "cgroupsPerQOS", config.cgroups_per_qos);
     take!(root, string, "cgroupDriver", config.cgroup_driver);
     take!(root, bool, "failSwapOn", config.fail_swap_on);
     take!(root, bool, "failCgroupV1", config.fail_cgroup_v1);
-    take!(root, strings, "enforceNodeAllocatable", config.enforce_node_allocatable);
+    take!(
+        root,
+        strings,
+        "enforceNodeAllocatable",
+        config.enforce_node_allocatable
+    );
     take!(root, string, "providerID", config.provider_id);
     take!(root, bool, "registerNode", config.register_node);
     take!(root, map, "evictionHard", config.eviction_hard);
@@ -187,7 +313,8 @@ fn node(config: &mut Config, root: &mut Object) -> Result<(), Error> {
 
 fn quantities(root: &mut Object, name: &str, target: &mut BTreeMap<String, Quantity>) -> Result<(), Error> {
     for (resource, amount) in root.map(name)?.unwrap_or_default() {
-        let quantity = Quantity::parse(&amount).map_err(|error| root.invalid(name, format!("{resource}: {error}")))?;
+        let quantity =
+            Quantity::parse(&amount).map_err(|error| root.invalid(name, format!("{resource}: {error}")))?;
         target.insert(resource, quantity);
     }
     Ok(())

@@ -24,7 +24,11 @@ pub enum Error {
     #[error("subPathExpr {0:?} refers to a variable that is not set: {1}")]
     UnsetVariable(String, String),
     #[error("failed to prepare subPath for volumeMount {volume:?} of container {container:?}: {source}")]
-    SubPath { volume: String, container: String, source: io::Error },
+    SubPath {
+        volume: String,
+        container: String,
+        source: io::Error,
+    },
     #[error(transparent)]
     Hosts(#[from] hosts::Error),
     #[error("{path}: {source}")]
@@ -46,7 +50,11 @@ pub fn make(inputs: &Inputs<'_>, settings: &Settings) -> Result<Vec<Mount>, Erro
     for (index, mount) in inputs.container.volume_mounts.iter().enumerate() {
         mounts.push(of_volume(inputs, index, mount, settings)?);
     }
-    let own_hosts = inputs.container.volume_mounts.iter().any(|mount| mount.mount_path == ETC_HOSTS);
+    let own_hosts = inputs
+        .container
+        .volume_mounts
+        .iter()
+        .any(|mount| mount.mount_path == ETC_HOSTS);
     if !inputs.pod_ips.is_empty() && !own_hosts {
         mounts.push(hosts_file(inputs, settings)?);
     }
@@ -56,7 +64,12 @@ pub fn make(inputs: &Inputs<'_>, settings: &Settings) -> Result<Vec<Mount>, Erro
     Ok(mounts)
 }
 
-fn of_volume(inputs: &Inputs<'_>, index: usize, mount: &VolumeMount, settings: &Settings) -> Result<Mount, Error> {
+fn of_volume(
+    inputs: &Inputs<'_>,
+    index: usize,
+    mount: &VolumeMount,
+    settings: &Settings,
+) -> Result<Mount, Error> {
     let container = &inputs.container.name;
     let ready = inputs.volumes.get(&mount.name).ok_or_else(|| Error::NoVolume {
         volume: mount.name.clone(),
@@ -66,7 +79,11 @@ fn of_volume(inputs: &Inputs<'_>, index: usize, mount: &VolumeMount, settings: &
     let host_path = if sub_path.is_empty() {
         ready.path.clone()
     } else {
-        let target = settings.root.sub_paths(&inputs.pod.metadata.uid).join(&mount.name).join(container);
+        let target = settings
+            .root
+            .sub_paths(&inputs.pod.metadata.uid)
+            .join(&mount.name)
+            .join(container);
         let target = target.join(index.to_string());
         sub_path::mount(&ready.path, Path::new(&sub_path), &target).map_err(|source| Error::SubPath {
             volume: mount.name.clone(),
@@ -88,17 +105,26 @@ fn sub_path_of(mount: &VolumeMount, env: &[(String, String)]) -> Result<String, 
     if mount.sub_path_expr.is_empty() {
         return Ok(mount.sub_path.clone());
     }
-    let variables: BTreeMap<&str, &str> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let variables: BTreeMap<&str, &str> = env
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
     for name in expansion::references(&mount.sub_path_expr) {
         if variables.get(name.as_str()).is_none_or(|value| value.is_empty()) {
             return Err(Error::UnsetVariable(mount.sub_path_expr.clone(), name));
         }
     }
-    Ok(expansion::expand(&mount.sub_path_expr, |name| variables.get(name).map(ToString::to_string)))
+    Ok(expansion::expand(&mount.sub_path_expr, |name| {
+        variables.get(name).map(ToString::to_string)
+    }))
 }
 
 fn absolute(path: &str) -> String {
-    if path.starts_with('/') { path.to_owned() } else { format!("/{path}") }
+    if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/{path}")
+    }
 }
 
 fn propagation(mode: Option<&str>) -> MountPropagation {
@@ -110,7 +136,10 @@ fn propagation(mode: Option<&str>) -> MountPropagation {
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> Error + '_ {
-    move |source| Error::Io { path: path.to_path_buf(), source }
+    move |source| Error::Io {
+        path: path.to_path_buf(),
+        source,
+    }
 }
 
 fn hosts_file(inputs: &Inputs<'_>, settings: &Settings) -> Result<Mount, Error> {
@@ -136,7 +165,9 @@ fn hosts_file(inputs: &Inputs<'_>, settings: &Settings) -> Result<Mount, Error> 
 
 /// A file that any user of the container may write its last words to; one a start, since they belong to one run.
 fn message_file(inputs: &Inputs<'_>, settings: &Settings) -> Result<Mount, Error> {
-    let folder = settings.root.container(&inputs.pod.metadata.uid, &inputs.container.name);
+    let folder = settings
+        .root
+        .container(&inputs.pod.metadata.uid, &inputs.container.name);
     fs::create_dir_all(&folder).map_err(io_error(&folder))?;
     let path = folder.join(inputs.restart_count.to_string());
     fs::write(&path, "").map_err(io_error(&path))?;
@@ -154,9 +185,18 @@ mod tests {
 
     #[test]
     fn sub_paths_expand_only_what_is_set() {
-        let mount = |expression: &str| VolumeMount { sub_path_expr: expression.into(), ..VolumeMount::default() };
-        let env = [("POD".to_owned(), "web-0".to_owned()), ("EMPTY".to_owned(), String::new())];
-        assert_eq!(sub_path_of(&mount("logs/$(POD)"), &env).ok().as_deref(), Some("logs/web-0"));
+        let mount = |expression: &str| VolumeMount {
+            sub_path_expr: expression.into(),
+            ..VolumeMount::default()
+        };
+        let env = [
+            ("POD".to_owned(), "web-0".to_owned()),
+            ("EMPTY".to_owned(), String::new()),
+        ];
+        assert_eq!(
+            sub_path_of(&mount("logs/$(POD)"), &env).ok().as_deref(),
+            Some("logs/web-0")
+        );
         assert!(sub_path_of(&mount("$(NOPE)"), &env).is_err());
         assert!(sub_path_of(&mount("$(EMPTY)"), &env).is_err());
     }

@@ -13,7 +13,12 @@ pub enum Error {
     #[error("{0}")]
     Lookup(String),
     #[error("couldn't find key {key} in {kind} {namespace}/{name}")]
-    Key { key: String, kind: &'static str, namespace: String, name: String },
+    Key {
+        key: String,
+        kind: &'static str,
+        namespace: String,
+        name: String,
+    },
     #[error(transparent)]
     Field(#[from] fields::Error),
     #[error("environment variable {0} has an unsupported source")]
@@ -42,12 +47,36 @@ pub fn referenced(container: &Container) -> (Vec<String>, Vec<String>) {
     let mut config_maps = Vec::new();
     let mut secrets = Vec::new();
     for source in &container.env_from {
-        config_maps.extend(source.config_map_ref.iter().map(|r| r.local_object_reference.name.clone()));
-        secrets.extend(source.secret_ref.iter().map(|r| r.local_object_reference.name.clone()));
+        config_maps.extend(
+            source
+                .config_map_ref
+                .iter()
+                .map(|r| r.local_object_reference.name.clone()),
+        );
+        secrets.extend(
+            source
+                .secret_ref
+                .iter()
+                .map(|r| r.local_object_reference.name.clone()),
+        );
     }
-    for source in container.env.iter().filter_map(|variable| variable.value_from.as_ref()) {
-        config_maps.extend(source.config_map_key_ref.iter().map(|r| r.local_object_reference.name.clone()));
-        secrets.extend(source.secret_key_ref.iter().map(|r| r.local_object_reference.name.clone()));
+    for source in container
+        .env
+        .iter()
+        .filter_map(|variable| variable.value_from.as_ref())
+    {
+        config_maps.extend(
+            source
+                .config_map_key_ref
+                .iter()
+                .map(|r| r.local_object_reference.name.clone()),
+        );
+        secrets.extend(
+            source
+                .secret_key_ref
+                .iter()
+                .map(|r| r.local_object_reference.name.clone()),
+        );
     }
     (config_maps, secrets)
 }
@@ -64,9 +93,16 @@ pub fn build(
     let mut declared: Vec<(String, String)> = Vec::new();
     for variable in &container.env {
         let value = if !variable.value.is_empty() {
-            expansion::expand(&variable.value, |name| known.get(name).or_else(|| services.get(name)).cloned())
+            expansion::expand(&variable.value, |name| {
+                known.get(name).or_else(|| services.get(name)).cloned()
+            })
         } else if let Some(source) = &variable.value_from {
-            let context = Context { pod, container, references, around };
+            let context = Context {
+                pod,
+                container,
+                references,
+                around,
+            };
             match context.resolve(&variable.name, source)? {
                 Some(value) => value,
                 None => continue,
@@ -79,7 +115,8 @@ pub fn build(
         declared.push((variable.name.clone(), value));
     }
     let mut result = declared;
-    let is_declared = |name: &String, result: &[(String, String)]| result.iter().any(|(other, _)| other == name);
+    let is_declared =
+        |name: &String, result: &[(String, String)]| result.iter().any(|(other, _)| other == name);
     for (name, value) in known {
         if !is_declared(&name, &result) {
             result.push((name, value));
@@ -101,7 +138,9 @@ fn found<'a, T>(
     match objects.get(name) {
         Some(Ok(object)) => Ok(Some(object)),
         Some(Err(Missing::NotFound(_))) if optional == Some(true) => Ok(None),
-        Some(Err(Missing::NotFound(message) | Missing::Failed(message))) => Err(Error::Lookup(message.clone())),
+        Some(Err(Missing::NotFound(message) | Missing::Failed(message))) => {
+            Err(Error::Lookup(message.clone()))
+        }
         None => Err(Error::Lookup(format!("object {name:?} was not looked up"))),
     }
 }
@@ -113,17 +152,22 @@ fn from_sources(container: &Container, references: &References) -> Result<BTreeM
         if let Some(reference) = &source.config_map_ref {
             let name = &reference.local_object_reference.name;
             if let Some(object) = found(&references.config_maps, name, reference.optional)? {
-                variables.extend(object.data.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone())));
-            }
-        } else if let Some(reference) = &source.secret_ref {
-            let name = &reference.local_object_reference.name;
-            if let Some(object) = found(&references.secrets, name, reference.optional)? {
                 variables.extend(
                     object
                         .data
                         .iter()
-                        .map(|(key, value)| (format!("{prefix}{key}"), String::from_utf8_lossy(value).into_owned())),
+                        .map(|(key, value)| (format!("{prefix}{key}"), value.clone())),
                 );
+            }
+        } else if let Some(reference) = &source.secret_ref {
+            let name = &reference.local_object_reference.name;
+            if let Some(object) = found(&references.secrets, name, reference.optional)? {
+                variables.extend(object.data.iter().map(|(key, value)| {
+                    (
+                        format!("{prefix}{key}"),
+                        String::from_utf8_lossy(value).into_owned(),
+                    )
+                }));
             }
         }
     }

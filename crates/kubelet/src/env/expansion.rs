@@ -28,7 +28,10 @@ pub fn expand(input: &str, lookup: impl Fn(&str) -> Option<String>) -> String {
 }
 
 pub fn expand_all(inputs: &[String], env: &BTreeMap<String, String>) -> Vec<String> {
-    inputs.iter().map(|input| expand(input, |name| env.get(name).cloned())).collect()
+    inputs
+        .iter()
+        .map(|input| expand(input, |name| env.get(name).cloned()))
+        .collect()
 }
 
 /// The names that a text refers to.
@@ -43,7 +46,9 @@ pub fn references(input: &str) -> Vec<String> {
 
 /// Text for a message: without control characters.
 pub fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -52,7 +57,10 @@ mod tests {
 
     #[test]
     fn expands() {
-        let env = BTreeMap::from([("A".to_owned(), "one".to_owned()), ("B".to_owned(), "$(A)".to_owned())]);
+        let env = BTreeMap::from([
+            ("A".to_owned(), "one".to_owned()),
+            ("B".to_owned(), "$(A)".to_owned()),
+        ]);
         for (input, output) in [
             ("$(A)", "one"),
             ("$(A)-$(A)", "one-one"),

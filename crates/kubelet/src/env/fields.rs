@@ -54,7 +54,10 @@ pub fn metadata_field(path: &str, pod: &Pod) -> Result<String, Error> {
         };
         let problems = validation::is_qualified_name(&checked);
         if !problems.is_empty() {
-            return Err(Error::Subscript { path: path.to_owned(), problems: problems.join(";") });
+            return Err(Error::Subscript {
+                path: path.to_owned(),
+                problems: problems.join(";"),
+            });
         }
         return Ok(map.get(key).cloned().unwrap_or_default());
     }
@@ -70,12 +73,17 @@ pub fn metadata_field(path: &str, pod: &Pod) -> Result<String, Error> {
 
 /// `path['key']` as its two parts.
 fn subscript(path: &str) -> Option<(&str, &str)> {
-    path.strip_suffix("']")?.split_once("['").filter(|(name, _)| !name.is_empty())
+    path.strip_suffix("']")?
+        .split_once("['")
+        .filter(|(name, _)| !name.is_empty())
 }
 
 /// One `key="value"` line an entry, sorted; values quoted as in Go.
 fn format_map(map: &BTreeMap<String, String>) -> String {
-    map.iter().map(|(key, value)| format!("{key}={}", go_quote(value))).collect::<Vec<_>>().join("\n")
+    map.iter()
+        .map(|(key, value)| format!("{key}={}", go_quote(value)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// Go's `%q`, which differs from Rust's `{:?}` in how it writes control characters.
@@ -121,15 +129,29 @@ pub fn resource(
     let amount = amount(&selector.resource, pod, &container.resources, allocatable)
         .ok_or_else(|| Error::UnsupportedResource(selector.resource.clone()))?;
     let cpu = selector.resource.ends_with(".cpu");
-    let scale = |quantity: &Quantity| if cpu { quantity.milli_value() } else { quantity.value() };
-    let divisor = if selector.divisor.is_zero() { if cpu { 1000 } else { 1 } } else { scale(&selector.divisor) };
+    let scale = |quantity: &Quantity| {
+        if cpu {
+            quantity.milli_value()
+        } else {
+            quantity.value()
+        }
+    };
+    let divisor = if selector.divisor.is_zero() {
+        if cpu { 1000 } else { 1 }
+    } else {
+        scale(&selector.divisor)
+    };
     let value = scale(&amount);
     Ok(ceil_div(value, divisor.max(1)).to_string())
 }
 
 fn ceil_div(value: i64, divisor: i64) -> i64 {
     let quotient = value / divisor;
-    if value % divisor > 0 { quotient + 1 } else { quotient }
+    if value % divisor > 0 {
+        quotient + 1
+    } else {
+        quotient
+    }
 }
 
 /// A limit that isn't set is what the node offers; a request that isn't set is nothing.
@@ -145,9 +167,18 @@ fn amount(
         if resource.starts_with("hugepages-") {
             return Some(limit.cloned().unwrap_or_default());
         }
-        let pod_limit = pod.spec.resources.as_ref().and_then(|resources| resources.limits.get(resource));
-        return overcommitted(resource)
-            .then(|| limit.or(pod_limit).or(allocatable.get(resource)).cloned().unwrap_or_default());
+        let pod_limit = pod
+            .spec
+            .resources
+            .as_ref()
+            .and_then(|resources| resources.limits.get(resource));
+        return overcommitted(resource).then(|| {
+            limit
+                .or(pod_limit)
+                .or(allocatable.get(resource))
+                .cloned()
+                .unwrap_or_default()
+        });
     }
     let resource = name.strip_prefix("requests.")?;
     (overcommitted(resource) || resource.starts_with("hugepages-"))
@@ -175,16 +206,25 @@ mod tests {
         assert_eq!(read("metadata.labels['z']"), Ok("1".into()));
         assert_eq!(read("metadata.annotations['Note']"), Ok("x\ny".into()));
         assert_eq!(read("metadata.annotations"), Ok("Note=\"x\\ny\"".into()));
-        assert_eq!(read("metadata.name['x']"), Err("fieldPath \"metadata.name['x']\" does not support subscript".into()));
+        assert_eq!(
+            read("metadata.name['x']"),
+            Err("fieldPath \"metadata.name['x']\" does not support subscript".into())
+        );
         assert_eq!(read("spec.nope"), Err("unsupported fieldPath: spec.nope".into()));
     }
 
     #[test]
     fn resources_are_rounded_up_and_default_to_the_node() {
         let quantity = |text: &str| Quantity::parse(text).unwrap();
-        let mut container = Container { name: "c".into(), ..Container::default() };
+        let mut container = Container {
+            name: "c".into(),
+            ..Container::default()
+        };
         container.resources.limits.insert("cpu".into(), quantity("250m"));
-        container.resources.requests.insert("memory".into(), quantity("100Mi"));
+        container
+            .resources
+            .requests
+            .insert("memory".into(), quantity("100Mi"));
         let allocatable = [("memory".to_owned(), quantity("8Gi"))].into();
         let read = |resource_name: &str, divisor: &str| {
             let selector = ResourceFieldSelector {
@@ -200,6 +240,9 @@ mod tests {
         assert_eq!(read("requests.memory", "1Gi"), Ok("1".into()));
         assert_eq!(read("limits.memory", "1Gi"), Ok("8".into()));
         assert_eq!(read("requests.cpu", "1"), Ok("0".into()));
-        assert_eq!(read("limits.gpu", "1"), Err("unsupported container resource : limits.gpu".into()));
+        assert_eq!(
+            read("limits.gpu", "1"),
+            Err("unsupported container resource : limits.gpu".into())
+        );
     }
 }

@@ -15,7 +15,10 @@ pub fn variables<'a>(
 ) -> BTreeMap<String, String> {
     let mut chosen: BTreeMap<&str, &Service> = BTreeMap::new();
     for service in services {
-        if service.spec.cluster_ip.is_empty() || service.spec.cluster_ip == "None" || service.spec.ports.is_empty() {
+        if service.spec.cluster_ip.is_empty()
+            || service.spec.cluster_ip == "None"
+            || service.spec.ports.is_empty()
+        {
             continue;
         }
         let name = service.metadata.name.as_str();
@@ -34,7 +37,11 @@ fn of_service(service: &Service) -> Vec<(String, String)> {
     let mut result = vec![(format!("{name}_SERVICE_HOST"), ip.clone())];
     for (index, port) in service.spec.ports.iter().enumerate() {
         let number = port.port;
-        let protocol = if port.protocol.is_empty() { "TCP" } else { &port.protocol };
+        let protocol = if port.protocol.is_empty() {
+            "TCP"
+        } else {
+            &port.protocol
+        };
         let lower = protocol.to_lowercase();
         let address = authority(ip, u16::try_from(number).unwrap_or(0));
         if index == 0 {
@@ -42,7 +49,10 @@ fn of_service(service: &Service) -> Vec<(String, String)> {
             result.push((format!("{name}_PORT"), format!("{lower}://{address}")));
         }
         if !port.name.is_empty() {
-            result.push((format!("{name}_SERVICE_PORT_{}", variable_name(&port.name)), number.to_string()));
+            result.push((
+                format!("{name}_SERVICE_PORT_{}", variable_name(&port.name)),
+                number.to_string(),
+            ));
         }
         let prefix = format!("{name}_PORT_{number}_{}", protocol.to_uppercase());
         result.push((prefix.clone(), format!("{lower}://{address}")));
@@ -69,7 +79,11 @@ mod tests {
         service.spec.cluster_ip = ip.into();
         service.spec.ports = ports
             .iter()
-            .map(|(name, port)| ServicePort { name: (*name).into(), port: *port, ..ServicePort::default() })
+            .map(|(name, port)| ServicePort {
+                name: (*name).into(),
+                port: *port,
+                ..ServicePort::default()
+            })
             .collect();
         service
     }
@@ -88,7 +102,11 @@ mod tests {
         assert_eq!(with["RED_IS_SERVICE_PORT_TLS"], "6380");
         assert_eq!(with["RED_IS_PORT"], "tcp://10.0.0.9:6379");
         assert_eq!(with["RED_IS_PORT_6380_TCP_ADDR"], "10.0.0.9");
-        assert!(!with.keys().any(|key| key.starts_with("HEADLESS") || key.starts_with("HIDDEN")));
+        assert!(
+            !with
+                .keys()
+                .any(|key| key.starts_with("HEADLESS") || key.starts_with("HIDDEN"))
+        );
         let without = variables(&services, "shop", false);
         assert!(without.contains_key("KUBERNETES_PORT_443_TCP") && !without.contains_key("RED_IS_PORT"));
     }

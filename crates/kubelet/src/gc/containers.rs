@@ -3,13 +3,7 @@
 use super::plan::{self, DeadContainer, DeadSandbox};
 use crate::runtime::labels;
 use cri_api::{Error, Runtime, v1};
-use std::{
-    collections::BTreeSet,
-    fs, io,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc, time::Duration};
 
 /// A container that was only just made may be about to start.
 const MIN_AGE: Duration = Duration::from_secs(60);
@@ -20,8 +14,17 @@ pub struct ContainerGc {
 
 impl ContainerGc {
     /// One round. `is_gone` says of a pod's uid that nobody wants its containers any more; `now` is Unix time.
-    pub async fn collect(&self, pod_logs: &Path, is_gone: impl Fn(&str) -> bool, now: Duration) -> Result<(), Error> {
-        let containers = self.runtime.list_containers(v1::ListContainersRequest::default()).await?.containers;
+    pub async fn collect(
+        &self,
+        pod_logs: &Path,
+        is_gone: impl Fn(&str) -> bool,
+        now: Duration,
+    ) -> Result<(), Error> {
+        let containers = self
+            .runtime
+            .list_containers(v1::ListContainersRequest::default())
+            .await?
+            .containers;
         let running = i32::from(v1::ContainerState::ContainerRunning);
         let old_enough = |created_at: i64| {
             now.saturating_sub(Duration::from_nanos(u64::try_from(created_at).unwrap_or(0))) >= MIN_AGE
@@ -32,7 +35,12 @@ impl ContainerGc {
             .filter_map(|container| {
                 let (pod_uid, ..) = labels::pod_identity(&container.labels)?;
                 let name = container.labels.get(labels::CONTAINER_NAME)?.clone();
-                Some(DeadContainer { id: container.id.clone(), pod_uid, name, created_at: container.created_at })
+                Some(DeadContainer {
+                    id: container.id.clone(),
+                    pod_uid,
+                    name,
+                    created_at: container.created_at,
+                })
             })
             .filter(|container| is_gone(&container.pod_uid) || old_enough(container.created_at))
             .collect();
@@ -48,9 +56,22 @@ impl ContainerGc {
     }
 
     async fn remove_container(&self, id: &str) {
-        let status = self.runtime.container_status(v1::ContainerStatusRequest { container_id: id.to_owned(), verbose: false });
-        let log = status.await.ok().and_then(|response| response.status).map(|status| status.log_path).unwrap_or_default();
-        let removed = self.runtime.remove_container(v1::RemoveContainerRequest { container_id: id.to_owned() }).await;
+        let status = self.runtime.container_status(v1::ContainerStatusRequest {
+            container_id: id.to_owned(),
+            verbose: false,
+        });
+        let log = status
+            .await
+            .ok()
+            .and_then(|response| response.status)
+            .map(|status| status.log_path)
+            .unwrap_or_default();
+        let removed = self
+            .runtime
+            .remove_container(v1::RemoveContainerRequest {
+                container_id: id.to_owned(),
+            })
+            .await;
         match removed {
             Err(error) if !error.is_not_found() => tracing::warn!(id, %error, "cannot remove dead container"),
             _ => remove_log(Path::new(&log)),
@@ -63,7 +84,11 @@ impl ContainerGc {
         removed: &[String],
         is_gone: &impl Fn(&str) -> bool,
     ) -> Result<(), Error> {
-        let sandboxes = self.runtime.list_pod_sandbox(v1::ListPodSandboxRequest::default()).await?.items;
+        let sandboxes = self
+            .runtime
+            .list_pod_sandbox(v1::ListPodSandboxRequest::default())
+            .await?
+            .items;
         let occupied: BTreeSet<&str> = containers
             .iter()
             .filter(|container| !removed.contains(&container.id))
@@ -84,9 +109,13 @@ impl ContainerGc {
             })
             .collect();
         for id in plan::sandboxes(&dead, is_gone) {
-            let request = v1::RemovePodSandboxRequest { pod_sandbox_id: id.clone() };
+            let request = v1::RemovePodSandboxRequest {
+                pod_sandbox_id: id.clone(),
+            };
             match self.runtime.remove_pod_sandbox(request).await {
-                Err(error) if !error.is_not_found() => tracing::warn!(id, %error, "cannot remove dead sandbox"),
+                Err(error) if !error.is_not_found() => {
+                    tracing::warn!(id, %error, "cannot remove dead sandbox")
+                }
                 _ => {}
             }
         }
@@ -116,7 +145,12 @@ fn remove_logs(pod_logs: &Path, is_gone: &impl Fn(&str) -> bool) -> io::Result<(
     for entry in fs::read_dir(pod_logs)? {
         let entry = entry?;
         let name = entry.file_name();
-        let uid = name.to_string_lossy().rsplit('_').next().unwrap_or_default().to_owned();
+        let uid = name
+            .to_string_lossy()
+            .rsplit('_')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         if is_gone(&uid) {
             fs::remove_dir_all(entry.path())?;
         }

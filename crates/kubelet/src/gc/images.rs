@@ -27,13 +27,28 @@ impl ImageGc {
         config: Arc<Config>,
         image_dir: PathBuf,
     ) -> Self {
-        Self { runtime, clock, events, config, image_dir, known: BTreeMap::new() }
+        Self {
+            runtime,
+            clock,
+            events,
+            config,
+            image_dir,
+            known: BTreeMap::new(),
+        }
     }
 
     /// Notes which images there are and which are used.
     async fn observe(&mut self) -> Result<BTreeSet<String>, Error> {
-        let images = self.runtime.list_images(v1::ListImagesRequest::default()).await?.images;
-        let containers = self.runtime.list_containers(v1::ListContainersRequest::default()).await?.containers;
+        let images = self
+            .runtime
+            .list_images(v1::ListImagesRequest::default())
+            .await?
+            .images;
+        let containers = self
+            .runtime
+            .list_containers(v1::ListContainersRequest::default())
+            .await?
+            .containers;
         let now = self.clock.monotonic();
         let mut in_use = BTreeSet::new();
         for container in &containers {
@@ -45,7 +60,11 @@ impl ImageGc {
         self.known.retain(|id, _| listed.contains(id.as_str()));
         let mut used_ids = BTreeSet::new();
         for image in &images {
-            let names = image.repo_tags.iter().chain(&image.repo_digests).chain(std::iter::once(&image.id));
+            let names = image
+                .repo_tags
+                .iter()
+                .chain(&image.repo_digests)
+                .chain(std::iter::once(&image.id));
             let used = names.into_iter().any(|name| in_use.contains(name));
             let entry = self.known.entry(image.id.clone()).or_insert_with(|| ImageUse {
                 id: image.id.clone(),
@@ -73,14 +92,32 @@ impl ImageGc {
                 return Ok(());
             }
         };
-        let (high, low) = (self.config.image_gc_high_threshold_percent, self.config.image_gc_low_threshold_percent);
-        let Some(bytes) = plan::bytes_to_free(disk.total_bytes, disk.available_bytes, high, low) else { return Ok(()) };
+        let (high, low) = (
+            self.config.image_gc_high_threshold_percent,
+            self.config.image_gc_low_threshold_percent,
+        );
+        let Some(bytes) = plan::bytes_to_free(disk.total_bytes, disk.available_bytes, high, low) else {
+            return Ok(());
+        };
         let known: Vec<ImageUse> = self.known.values().cloned().collect();
-        let remove = plan::images(&known, &in_use, bytes, self.config.image_minimum_gc_age, self.clock.monotonic());
+        let remove = plan::images(
+            &known,
+            &in_use,
+            bytes,
+            self.config.image_minimum_gc_age,
+            self.clock.monotonic(),
+        );
         let mut freed = 0;
         for id in remove {
-            let spec = v1::ImageSpec { image: id.clone(), ..v1::ImageSpec::default() };
-            match self.runtime.remove_image(v1::RemoveImageRequest { image: Some(spec) }).await {
+            let spec = v1::ImageSpec {
+                image: id.clone(),
+                ..v1::ImageSpec::default()
+            };
+            match self
+                .runtime
+                .remove_image(v1::RemoveImageRequest { image: Some(spec) })
+                .await
+            {
                 Ok(_) => freed += self.known.remove(&id).map_or(0, |image| image.bytes),
                 Err(error) => tracing::warn!(image = id, %error, "cannot remove image"),
             }

@@ -8,7 +8,9 @@ pub async fn remove(volumes: &Volumes, groups: &PodGroups, wanted: impl Fn(&str)
         if !wanted(&uid) {
             match volumes.tear_down(&uid).await {
                 Ok(()) => tracing::info!(uid, "cleaned up orphaned pod volumes dir"),
-                Err(error) => tracing::warn!(uid, %error, "orphaned pod found, but its folder can't be removed"),
+                Err(error) => {
+                    tracing::warn!(uid, %error, "orphaned pod found, but its folder can't be removed")
+                }
             }
         }
     }

@@ -22,13 +22,21 @@ pub const KEPT_PER_CONTAINER: usize = 1;
 pub fn containers(dead: &[DeadContainer], is_gone: impl Fn(&str) -> bool) -> Vec<String> {
     let mut by_name: BTreeMap<(&str, &str), Vec<&DeadContainer>> = BTreeMap::new();
     for container in dead {
-        by_name.entry((&container.pod_uid, &container.name)).or_default().push(container);
+        by_name
+            .entry((&container.pod_uid, &container.name))
+            .or_default()
+            .push(container);
     }
     let mut remove = Vec::new();
     for ((uid, _), mut containers) in by_name {
         containers.sort_by_key(|container| std::cmp::Reverse(container.created_at));
         let keep = if is_gone(uid) { 0 } else { KEPT_PER_CONTAINER };
-        remove.extend(containers.into_iter().skip(keep).map(|container| container.id.clone()));
+        remove.extend(
+            containers
+                .into_iter()
+                .skip(keep)
+                .map(|container| container.id.clone()),
+        );
     }
     remove
 }
@@ -50,9 +58,13 @@ pub fn sandboxes(dead: &[DeadSandbox], is_gone: impl Fn(&str) -> bool) -> Vec<St
         *time = (*time).max(sandbox.created_at);
     }
     let goes = |sandbox: &&DeadSandbox| {
-        !sandbox.has_containers && (is_gone(&sandbox.pod_uid) || sandbox.created_at < newest[sandbox.pod_uid.as_str()])
+        !sandbox.has_containers
+            && (is_gone(&sandbox.pod_uid) || sandbox.created_at < newest[sandbox.pod_uid.as_str()])
     };
-    dead.iter().filter(goes).map(|sandbox| sandbox.id.clone()).collect()
+    dead.iter()
+        .filter(goes)
+        .map(|sandbox| sandbox.id.clone())
+        .collect()
 }
 
 /// An image, and since when and how long ago it was used.
@@ -73,8 +85,10 @@ pub fn images(
     min_age: Duration,
     now: Duration,
 ) -> Vec<String> {
-    let mut unused: Vec<&ImageUse> =
-        known.iter().filter(|image| !image.pinned && !in_use.contains(&image.id)).collect();
+    let mut unused: Vec<&ImageUse> = known
+        .iter()
+        .filter(|image| !image.pinned && !in_use.contains(&image.id))
+        .collect();
     unused.sort_by_key(|image| (image.last_used, image.first_seen));
     let mut freed = 0;
     let mut remove = Vec::new();
@@ -103,12 +117,22 @@ mod tests {
     use super::*;
 
     fn dead(id: &str, uid: &str, name: &str, created_at: i64) -> DeadContainer {
-        DeadContainer { id: id.into(), pod_uid: uid.into(), name: name.into(), created_at }
+        DeadContainer {
+            id: id.into(),
+            pod_uid: uid.into(),
+            name: name.into(),
+            created_at,
+        }
     }
 
     #[test]
     fn the_newest_dead_container_of_a_name_stays() {
-        let all = [dead("1", "p", "a", 1), dead("2", "p", "a", 2), dead("3", "p", "b", 1), dead("4", "gone", "a", 9)];
+        let all = [
+            dead("1", "p", "a", 1),
+            dead("2", "p", "a", 2),
+            dead("3", "p", "b", 1),
+            dead("4", "gone", "a", 9),
+        ];
         assert_eq!(containers(&all, |uid| uid == "gone"), ["4", "1"]);
     }
 
@@ -120,7 +144,12 @@ mod tests {
             created_at,
             has_containers,
         };
-        let all = [sandbox("1", "p", 1, false), sandbox("2", "p", 2, false), sandbox("3", "gone", 1, true), sandbox("4", "gone", 1, false)];
+        let all = [
+            sandbox("1", "p", 1, false),
+            sandbox("2", "p", 2, false),
+            sandbox("3", "gone", 1, true),
+            sandbox("4", "gone", 1, false),
+        ];
         assert_eq!(sandboxes(&all, |uid| uid == "gone"), ["1", "4"]);
     }
 
@@ -134,8 +163,13 @@ mod tests {
             last_used: secs(used),
             pinned: id == "pause",
         };
-        let known =
-            [image("old", 10, 1, 1), image("used", 10, 1, 2), image("pause", 1, 1, 0), image("new", 10, 990, 0), image("mid", 10, 1, 5)];
+        let known = [
+            image("old", 10, 1, 1),
+            image("used", 10, 1, 2),
+            image("pause", 1, 1, 0),
+            image("new", 10, 990, 0),
+            image("mid", 10, 1, 5),
+        ];
         let in_use = BTreeSet::from(["used".to_owned()]);
         let gone = |bytes| images(&known, &in_use, bytes, secs(120), secs(1000));
         assert_eq!(gone(5), ["old"]);

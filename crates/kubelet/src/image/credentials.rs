@@ -23,20 +23,36 @@ pub fn for_image<'a>(image: &str, secrets: impl IntoIterator<Item = &'a Secret>)
 
 /// What a secret of either type holds; a malformed one holds nothing, as upstream has it.
 fn entries(secret: &Secret) -> Vec<(String, AuthConfig)> {
-    let parse = |key: &str| secret.data.get(key).and_then(|data| serde_json::from_slice::<Value>(data).ok());
+    let parse = |key: &str| {
+        secret
+            .data
+            .get(key)
+            .and_then(|data| serde_json::from_slice::<Value>(data).ok())
+    };
     let document = match secret.type_.as_str() {
         "kubernetes.io/dockerconfigjson" => parse(".dockerconfigjson").map(|value| value["auths"].clone()),
         "kubernetes.io/dockercfg" => parse(".dockercfg"),
         _ => None,
     };
-    let Some(Value::Object(map)) = document else { return Vec::new() };
-    map.iter().map(|(address, entry)| (address.clone(), auth(address, entry))).collect()
+    let Some(Value::Object(map)) = document else {
+        return Vec::new();
+    };
+    map.iter()
+        .map(|(address, entry)| (address.clone(), auth(address, entry)))
+        .collect()
 }
 
 fn auth(address: &str, entry: &Value) -> AuthConfig {
     let text = |key: &str| entry[key].as_str().unwrap_or_default().to_owned();
-    let mut auth = AuthConfig { username: text("username"), password: text("password"), ..AuthConfig::default() };
-    let decoded = BASE64_STANDARD.decode(text("auth")).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let mut auth = AuthConfig {
+        username: text("username"),
+        password: text("password"),
+        ..AuthConfig::default()
+    };
+    let decoded = BASE64_STANDARD
+        .decode(text("auth"))
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
     if let Some((user, password)) = decoded.as_deref().and_then(|pair| pair.split_once(':')) {
         user.clone_into(&mut auth.username);
         password.clone_into(&mut auth.password);
@@ -47,22 +63,38 @@ fn auth(address: &str, entry: &Value) -> AuthConfig {
 
 /// How much of the image's address an entry's address covers, if it does.
 fn matches(address: &str, registry: &str, path: &str) -> Option<usize> {
-    let bare = address.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-    let bare = bare.strip_suffix("/v1").or_else(|| bare.strip_suffix("/v2")).unwrap_or(bare);
+    let bare = address
+        .trim_start_matches("https://")
+        .trim_start_matches("http://")
+        .trim_end_matches('/');
+    let bare = bare
+        .strip_suffix("/v1")
+        .or_else(|| bare.strip_suffix("/v2"))
+        .unwrap_or(bare);
     let (host, prefix) = bare.split_once('/').unwrap_or((bare, ""));
-    let host = if host == "index.docker.io" { "docker.io" } else { host };
+    let host = if host == "index.docker.io" {
+        "docker.io"
+    } else {
+        host
+    };
     (host_matches(host, registry) && path.starts_with(prefix)).then_some(bare.len())
 }
 
 /// A star stands for one part of a host name.
 fn host_matches(pattern: &str, host: &str) -> bool {
     let (pattern, host): (Vec<&str>, Vec<&str>) = (pattern.split('.').collect(), host.split('.').collect());
-    pattern.len() == host.len() && pattern.iter().zip(&host).all(|(p, h)| p == h || part_matches(p, h))
+    pattern.len() == host.len()
+        && pattern
+            .iter()
+            .zip(&host)
+            .all(|(p, h)| p == h || part_matches(p, h))
 }
 
 fn part_matches(pattern: &str, part: &str) -> bool {
     match pattern.split_once('*') {
-        Some((start, end)) => part.len() >= start.len() + end.len() && part.starts_with(start) && part.ends_with(end),
+        Some((start, end)) => {
+            part.len() >= start.len() + end.len() && part.starts_with(start) && part.ends_with(end)
+        }
         None => false,
     }
 }
@@ -74,7 +106,11 @@ mod tests {
     fn secret(auths: &str) -> Secret {
         Secret {
             type_: "kubernetes.io/dockerconfigjson".into(),
-            data: [(".dockerconfigjson".into(), format!(r#"{{"auths":{auths}}}"#).into_bytes())].into(),
+            data: [(
+                ".dockerconfigjson".into(),
+                format!(r#"{{"auths":{auths}}}"#).into_bytes(),
+            )]
+            .into(),
             ..Secret::default()
         }
     }
@@ -86,7 +122,10 @@ mod tests {
                 "*.r.io":{"username":"sub"},"https://index.docker.io/v1/":{"username":"hub"}}"#,
         )];
         let users = |image: &str| -> Vec<String> {
-            for_image(image, &secrets).into_iter().map(|auth| format!("{}:{}", auth.username, auth.password)).collect()
+            for_image(image, &secrets)
+                .into_iter()
+                .map(|auth| format!("{}:{}", auth.username, auth.password))
+                .collect()
         };
         assert_eq!(users("r.io/team/app:1"), ["team:secret", "all:p"]);
         assert_eq!(users("r.io/other"), ["all:p"]);

@@ -54,8 +54,18 @@ impl Images {
         metrics: Arc<Metrics>,
         parallel_pulls: usize,
     ) -> Self {
-        let waiting = Waiting { back_off: BackOff::new(INITIAL_BACK_OFF, MAX_BACK_OFF), failures: HashMap::new() };
-        Self { runtime, events, clock, metrics, pulls: Semaphore::new(parallel_pulls), waiting: Mutex::new(waiting) }
+        let waiting = Waiting {
+            back_off: BackOff::new(INITIAL_BACK_OFF, MAX_BACK_OFF),
+            failures: HashMap::new(),
+        };
+        Self {
+            runtime,
+            events,
+            clock,
+            metrics,
+            pulls: Semaphore::new(parallel_pulls),
+            waiting: Mutex::new(waiting),
+        }
     }
 
     /// The image of the container, pulled if its policy says so. `secrets` are the pod's pull secrets.
@@ -69,46 +79,78 @@ impl Images {
         let requested = &container.image;
         let image = name::with_default_tag(requested).map_err(|error| {
             let message = format!("Failed to apply default image tag {requested:?}: {error}");
-            self.events.container_warning(pod, &container.name, "InspectFailed", &message);
-            Failure { reason: "InvalidImageName", message }
+            self.events
+                .container_warning(pod, &container.name, "InspectFailed", &message);
+            Failure {
+                reason: "InvalidImageName",
+                message,
+            }
         })?;
         let policy = policy(container, &image);
         if policy != "Always" {
             let found = self.inspect(pod, container, &image).await?;
             if let Some(present) = found {
-                let message =
-                    format!("Container image {requested:?} already present on machine and can be accessed by the pod");
-                self.events.container_normal(pod, &container.name, "Pulled", message);
+                let message = format!(
+                    "Container image {requested:?} already present on machine and can be accessed by the pod"
+                );
+                self.events
+                    .container_normal(pod, &container.name, "Pulled", message);
                 return Ok(present);
             }
             if policy == "Never" {
-                let message = format!("Container image {requested:?} is not present with pull policy of Never");
-                self.events.container_warning(pod, &container.name, "ErrImageNeverPull", &message);
-                return Err(Failure { reason: "ErrImageNeverPull", message });
+                let message =
+                    format!("Container image {requested:?} is not present with pull policy of Never");
+                self.events
+                    .container_warning(pod, &container.name, "ErrImageNeverPull", &message);
+                return Err(Failure {
+                    reason: "ErrImageNeverPull",
+                    message,
+                });
             }
         }
-        self.pull_in_turn(pod, container, &image, secrets, sandbox).await?;
+        self.pull_in_turn(pod, container, &image, secrets, sandbox)
+            .await?;
         match self.inspect(pod, container, &image).await? {
             Some(present) => Ok(present),
             None => {
                 let message = format!("image {image:?} is not there after it was pulled");
-                Err(Failure { reason: "ErrImagePull", message })
+                Err(Failure {
+                    reason: "ErrImagePull",
+                    message,
+                })
             }
         }
     }
 
-    async fn inspect(&self, pod: &Pod, container: &Container, image: &str) -> Result<Option<Present>, Failure> {
+    async fn inspect(
+        &self,
+        pod: &Pod,
+        container: &Container,
+        image: &str,
+    ) -> Result<Option<Present>, Failure> {
         self.status(image).await.map_err(|error| {
             let message = format!("Failed to inspect image {image:?}: {error}");
-            self.events.container_warning(pod, &container.name, "InspectFailed", &message);
-            Failure { reason: "ImageInspectError", message }
+            self.events
+                .container_warning(pod, &container.name, "InspectFailed", &message);
+            Failure {
+                reason: "ImageInspectError",
+                message,
+            }
         })
     }
 
     async fn status(&self, image: &str) -> Result<Option<Present>, CriError> {
-        let spec = v1::ImageSpec { image: image.to_owned(), ..v1::ImageSpec::default() };
-        let response =
-            self.runtime.image_status(v1::ImageStatusRequest { image: Some(spec), verbose: false }).await?;
+        let spec = v1::ImageSpec {
+            image: image.to_owned(),
+            ..v1::ImageSpec::default()
+        };
+        let response = self
+            .runtime
+            .image_status(v1::ImageStatusRequest {
+                image: Some(spec),
+                verbose: false,
+            })
+            .await?;
         Ok(response.image.map(|image| Present {
             reference: image.id,
             user: user(image.uid.map(|uid| uid.value), image.username),
@@ -126,10 +168,16 @@ impl Images {
         let key = format!("{}_{image}", pod.metadata.uid);
         if let Some(failure) = self.must_wait(&key, image) {
             let message = format!("Back-off pulling image {image:?}");
-            self.events.container_normal(pod, &container.name, "BackOff", message);
+            self.events
+                .container_normal(pod, &container.name, "BackOff", message);
             return Err(failure);
         }
-        self.events.container_normal(pod, &container.name, "Pulling", format!("Pulling image {image:?}"));
+        self.events.container_normal(
+            pod,
+            &container.name,
+            "Pulling",
+            format!("Pulling image {image:?}"),
+        );
         let asked = self.clock.monotonic();
         let turn = self.pulls.acquire().await.map_err(|_| Failure {
             reason: "ErrImagePull",
@@ -146,18 +194,22 @@ impl Images {
                     go_duration(now.saturating_sub(begun)),
                     go_duration(now.saturating_sub(asked)),
                 );
-                self.events.container_normal(pod, &container.name, "Pulled", message);
+                self.events
+                    .container_normal(pod, &container.name, "Pulled", message);
                 self.metrics.image_pulled(now.saturating_sub(asked), size);
                 self.lock().back_off.collect(now);
                 Ok(())
             }
             Err(error) => {
                 let message = format!("Failed to pull image {image:?}: {error}");
-                self.events.container_warning(pod, &container.name, "Failed", message);
+                self.events
+                    .container_warning(pod, &container.name, "Failed", message);
                 let failure = pull_failure(image, &error);
                 let mut waiting = self.lock();
                 waiting.back_off.next(&key, now);
-                waiting.failures.insert(key, format!("{}: {}", failure.reason, failure.message));
+                waiting
+                    .failures
+                    .insert(key, format!("{}: {}", failure.reason, failure.message));
                 Err(failure)
             }
         }
@@ -175,14 +227,19 @@ impl Images {
         if let Some(previous) = waiting.failures.get(key) {
             message = format!("{message}: {previous}");
         }
-        Some(Failure { reason: "ImagePullBackOff", message })
+        Some(Failure {
+            reason: "ImagePullBackOff",
+            message,
+        })
     }
 
     /// How long until a pull of the image is tried again.
     pub fn retry_after(&self, pod_uid: &str, image: &str) -> Option<Duration> {
         let image = name::with_default_tag(image).ok()?;
         let now = self.clock.monotonic();
-        self.lock().back_off.remaining_since_update(&format!("{pod_uid}_{image}"), now)
+        self.lock()
+            .back_off
+            .remaining_since_update(&format!("{pod_uid}_{image}"), now)
     }
 
     /// Tries each credential, or none if there are none, and gives the image's size.
@@ -193,26 +250,46 @@ impl Images {
         sandbox: &v1::PodSandboxConfig,
     ) -> Result<u64, CriError> {
         let mut auths: Vec<Option<v1::AuthConfig>> =
-            credentials::for_image(image, secrets.iter().map(AsRef::as_ref)).into_iter().map(Some).collect();
+            credentials::for_image(image, secrets.iter().map(AsRef::as_ref))
+                .into_iter()
+                .map(Some)
+                .collect();
         if auths.is_empty() {
             auths.push(None);
         }
-        let spec = v1::ImageSpec { image: image.to_owned(), ..v1::ImageSpec::default() };
+        let spec = v1::ImageSpec {
+            image: image.to_owned(),
+            ..v1::ImageSpec::default()
+        };
         let mut last = None;
         for auth in auths {
-            let request =
-                v1::PullImageRequest { image: Some(spec.clone()), auth, sandbox_config: Some(sandbox.clone()) };
+            let request = v1::PullImageRequest {
+                image: Some(spec.clone()),
+                auth,
+                sandbox_config: Some(sandbox.clone()),
+            };
             match self.runtime.pull_image(request).await {
                 Ok(_) => return self.size(&spec).await,
                 Err(error) => last = Some(error),
             }
         }
-        Err(last.unwrap_or(CriError::Rpc { code: cri_api::error::Code::Unknown, message: "nothing tried".into() }))
+        Err(last.unwrap_or(CriError::Rpc {
+            code: cri_api::error::Code::Unknown,
+            message: "nothing tried".into(),
+        }))
     }
 
     async fn size(&self, spec: &v1::ImageSpec) -> Result<u64, CriError> {
-        let request = v1::ImageStatusRequest { image: Some(spec.clone()), verbose: false };
-        Ok(self.runtime.image_status(request).await?.image.map_or(0, |image| image.size))
+        let request = v1::ImageStatusRequest {
+            image: Some(spec.clone()),
+            verbose: false,
+        };
+        Ok(self
+            .runtime
+            .image_status(request)
+            .await?
+            .image
+            .map_or(0, |image| image.size))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -222,7 +299,10 @@ impl Images {
 
 /// An image that names no user runs as root.
 fn user(uid: Option<i64>, name: String) -> ImageUser {
-    ImageUser { uid: uid.or(name.is_empty().then_some(0)), name }
+    ImageUser {
+        uid: uid.or(name.is_empty().then_some(0)),
+        name,
+    }
 }
 
 /// Without a policy, `latest` is pulled always and anything else once.
@@ -241,10 +321,16 @@ fn pull_failure(image: &str, error: &CriError) -> Failure {
         ("SignatureValidationFailed", "the signature validation failed"),
     ] {
         if let Some(detail) = text.strip_prefix(reason) {
-            return Failure { reason, message: format!("image pull failed for {image} because {words}{detail}") };
+            return Failure {
+                reason,
+                message: format!("image pull failed for {image} because {words}{detail}"),
+            };
         }
     }
-    Failure { reason: "ErrImagePull", message: error.to_string() }
+    Failure {
+        reason: "ErrImagePull",
+        message: error.to_string(),
+    }
 }
 
 /// A duration as Go prints it, to the millisecond.
@@ -256,7 +342,11 @@ fn go_duration(duration: Duration) -> String {
     let (minutes, rest) = (millis / 60_000, millis % 60_000);
     let mut seconds = format!("{}.{:03}", rest / 1000, rest % 1000);
     seconds.truncate(seconds.trim_end_matches('0').trim_end_matches('.').len());
-    if minutes == 0 { format!("{seconds}s") } else { format!("{minutes}m{seconds}s") }
+    if minutes == 0 {
+        format!("{seconds}s")
+    } else {
+        format!("{minutes}m{seconds}s")
+    }
 }
 
 #[cfg(test)]
@@ -266,15 +356,27 @@ mod tests {
     #[test]
     fn durations_read_as_go_s() {
         let print = |millis| go_duration(Duration::from_millis(millis));
-        assert_eq!([print(7), print(1500), print(2000), print(61_020)], ["7ms", "1.5s", "2s", "1m1.02s"]);
+        assert_eq!(
+            [print(7), print(1500), print(2000), print(61_020)],
+            ["7ms", "1.5s", "2s", "1m1.02s"]
+        );
     }
 
     #[test]
     fn failures_have_upstream_s_reasons() {
-        let rpc = |message: &str| CriError::Rpc { code: cri_api::error::Code::Unknown, message: message.into() };
+        let rpc = |message: &str| CriError::Rpc {
+            code: cri_api::error::Code::Unknown,
+            message: message.into(),
+        };
         let failure = pull_failure("x", &rpc("RegistryUnavailable: down"));
-        assert_eq!(failure.message, "image pull failed for x because the registry is unavailable: down");
+        assert_eq!(
+            failure.message,
+            "image pull failed for x because the registry is unavailable: down"
+        );
         let failure = pull_failure("x", &rpc("no such host"));
-        assert_eq!((failure.reason, failure.message.as_str()), ("ErrImagePull", "rpc error: code = Unknown desc = no such host"));
+        assert_eq!(
+            (failure.reason, failure.message.as_str()),
+            ("ErrImagePull", "rpc error: code = Unknown desc = no such host")
+        );
     }
 }

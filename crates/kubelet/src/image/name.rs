@@ -20,7 +20,11 @@ pub fn with_default_tag(image: &str) -> Result<String, InvalidName> {
     if digest.is_some_and(|digest| !valid_digest(digest)) {
         return Err(invalid());
     }
-    Ok(if tag.is_none() && digest.is_none() { format!("{image}:latest") } else { image.to_owned() })
+    Ok(if tag.is_none() && digest.is_none() {
+        format!("{image}:latest")
+    } else {
+        image.to_owned()
+    })
 }
 
 /// A colon after the last slash begins a tag; one before it belongs to a registry's port.
@@ -37,14 +41,18 @@ fn valid_tag(tag: &str) -> bool {
 }
 
 fn valid_digest(digest: &str) -> bool {
-    let Some((algorithm, hex)) = digest.split_once(':') else { return false };
+    let Some((algorithm, hex)) = digest.split_once(':') else {
+        return false;
+    };
     !algorithm.is_empty() && hex.len() >= 32 && hex.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 fn valid_repository(repository: &str) -> bool {
     let (registry, path) = split_registry(repository);
     let registry_ok = registry.is_none_or(|registry| {
-        registry.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
+        registry
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c))
     });
     let part_ok = |part: &str| {
         let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
@@ -55,7 +63,11 @@ fn valid_repository(repository: &str) -> bool {
 
 fn split_registry(repository: &str) -> (Option<&str>, &str) {
     match repository.split_once('/') {
-        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" || first.chars().any(char::is_uppercase) => {
+        Some((first, rest))
+            if first.contains(['.', ':'])
+                || first == "localhost"
+                || first.chars().any(char::is_uppercase) =>
+        {
             (Some(first), rest)
         }
         _ => (None, repository),
@@ -98,8 +110,17 @@ mod tests {
 
     #[test]
     fn registries() {
-        assert_eq!(registry_and_path("busybox"), ("docker.io".into(), "library/busybox".into()));
-        assert_eq!(registry_and_path("me/app:1"), ("docker.io".into(), "me/app".into()));
-        assert_eq!(registry_and_path("r.io:80/a/b:1"), ("r.io:80".into(), "a/b".into()));
+        assert_eq!(
+            registry_and_path("busybox"),
+            ("docker.io".into(), "library/busybox".into())
+        );
+        assert_eq!(
+            registry_and_path("me/app:1"),
+            ("docker.io".into(), "me/app".into())
+        );
+        assert_eq!(
+            registry_and_path("r.io:80/a/b:1"),
+            ("r.io:80".into(), "a/b".into())
+        );
     }
 }

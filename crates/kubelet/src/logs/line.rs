@@ -48,10 +48,19 @@ mod tests {
     #[test]
     fn parses_lines() {
         let line = parse(b"2016-10-06T00:17:09.669794202Z stdout F hello world").unwrap();
-        assert_eq!((line.stream, line.partial, line.text), (Stream::Stdout, false, b"hello world".as_slice()));
+        assert_eq!(
+            (line.stream, line.partial, line.text),
+            (Stream::Stdout, false, b"hello world".as_slice())
+        );
         assert!(parse(b"2016-10-06T00:17:09Z stderr P x").unwrap().partial);
         assert_eq!(parse(b"2016-10-06T00:17:09Z stderr F").unwrap().text, b"");
-        assert_eq!(parse(b"2016-10-06T00:17:09+02:00 stdout F x").unwrap().time.to_string(), "2016-10-05T22:17:09Z");
+        assert_eq!(
+            parse(b"2016-10-06T00:17:09+02:00 stdout F x")
+                .unwrap()
+                .time
+                .to_string(),
+            "2016-10-05T22:17:09Z"
+        );
         assert_eq!(parse(b"garbage"), None);
         assert_eq!(parse(b"2016-10-06T00:17:09Z elsewhere F x"), None);
     }

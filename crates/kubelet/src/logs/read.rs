@@ -95,15 +95,22 @@ impl Reader {
             None => 0,
         };
         file.seek(SeekFrom::Start(start))?;
-        Ok(Self { path: path.to_path_buf(), file, options, pending: Vec::new(), given: 0, continues: false })
+        Ok(Self {
+            path: path.to_path_buf(),
+            file,
+            options,
+            pending: Vec::new(),
+            given: 0,
+            continues: false,
+        })
     }
 
     /// The next piece; empty when there is no more for now.
-    pub fn next(&mut self) -> io::Result<Vec<u8>> {
+    pub fn read(&mut self) -> io::Result<Vec<u8>> {
         let mut output = Vec::new();
         while output.is_empty() && !self.is_full() {
             let mut block = vec![0; BLOCK];
-            let size = self.file.read(&mut block)?;
+            let size = io::Read::read(&mut self.file, &mut block)?;
             if size == 0 {
                 if self.reopen()? {
                     continue;
@@ -132,7 +139,9 @@ impl Reader {
     }
 
     fn take_lines(&mut self, output: &mut Vec<u8>) {
-        let Some(end) = self.pending.iter().rposition(|byte| *byte == b'\n') else { return };
+        let Some(end) = self.pending.iter().rposition(|byte| *byte == b'\n') else {
+            return;
+        };
         let rest = self.pending.split_off(end + 1);
         let complete = std::mem::replace(&mut self.pending, rest);
         for line in complete.split(|byte| *byte == b'\n').filter_map(line::parse) {
@@ -140,7 +149,10 @@ impl Reader {
                 && self.options.stream.is_none_or(|stream| line.stream == stream);
             if wanted {
                 let timestamps = self.options.timestamps && !self.continues;
-                let options = Options { timestamps, ..Options::default() };
+                let options = Options {
+                    timestamps,
+                    ..Options::default()
+                };
                 self.continues = line.partial;
                 render(&line, &options, output);
             }
@@ -183,8 +195,11 @@ mod tests {
     fn log(lines: &[&str]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
-        let text: String =
-            lines.iter().enumerate().map(|(i, l)| format!("2026-01-01T00:00:{:02}.5Z {l}\n", i)).collect();
+        let text: String = lines
+            .iter()
+            .enumerate()
+            .map(|(i, l)| format!("2026-01-01T00:00:{:02}.5Z {l}\n", i))
+            .collect();
         fs::write(&path, text).unwrap();
         (folder, path)
     }
@@ -192,7 +207,7 @@ mod tests {
     fn all(reader: &mut Reader) -> String {
         let mut text = Vec::new();
         loop {
-            let piece = reader.next().unwrap();
+            let piece = reader.read().unwrap();
             if piece.is_empty() {
                 return String::from_utf8(text).unwrap();
             }
@@ -208,13 +223,65 @@ mod tests {
     fn selects() {
         let (_folder, path) = log(&["stdout F a", "stderr F b", "stdout P c", "stdout F d"]);
         assert_eq!(read(&path, Options::default()), "a\nb\ncd\n");
-        assert_eq!(read(&path, Options { tail_lines: Some(2), ..Options::default() }), "cd\n");
-        assert_eq!(read(&path, Options { tail_lines: Some(0), ..Options::default() }), "");
-        assert_eq!(read(&path, Options { stream: Some(Stream::Stderr), ..Options::default() }), "b\n");
-        assert_eq!(read(&path, Options { limit_bytes: Some(3), ..Options::default() }), "a\nb");
+        assert_eq!(
+            read(
+                &path,
+                Options {
+                    tail_lines: Some(2),
+                    ..Options::default()
+                }
+            ),
+            "cd\n"
+        );
+        assert_eq!(
+            read(
+                &path,
+                Options {
+                    tail_lines: Some(0),
+                    ..Options::default()
+                }
+            ),
+            ""
+        );
+        assert_eq!(
+            read(
+                &path,
+                Options {
+                    stream: Some(Stream::Stderr),
+                    ..Options::default()
+                }
+            ),
+            "b\n"
+        );
+        assert_eq!(
+            read(
+                &path,
+                Options {
+                    limit_bytes: Some(3),
+                    ..Options::default()
+                }
+            ),
+            "a\nb"
+        );
         let since = Some("2026-01-01T00:00:01Z".parse().unwrap());
-        assert_eq!(read(&path, Options { since, ..Options::default() }), "b\ncd\n");
-        let stamped = read(&path, Options { timestamps: true, tail_lines: Some(2), ..Options::default() });
+        assert_eq!(
+            read(
+                &path,
+                Options {
+                    since,
+                    ..Options::default()
+                }
+            ),
+            "b\ncd\n"
+        );
+        let stamped = read(
+            &path,
+            Options {
+                timestamps: true,
+                tail_lines: Some(2),
+                ..Options::default()
+            },
+        );
         assert_eq!(stamped, "2026-01-01T00:00:02.5Z cd\n");
         assert_eq!(tail(&path, 80, 3).unwrap(), "cd\n");
     }
@@ -222,7 +289,14 @@ mod tests {
     #[test]
     fn follows_across_rotation() {
         let (folder, path) = log(&["stdout F a"]);
-        let mut reader = Reader::open(&path, Options { follow: true, ..Options::default() }).unwrap();
+        let mut reader = Reader::open(
+            &path,
+            Options {
+                follow: true,
+                ..Options::default()
+            },
+        )
+        .unwrap();
         assert_eq!(all(&mut reader), "a\n");
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b"2026-01-01T00:00:09Z stdout F half").unwrap();

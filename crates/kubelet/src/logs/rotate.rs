@@ -20,11 +20,27 @@ pub struct Limits {
 }
 
 /// Rotates the logs of all running containers that have grown too large.
-pub async fn rotate_all(runtime: &Arc<dyn Runtime>, limits: Limits, now: Timestamp) -> Result<(), cri_api::Error> {
-    let running = Some(v1::ContainerStateValue { state: v1::ContainerState::ContainerRunning.into() });
-    let filter = Some(v1::ContainerFilter { state: running, ..Default::default() });
-    for container in runtime.list_containers(v1::ListContainersRequest { filter }).await?.containers {
-        let request = v1::ContainerStatusRequest { container_id: container.id.clone(), verbose: false };
+pub async fn rotate_all(
+    runtime: &Arc<dyn Runtime>,
+    limits: Limits,
+    now: Timestamp,
+) -> Result<(), cri_api::Error> {
+    let running = Some(v1::ContainerStateValue {
+        state: v1::ContainerState::ContainerRunning.into(),
+    });
+    let filter = Some(v1::ContainerFilter {
+        state: running,
+        ..Default::default()
+    });
+    for container in runtime
+        .list_containers(v1::ListContainersRequest { filter })
+        .await?
+        .containers
+    {
+        let request = v1::ContainerStatusRequest {
+            container_id: container.id.clone(),
+            verbose: false,
+        };
         let path = match runtime.container_status(request).await {
             Ok(response) => PathBuf::from(response.status.map(|status| status.log_path).unwrap_or_default()),
             Err(error) => {
@@ -52,7 +68,11 @@ async fn rotate(
     let stamp = now.to_zoned(TimeZone::UTC).strftime("%Y%m%d-%H%M%S");
     let rotated = PathBuf::from(format!("{}.{stamp}", path.display()));
     fs::rename(path, &rotated)?;
-    let reopened = runtime.reopen_container_log(v1::ReopenContainerLogRequest { container_id: id.to_owned() }).await;
+    let reopened = runtime
+        .reopen_container_log(v1::ReopenContainerLogRequest {
+            container_id: id.to_owned(),
+        })
+        .await;
     if let Err(error) = reopened {
         // The container still writes to the old file: put it back rather than lose what follows.
         fs::rename(&rotated, path)?;
@@ -80,7 +100,9 @@ fn tidy(path: &Path, max_files: usize) -> io::Result<Vec<PathBuf>> {
 
 /// The earlier files of a log.
 pub fn rotated_logs(path: &Path) -> io::Result<Vec<PathBuf>> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(Vec::new()) };
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(Vec::new());
+    };
     let prefix = format!("{}.", name.to_string_lossy());
     let mut found = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -109,14 +131,24 @@ mod tests {
     fn keeps_so_many_files() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("0.log");
-        for name in ["0.log", "0.log.1", "0.log.2", "0.log.3.gz", "0.log.4", "0.log.5.tmp", "1.log"] {
+        for name in [
+            "0.log",
+            "0.log.1",
+            "0.log.2",
+            "0.log.3.gz",
+            "0.log.4",
+            "0.log.5.tmp",
+            "1.log",
+        ] {
             fs::write(folder.path().join(name), name).unwrap();
         }
         let left = tidy(&path, 4).unwrap();
         assert_eq!(left, [folder.path().join("0.log.4")]);
         compress(&left[0]).unwrap();
-        let mut names: Vec<String> =
-            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         assert_eq!(names, ["0.log", "0.log.3.gz", "0.log.4.gz", "1.log"]);
     }

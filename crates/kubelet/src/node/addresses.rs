@@ -15,7 +15,9 @@ pub fn detect() -> io::Result<Option<IpAddr>> {
         if down || interface.flags.contains(InterfaceFlags::IFF_LOOPBACK) {
             continue;
         }
-        let Some(address) = interface.address else { continue };
+        let Some(address) = interface.address else {
+            continue;
+        };
         let ip = address
             .as_sockaddr_in()
             .map(|v4| IpAddr::V4(v4.ip()))
@@ -34,8 +36,12 @@ fn usable(ip: &IpAddr) -> bool {
 }
 
 fn default_interface(routes: &str) -> Option<String> {
-    let mut rows = routes.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
-    rows.find(|row| row.get(1) == Some(&"00000000") && row.get(7) == Some(&"00000000")).map(|row| row[0].to_owned())
+    let mut rows = routes
+        .lines()
+        .skip(1)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    rows.find(|row| row.get(1) == Some(&"00000000") && row.get(7) == Some(&"00000000"))
+        .map(|row| row[0].to_owned())
 }
 
 #[cfg(test)]

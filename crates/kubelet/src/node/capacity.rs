@@ -13,9 +13,16 @@ fn bytes(count: u64) -> Quantity {
 
 pub fn capacity(machine: &Machine, disk: Disk, config: &Config) -> Resources {
     let per_core = config.pods_per_core * machine.processors;
-    let pods = if config.pods_per_core > 0 { per_core.min(config.max_pods) } else { config.max_pods };
+    let pods = if config.pods_per_core > 0 {
+        per_core.min(config.max_pods)
+    } else {
+        config.max_pods
+    };
     let mut capacity = Resources::from([
-        ("cpu".to_owned(), Quantity::from_i64(machine.processors, Format::DecimalSi)),
+        (
+            "cpu".to_owned(),
+            Quantity::from_i64(machine.processors, Format::DecimalSi),
+        ),
         ("memory".to_owned(), bytes(machine.memory_bytes.unsigned_abs())),
         ("ephemeral-storage".to_owned(), bytes(disk.total_bytes)),
         ("pods".to_owned(), Quantity::from_i64(pods, Format::DecimalSi)),
@@ -41,15 +48,21 @@ pub fn allocatable(capacity: &Resources, config: &Config) -> Resources {
             _ => "",
         };
         if let Some(threshold) = config.eviction_hard.get(signal) {
-            quantity.sub(&bytes(threshold_value(threshold, capacity[resource].value().unsigned_abs())));
+            quantity.sub(&bytes(threshold_value(
+                threshold,
+                capacity[resource].value().unsigned_abs(),
+            )));
         }
         if quantity.sign() < 0 {
             *quantity = Quantity::default();
         }
     }
     // Huge pages are memory that nothing else can use.
-    let huge: Vec<Quantity> =
-        capacity.iter().filter(|(name, _)| name.starts_with("hugepages-")).map(|(_, amount)| amount.clone()).collect();
+    let huge: Vec<Quantity> = capacity
+        .iter()
+        .filter(|(name, _)| name.starts_with("hugepages-"))
+        .map(|(_, amount)| amount.clone())
+        .collect();
     if let Some(memory) = allocatable.get_mut("memory") {
         huge.iter().for_each(|amount| memory.sub(amount));
     }
@@ -77,10 +90,17 @@ mod tests {
             huge_pages: [(2 << 20, 1 << 30)].into(),
             ..Machine::default()
         };
-        let disk = Disk { total_bytes: 100 << 30, ..Disk::default() };
+        let disk = Disk {
+            total_bytes: 100 << 30,
+            ..Disk::default()
+        };
         let mut config = Config::default();
-        config.kube_reserved.insert("cpu".into(), Quantity::parse("500m").unwrap());
-        config.system_reserved.insert("memory".into(), Quantity::parse("1Gi").unwrap());
+        config
+            .kube_reserved
+            .insert("cpu".into(), Quantity::parse("500m").unwrap());
+        config
+            .system_reserved
+            .insert("memory".into(), Quantity::parse("1Gi").unwrap());
         let capacity = capacity(&machine, disk, &config);
         assert_eq!(capacity["hugepages-2Mi"].to_string(), "1Gi");
         let allocatable = allocatable(&capacity, &config);

@@ -51,19 +51,36 @@ const PRESSURES: [Words; 3] = [
 ];
 
 /// The kubelet's conditions in upstream's order, with the transition times of those that stay as they were.
-pub fn conditions(measured: &Measured, config: &Config, old: &[NodeCondition], now: Time) -> Vec<NodeCondition> {
-    let pressed = [memory_pressed(measured, config), disk_pressed(measured, config), pids_pressed(measured, config)];
+pub fn conditions(
+    measured: &Measured,
+    config: &Config,
+    old: &[NodeCondition],
+    now: Time,
+) -> Vec<NodeCondition> {
+    let pressed = [
+        memory_pressed(measured, config),
+        disk_pressed(measured, config),
+        pids_pressed(measured, config),
+    ];
     let mut conditions: Vec<NodeCondition> = PRESSURES
         .iter()
         .zip(pressed)
         .map(|(words, pressed)| {
-            let (reason, message) =
-                if pressed { (words.bad_reason, words.bad) } else { (words.good_reason, words.good) };
+            let (reason, message) = if pressed {
+                (words.bad_reason, words.bad)
+            } else {
+                (words.good_reason, words.good)
+            };
             condition(words.kind, pressed, reason, message.to_owned())
         })
         .collect();
     conditions.push(if measured.problems.is_empty() {
-        condition("Ready", true, "KubeletReady", "kubelet is posting ready status".into())
+        condition(
+            "Ready",
+            true,
+            "KubeletReady",
+            "kubelet is posting ready status".into(),
+        )
     } else {
         condition("Ready", false, "KubeletNotReady", aggregate(&measured.problems))
     });
@@ -97,18 +114,31 @@ fn condition(kind: &str, status: bool, reason: &str, message: String) -> NodeCon
 }
 
 fn below(config: &Config, signal: &str, available: u64, total: u64) -> bool {
-    config.eviction_hard.get(signal).is_some_and(|threshold| available < threshold_value(threshold, total))
+    config
+        .eviction_hard
+        .get(signal)
+        .is_some_and(|threshold| available < threshold_value(threshold, total))
 }
 
 fn memory_pressed(measured: &Measured, config: &Config) -> bool {
-    below(config, "memory.available", measured.memory_available, measured.memory_total)
+    below(
+        config,
+        "memory.available",
+        measured.memory_available,
+        measured.memory_total,
+    )
 }
 
 fn disk_pressed(measured: &Measured, config: &Config) -> bool {
     let (node, image) = (measured.node_disk, measured.image_disk);
     below(config, "nodefs.available", node.available_bytes, node.total_bytes)
         || below(config, "nodefs.inodesFree", node.inodes_free, node.inodes)
-        || below(config, "imagefs.available", image.available_bytes, image.total_bytes)
+        || below(
+            config,
+            "imagefs.available",
+            image.available_bytes,
+            image.total_bytes,
+        )
         || below(config, "imagefs.inodesFree", image.inodes_free, image.inodes)
 }
 
@@ -127,7 +157,12 @@ mod tests {
     }
 
     fn healthy() -> Measured {
-        let disk = Disk { total_bytes: 100, available_bytes: 90, inodes: 100, inodes_free: 90 };
+        let disk = Disk {
+            total_bytes: 100,
+            available_bytes: 90,
+            inodes: 100,
+            inodes_free: 90,
+        };
         Measured {
             memory_total: 8 << 30,
             memory_available: 4 << 30,
@@ -138,7 +173,10 @@ mod tests {
     }
 
     fn words(conditions: &[NodeCondition]) -> Vec<String> {
-        conditions.iter().map(|c| format!("{}={} {}", c.type_, c.status, c.reason)).collect()
+        conditions
+            .iter()
+            .map(|c| format!("{}={} {}", c.type_, c.status, c.reason))
+            .collect()
     }
 
     #[test]
@@ -154,7 +192,10 @@ mod tests {
             ]
         );
         let later = super::conditions(&healthy(), &Config::default(), &conditions, now(9));
-        assert_eq!((later[3].last_transition_time, later[3].last_heartbeat_time), (Some(now(5)), Some(now(9))));
+        assert_eq!(
+            (later[3].last_transition_time, later[3].last_heartbeat_time),
+            (Some(now(5)), Some(now(9)))
+        );
     }
 
     #[test]

@@ -1,10 +1,6 @@
 //! The node's heartbeat: a Lease renewed every few seconds. Upstream: `component-helpers/apimachinery/lease`.
 
-use api::{
-    coordination::v1::Lease,
-    core::v1::Node,
-    meta::v1::OwnerReference,
-};
+use api::{coordination::v1::Lease, core::v1::Node, meta::v1::OwnerReference};
 use apimachinery::time::MicroTime;
 use client::Client;
 use component_base::{clock::Clock, shutdown::Shutdown};
@@ -31,7 +27,9 @@ impl Heartbeat {
         let mut last: Option<Lease> = None;
         let mut retry = Duration::from_millis(200);
         while !shutdown.is_triggered() {
-            let Some(result) = shutdown.guard(self.renew(last.take())).await else { return };
+            let Some(result) = shutdown.guard(self.renew(last.take())).await else {
+                return;
+            };
             let wait = match result {
                 Ok(lease) => {
                     last = Some(lease);

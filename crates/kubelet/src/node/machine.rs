@@ -1,11 +1,7 @@
 //! What the machine is and has. Upstream: cAdvisor's machine info.
 
 use nix::sys::statvfs::statvfs;
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::Path,
-};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -32,7 +28,9 @@ pub struct Disk {
 }
 
 fn line(path: &str) -> String {
-    fs::read_to_string(path).map(|text| text.trim().to_owned()).unwrap_or_default()
+    fs::read_to_string(path)
+        .map(|text| text.trim().to_owned())
+        .unwrap_or_default()
 }
 
 impl Machine {
@@ -84,7 +82,10 @@ impl Disk {
 
 /// Memory that can be had without swapping.
 pub fn available_memory() -> io::Result<i64> {
-    Ok(meminfo_bytes(&fs::read_to_string("/proc/meminfo")?, "MemAvailable"))
+    Ok(meminfo_bytes(
+        &fs::read_to_string("/proc/meminfo")?,
+        "MemAvailable",
+    ))
 }
 
 /// How many processes there may be, and are.
@@ -92,13 +93,19 @@ pub fn processes() -> (i64, i64) {
     let max = line("/proc/sys/kernel/pid_max").parse().unwrap_or(0);
     let load = line("/proc/loadavg");
     // The fourth word: running/all.
-    let all = load.split(' ').nth(3).and_then(|word| word.split_once('/')).and_then(|(_, all)| all.parse().ok());
+    let all = load
+        .split(' ')
+        .nth(3)
+        .and_then(|word| word.split_once('/'))
+        .and_then(|(_, all)| all.parse().ok());
     (max, all.unwrap_or(0))
 }
 
 fn meminfo_bytes(text: &str, name: &str) -> i64 {
     let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-    let value = lines.find(|(key, _)| *key == name).map(|(_, value)| value.trim().trim_end_matches(" kB"));
+    let value = lines
+        .find(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim().trim_end_matches(" kB"));
     value.and_then(|value| value.parse::<i64>().ok()).unwrap_or(0) << 10
 }
 
@@ -107,8 +114,17 @@ fn huge_pages(folder: &Path) -> BTreeMap<u64, u64> {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
     let pages = entries.filter_map(|entry| {
         let name = entry.file_name();
-        let kilobytes: u64 = name.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-        let count: u64 = fs::read_to_string(entry.path().join("nr_hugepages")).ok()?.trim().parse().ok()?;
+        let kilobytes: u64 = name
+            .to_str()?
+            .strip_prefix("hugepages-")?
+            .strip_suffix("kB")?
+            .parse()
+            .ok()?;
+        let count: u64 = fs::read_to_string(entry.path().join("nr_hugepages"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         Some((kilobytes << 10, (kilobytes << 10) * count))
     });
     pages.collect()
@@ -116,7 +132,9 @@ fn huge_pages(folder: &Path) -> BTreeMap<u64, u64> {
 
 fn os_image(release: &str) -> String {
     let mut lines = release.lines().filter_map(|line| line.split_once('='));
-    lines.find(|(key, _)| *key == "PRETTY_NAME").map_or("Linux".into(), |(_, name)| name.trim_matches('"').to_owned())
+    lines
+        .find(|(key, _)| *key == "PRETTY_NAME")
+        .map_or("Linux".into(), |(_, name)| name.trim_matches('"').to_owned())
 }
 
 /// Go's name of the processor.
@@ -139,10 +157,19 @@ mod tests {
 
     #[test]
     fn reads_the_kernel_s_words() {
-        assert_eq!(meminfo_bytes("MemTotal:       16 kB\nSwapTotal: 2 kB\n", "SwapTotal"), 2048);
-        assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"), "Debian GNU/Linux 12");
+        assert_eq!(
+            meminfo_bytes("MemTotal:       16 kB\nSwapTotal: 2 kB\n", "SwapTotal"),
+            2048
+        );
+        assert_eq!(
+            os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12\"\n"),
+            "Debian GNU/Linux 12"
+        );
         assert_eq!(architecture("x86_64"), "amd64");
-        let machine = Machine { huge_pages: [(2 << 20, 0), (1 << 30, 0)].into(), ..Machine::default() };
+        let machine = Machine {
+            huge_pages: [(2 << 20, 0), (1 << 30, 0)].into(),
+            ..Machine::default()
+        };
         assert_eq!(machine.huge_page_sizes(), ["2MB", "1GB"]);
     }
 }

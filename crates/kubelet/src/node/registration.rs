@@ -6,11 +6,7 @@ use api::core::v1::{Node, NodeStatus, Taint};
 use apimachinery::time::Time;
 use client::Client;
 use component_base::{clock::Clock, shutdown::Shutdown};
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// The wait after a failed registration, at first and at most.
@@ -35,26 +31,34 @@ pub struct Registration {
 impl Registration {
     /// Registers, and reports until shutdown.
     pub async fn run(self, shutdown: Shutdown) {
-        let mut retry = FIRST_RETRY;
-        while self.facts.config.register_node {
-            match shutdown.guard(self.register()).await {
-                None => return,
-                Some(Ok(())) => break,
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "unable to register node with API server");
-                    shutdown.guard(self.clock.sleep(retry)).await;
-                    retry = (retry * 2).min(LAST_RETRY);
-                }
-            }
+        if self.facts.config.register_node {
+            self.register_until_done(&shutdown).await;
         }
         let period = self.facts.config.node_status_update_frequency;
         let mut reported = None;
         while !shutdown.is_triggered() {
             shutdown.guard(self.report(&mut reported)).await;
             // Until it is ready a node has nothing better to do than to become so.
-            let ready = self.node.borrow().as_ref().is_some_and(|node| is_ready(&node.status));
-            let wait = if ready { period } else { period.min(Duration::from_secs(1)) };
+            let ready = self
+                .node
+                .borrow()
+                .as_ref()
+                .is_some_and(|node| is_ready(&node.status));
+            let wait = if ready {
+                period
+            } else {
+                period.min(Duration::from_secs(1))
+            };
             shutdown.guard(self.clock.sleep(wait)).await;
+        }
+    }
+
+    async fn register_until_done(&self, shutdown: &Shutdown) {
+        let mut retry = FIRST_RETRY;
+        while let Some(Err(error)) = shutdown.guard(self.register()).await {
+            tracing::warn!(%error, "unable to register node with API server");
+            shutdown.guard(self.clock.sleep(retry)).await;
+            retry = (retry * 2).min(LAST_RETRY);
         }
     }
 
@@ -71,7 +75,11 @@ impl Registration {
             Err(error) if error.is_already_exists() => {
                 let existing = api.get(&self.node_name).await?;
                 let updated = self.reconciled(&existing, &node);
-                let existing = if updated == existing { existing } else { api.update(&updated).await? };
+                let existing = if updated == existing {
+                    existing
+                } else {
+                    api.update(&updated).await?
+                };
                 tracing::info!(node = %self.node_name, "node was previously registered");
                 self.seen(existing);
                 Ok(())
@@ -102,9 +110,14 @@ impl Registration {
             ("beta.kubernetes.io/os", "linux"),
             ("beta.kubernetes.io/arch", machine.architecture.as_str()),
         ] {
-            node.metadata.labels.entry(key.to_owned()).or_insert_with(|| value.to_owned());
+            node.metadata
+                .labels
+                .entry(key.to_owned())
+                .or_insert_with(|| value.to_owned());
         }
-        node.metadata.annotations.insert(ATTACH_DETACH.into(), "true".into());
+        node.metadata
+            .annotations
+            .insert(ATTACH_DETACH.into(), "true".into());
         node.spec.provider_id.clone_from(&self.facts.config.provider_id);
         node.spec.taints = self.facts.config.register_with_taints.iter().map(taint).collect();
         node
@@ -114,7 +127,10 @@ impl Registration {
     fn reconciled(&self, existing: &Node, wanted: &Node) -> Node {
         let mut node = existing.clone();
         node.metadata.labels.extend(wanted.metadata.labels.clone());
-        node.metadata.annotations.entry(ATTACH_DETACH.into()).or_insert_with(|| "true".into());
+        node.metadata
+            .annotations
+            .entry(ATTACH_DETACH.into())
+            .or_insert_with(|| "true".into());
         node
     }
 
@@ -133,16 +149,17 @@ impl Registration {
         let api = self.client.api::<Node>();
         let mut node = match api.get(&self.node_name).await {
             // Someone removed the node while its kubelet runs: it is made again.
-            Err(error) if error.is_not_found() && self.facts.config.register_node => return self.register().await,
+            Err(error) if error.is_not_found() && self.facts.config.register_node => {
+                return self.register().await;
+            }
             other => other?,
         };
         let status = self.facts.status(&node, self.now()).await;
         let before = is_ready(&node.status);
         let changed = meaning(&status) != meaning(&node.status);
         let now = self.clock.monotonic();
-        let overdue = reported.is_none_or(|last| {
-            now.saturating_sub(last) >= self.facts.config.node_status_report_frequency
-        });
+        let overdue = reported
+            .is_none_or(|last| now.saturating_sub(last) >= self.facts.config.node_status_report_frequency);
         if changed || overdue {
             node.status = status;
             node = api.update_status(&node).await?;
@@ -151,7 +168,8 @@ impl Registration {
         let after = is_ready(&node.status);
         if before != after {
             let word = if after { "NodeReady" } else { "NodeNotReady" };
-            self.events.node_normal(word, format!("Node {} status is now: {word}", self.node_name));
+            self.events
+                .node_normal(word, format!("Node {} status is now: {word}", self.node_name));
         }
         self.seen(node);
         Ok(())
@@ -168,7 +186,10 @@ fn taint(configured: &ConfiguredTaint) -> Taint {
 }
 
 fn is_ready(status: &NodeStatus) -> bool {
-    status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// A status without the times that change by themselves.

@@ -29,7 +29,13 @@ pub struct RuntimeHealth {
 impl RuntimeHealth {
     pub fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
         let network_problem = Some("container runtime status check may not have completed yet".to_owned());
-        Arc::new(Self { clock, state: Mutex::new(State { network_problem, ..State::default() }) })
+        Arc::new(Self {
+            clock,
+            state: Mutex::new(State {
+                network_problem,
+                ..State::default()
+            }),
+        })
     }
 
     /// Asks the runtime.
@@ -39,7 +45,10 @@ impl RuntimeHealth {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         match result {
             Ok(response) => {
-                let conditions = response.status.map(|status| status.conditions).unwrap_or_default();
+                let conditions = response
+                    .status
+                    .map(|status| status.conditions)
+                    .unwrap_or_default();
                 state.network_problem = problem(&conditions, "NetworkReady");
                 state.runtime_problem = problem(&conditions, "RuntimeReady");
                 if state.runtime_problem.is_none() {
@@ -61,13 +70,19 @@ impl RuntimeHealth {
     }
 
     pub fn network_problem(&self) -> Option<String> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).network_problem.clone()
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .network_problem
+            .clone()
     }
 
     /// Why the runtime can't be relied on.
     pub fn runtime_problem(&self) -> Option<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let silent = state.last_good.is_none_or(|good| self.clock.monotonic().saturating_sub(good) > PATIENCE);
+        let silent = state
+            .last_good
+            .is_none_or(|good| self.clock.monotonic().saturating_sub(good) > PATIENCE);
         match (&state.runtime_problem, silent) {
             (Some(problem), true) => Some(format!("container runtime is down: {problem}")),
             (None, true) => Some("container runtime status check may not have completed yet".to_owned()),

@@ -66,7 +66,10 @@ impl NodeFacts {
     pub async fn status(&self, node: &Node, now: Time) -> NodeStatus {
         let old = &node.status;
         let owned = conditions::conditions(&self.measure(), &self.config, &old.conditions, now);
-        let foreign = old.conditions.iter().filter(|other| !owned.iter().any(|own| own.type_ == other.type_));
+        let foreign = old
+            .conditions
+            .iter()
+            .filter(|other| !owned.iter().any(|own| own.type_ == other.type_));
         let conditions = foreign.cloned().chain(owned.iter().cloned()).collect();
         NodeStatus {
             capacity: self.capacity.clone(),
@@ -74,7 +77,9 @@ impl NodeFacts {
             conditions,
             addresses: self.addresses(),
             daemon_endpoints: NodeDaemonEndpoints {
-                kubelet_endpoint: DaemonEndpoint { port: i32::from(self.config.port) },
+                kubelet_endpoint: DaemonEndpoint {
+                    port: i32::from(self.config.port),
+                },
             },
             node_info: self.info(),
             images: self.images().await,
@@ -84,8 +89,12 @@ impl NodeFacts {
     }
 
     fn addresses(&self) -> Vec<NodeAddress> {
-        let address = |kind: &str, text: &String| NodeAddress { type_: kind.into(), address: text.clone() };
-        let mut addresses: Vec<NodeAddress> = self.node_ips.iter().map(|ip| address("InternalIP", ip)).collect();
+        let address = |kind: &str, text: &String| NodeAddress {
+            type_: kind.into(),
+            address: text.clone(),
+        };
+        let mut addresses: Vec<NodeAddress> =
+            self.node_ips.iter().map(|ip| address("InternalIP", ip)).collect();
         addresses.push(address("Hostname", &self.hostname));
         addresses
     }
@@ -124,7 +133,9 @@ impl NodeFacts {
 
     async fn handlers(&self) -> Vec<NodeRuntimeHandler> {
         let status = self.runtime.status(v1::StatusRequest::default()).await;
-        let handlers = status.map(|response| response.runtime_handlers).unwrap_or_default();
+        let handlers = status
+            .map(|response| response.runtime_handlers)
+            .unwrap_or_default();
         handlers
             .into_iter()
             .map(|handler| NodeRuntimeHandler {
@@ -143,5 +154,8 @@ impl NodeFacts {
 fn image(image: v1::Image) -> ContainerImage {
     let mut names = [image.repo_digests, image.repo_tags].concat();
     names.truncate(MAX_IMAGE_NAMES);
-    ContainerImage { names, size_bytes: i64::try_from(image.size).unwrap_or(i64::MAX) }
+    ContainerImage {
+        names,
+        size_bytes: i64::try_from(image.size).unwrap_or(i64::MAX),
+    }
 }

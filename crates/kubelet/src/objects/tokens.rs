@@ -43,7 +43,11 @@ pub struct Tokens {
 
 impl Tokens {
     pub fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
-        Self { client, clock, held: Mutex::default() }
+        Self {
+            client,
+            clock,
+            held: Mutex::default(),
+        }
     }
 
     /// A token that still is good for a while.
@@ -80,7 +84,10 @@ impl Tokens {
 
     async fn request(&self, pod: &Pod, key: &Key) -> Result<Held, String> {
         let mut request = TokenRequest::default();
-        request.spec.audiences = Some(key.audience.clone()).filter(|audience| !audience.is_empty()).into_iter().collect();
+        request.spec.audiences = Some(key.audience.clone())
+            .filter(|audience| !audience.is_empty())
+            .into_iter()
+            .collect();
         request.spec.expiration_seconds = Some(key.seconds);
         request.spec.bound_object_ref = Some(Box::new(BoundObjectReference {
             kind: "Pod".into(),
@@ -89,21 +96,36 @@ impl Tokens {
             uid: pod.metadata.uid.clone(),
         }));
         let api = self.client.api::<ServiceAccount>().namespace(&key.namespace);
-        let answer: TokenRequest =
-            api.create_subresource(&key.account, "token", &request).await.map_err(|error| error.to_string())?;
-        let expires = answer.status.expiration_timestamp.map_or_else(|| self.clock.now(), |time| time.timestamp());
+        let answer: TokenRequest = api
+            .create_subresource(&key.account, "token", &request)
+            .await
+            .map_err(|error| error.to_string())?;
+        let expires = answer
+            .status
+            .expiration_timestamp
+            .map_or_else(|| self.clock.now(), |time| time.timestamp());
         let issued = self.clock.now();
         let life = expires.as_second() - issued.as_second();
         let renew_in = (life * RENEW_AFTER_PERCENT / 100).clamp(0, MAX_AGE);
         let renew_at = issued.saturating_add(Duration::from_secs(u64::try_from(renew_in).unwrap_or(0)));
-        Ok(Held { token: answer.status.token, renew_at: renew_at.unwrap_or(issued), expires })
+        Ok(Held {
+            token: answer.status.token,
+            renew_at: renew_at.unwrap_or(issued),
+            expires,
+        })
     }
 
     fn keep(&self, key: Key, fresh: Held, now: Timestamp) {
         let mut held = self.lock();
         held.retain(|_, held| now < held.expires);
         while held.len() >= CAPACITY {
-            let Some(first) = held.iter().min_by_key(|(_, held)| held.expires).map(|(key, _)| key.clone()) else { break };
+            let Some(first) = held
+                .iter()
+                .min_by_key(|(_, held)| held.expires)
+                .map(|(key, _)| key.clone())
+            else {
+                break;
+            };
             held.remove(&first);
         }
         held.insert(key, fresh);

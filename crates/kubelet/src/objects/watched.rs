@@ -43,7 +43,13 @@ struct Followed<K> {
 
 impl<K: Resource> Follower<K> {
     fn new(kind: &'static str, client: Client, shutdown: Shutdown, listener: Listener) -> Self {
-        Self { kind, client, shutdown, listener, followed: Mutex::default() }
+        Self {
+            kind,
+            client,
+            shutdown,
+            listener,
+            followed: Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, Followed<K>>> {
@@ -54,8 +60,14 @@ impl<K: Resource> Follower<K> {
     fn register(&self, uid: &str, namespace: &str, names: &BTreeSet<String>) {
         let mut followed = self.lock();
         for name in names {
-            let entry = followed.entry(ObjectKey::new(namespace, name)).or_insert_with(|| self.follow(namespace, name));
-            entry.pods.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned());
+            let entry = followed
+                .entry(ObjectKey::new(namespace, name))
+                .or_insert_with(|| self.follow(namespace, name));
+            entry
+                .pods
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(uid.to_owned());
         }
         followed.retain(|key, entry| {
             let wanted = &*key.namespace == namespace && names.contains(&*key.name);
@@ -74,7 +86,11 @@ impl<K: Resource> Follower<K> {
     fn follow(&self, namespace: &str, name: &str) -> Followed<K> {
         let stop = self.shutdown.child();
         let api = self.client.api::<K>().namespace(namespace);
-        let informer = Informer::start(api, Options::fields(format!("metadata.name={name}")), stop.clone());
+        let informer = Informer::start(
+            api,
+            Options::fields(format!("metadata.name={name}")),
+            stop.clone(),
+        );
         let pods: Arc<Mutex<BTreeSet<String>>> = Arc::default();
         let (listener, of_object) = (self.listener.clone(), pods.clone());
         informer.add_handler(move |_| {
@@ -88,10 +104,18 @@ impl<K: Resource> Follower<K> {
         let key = ObjectKey::new(namespace, name);
         let informer = self.lock().get(&key).map(|entry| entry.informer.clone());
         let Some(informer) = informer else {
-            return Err(Missing::Failed(format!("object {namespace:?}/{name:?} not registered")));
+            return Err(Missing::Failed(format!(
+                "object {namespace:?}/{name:?} not registered"
+            )));
         };
-        if tokio::time::timeout(SYNC_TIMEOUT, informer.synced()).await.is_err() {
-            return Err(Missing::Failed(format!("failed to sync {} cache: timed out waiting for the condition", self.kind)));
+        if tokio::time::timeout(SYNC_TIMEOUT, informer.synced())
+            .await
+            .is_err()
+        {
+            return Err(Missing::Failed(format!(
+                "failed to sync {} cache: timed out waiting for the condition",
+                self.kind
+            )));
         }
         let not_found = || Missing::NotFound(format!("{} {name:?} not found", self.kind));
         informer.store().get(&key).ok_or_else(not_found)
@@ -108,9 +132,17 @@ pub struct Watched {
 impl Watched {
     pub fn new(client: Client, clock: Arc<dyn Clock>, shutdown: Shutdown, listener: Listener) -> Self {
         let follower_shutdown = shutdown.clone();
-        let options = Options { transform: Some(trim_service), ..Options::default() };
+        let options = Options {
+            transform: Some(trim_service),
+            ..Options::default()
+        };
         Self {
-            config_maps: Follower::new("configmap", client.clone(), follower_shutdown.clone(), listener.clone()),
+            config_maps: Follower::new(
+                "configmap",
+                client.clone(),
+                follower_shutdown.clone(),
+                listener.clone(),
+            ),
             secrets: Follower::new("secret", client.clone(), follower_shutdown, listener),
             services: Informer::start(client.api::<Service>(), options, shutdown),
             tokens: Tokens::new(client, clock),
@@ -132,7 +164,12 @@ fn trim_service(service: &mut Service) {
 /// The config maps and secrets that a pod refers to anywhere.
 pub fn references(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
     let mut config_maps = BTreeSet::new();
-    let mut secrets: BTreeSet<String> = pod.spec.image_pull_secrets.iter().map(|secret| secret.name.clone()).collect();
+    let mut secrets: BTreeSet<String> = pod
+        .spec
+        .image_pull_secrets
+        .iter()
+        .map(|secret| secret.name.clone())
+        .collect();
     for container in crate::pod::all_containers(pod) {
         let (maps, keys) = build::referenced(&container);
         config_maps.extend(maps);
@@ -140,11 +177,26 @@ pub fn references(pod: &Pod) -> (BTreeSet<String>, BTreeSet<String>) {
     }
     for volume in &pod.spec.volumes {
         let source = &volume.volume_source;
-        config_maps.extend(source.config_map.iter().map(|map| map.local_object_reference.name.clone()));
+        config_maps.extend(
+            source
+                .config_map
+                .iter()
+                .map(|map| map.local_object_reference.name.clone()),
+        );
         secrets.extend(source.secret.iter().map(|secret| secret.secret_name.clone()));
         for projection in source.projected.iter().flat_map(|projected| &projected.sources) {
-            config_maps.extend(projection.config_map.iter().map(|map| map.local_object_reference.name.clone()));
-            secrets.extend(projection.secret.iter().map(|secret| secret.local_object_reference.name.clone()));
+            config_maps.extend(
+                projection
+                    .config_map
+                    .iter()
+                    .map(|map| map.local_object_reference.name.clone()),
+            );
+            secrets.extend(
+                projection
+                    .secret
+                    .iter()
+                    .map(|secret| secret.local_object_reference.name.clone()),
+            );
         }
     }
     config_maps.retain(|name| !name.is_empty());
@@ -156,14 +208,17 @@ impl Objects for Watched {
     fn register(&self, pod: &Pod) {
         let (config_maps, secrets) = references(pod);
         let meta = &pod.metadata;
-        self.config_maps.register(&meta.uid, &meta.namespace, &config_maps);
+        self.config_maps
+            .register(&meta.uid, &meta.namespace, &config_maps);
         self.secrets.register(&meta.uid, &meta.namespace, &secrets);
     }
 
     fn unregister(&self, pod: &Pod) {
         let meta = &pod.metadata;
-        self.config_maps.register(&meta.uid, &meta.namespace, &BTreeSet::new());
-        self.secrets.register(&meta.uid, &meta.namespace, &BTreeSet::new());
+        self.config_maps
+            .register(&meta.uid, &meta.namespace, &BTreeSet::new());
+        self.secrets
+            .register(&meta.uid, &meta.namespace, &BTreeSet::new());
         self.tokens.forget(&meta.uid);
     }
 
@@ -175,7 +230,11 @@ impl Objects for Watched {
         Box::pin(self.config_maps.get(namespace, name))
     }
 
-    fn secret<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Arc<Secret>, Missing>> {
+    fn secret<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Arc<Secret>, Missing>> {
         Box::pin(self.secrets.get(namespace, name))
     }
 
@@ -193,6 +252,10 @@ impl Objects for Watched {
         }
         let services = self.services.store().list();
         let links = pod.spec.enable_service_links != Some(false);
-        Ok(services::variables(services.iter().map(AsRef::as_ref), &pod.metadata.namespace, links))
+        Ok(services::variables(
+            services.iter().map(AsRef::as_ref),
+            &pod.metadata.namespace,
+            links,
+        ))
     }
 }

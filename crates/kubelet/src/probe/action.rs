@@ -43,7 +43,11 @@ pub async fn run(runtime: &Arc<dyn Runtime>, probe: &Probe, target: &Target<'_>)
         };
     }
     if let Some(socket) = &handler.tcp_socket {
-        let host = if socket.host.is_empty() { target.pod_ip } else { &socket.host };
+        let host = if socket.host.is_empty() {
+            target.pod_ip
+        } else {
+            &socket.host
+        };
         return match resolve_port(&socket.port, target.container) {
             Ok(port) => run_tcp(host, port, timeout).await,
             Err(error) => Outcome::Error(error.to_string()),
@@ -53,12 +57,19 @@ pub async fn run(runtime: &Arc<dyn Runtime>, probe: &Probe, target: &Target<'_>)
         let service = check.service.clone().unwrap_or_default();
         return grpc::probe(target.pod_ip, check.port, service, timeout).await;
     }
-    Outcome::Error(format!("missing probe handler for container {}", target.container.name))
+    Outcome::Error(format!(
+        "missing probe handler for container {}",
+        target.container.name
+    ))
 }
 
 async fn run_exec(runtime: &Arc<dyn Runtime>, id: &str, command: Vec<String>, timeout: Duration) -> Outcome {
     let timeout_seconds = i64::try_from(timeout.as_secs()).unwrap_or(1);
-    let request = v1::ExecSyncRequest { container_id: id.to_owned(), cmd: command, timeout: timeout_seconds };
+    let request = v1::ExecSyncRequest {
+        container_id: id.to_owned(),
+        cmd: command,
+        timeout: timeout_seconds,
+    };
     // The runtime enforces the timeout; ours is the one for a runtime that hangs.
     match runtime.exec_sync(request).await {
         Ok(response) if response.exit_code == 0 => Outcome::Success,
@@ -67,9 +78,11 @@ async fn run_exec(runtime: &Arc<dyn Runtime>, id: &str, command: Vec<String>, ti
             output.truncate(MAX_OUTPUT_BYTES);
             Outcome::Failure(String::from_utf8_lossy(&output).into_owned())
         }
-        Err(error) if error.code() == cri_api::error::Code::DeadlineExceeded => {
-            Outcome::Failure(format!("command timed out: {:?} timed out after {}s", id, timeout.as_secs()))
-        }
+        Err(error) if error.code() == cri_api::error::Code::DeadlineExceeded => Outcome::Failure(format!(
+            "command timed out: {:?} timed out after {}s",
+            id,
+            timeout.as_secs()
+        )),
         Err(error) => Outcome::Error(error.to_string()),
     }
 }
@@ -93,7 +106,11 @@ pub fn dial_error(host: &str, port: u16, cause: &str) -> String {
 }
 
 pub fn authority(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -116,7 +133,10 @@ pub fn resolve_port(port: &IntOrString, container: &Container) -> Result<u16, Po
             })?,
         },
     };
-    u16::try_from(number).ok().filter(|port| *port > 0).ok_or(PortError::OutOfRange(number))
+    u16::try_from(number)
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or(PortError::OutOfRange(number))
 }
 
 #[cfg(test)]
@@ -128,7 +148,11 @@ mod tests {
     fn ports_resolve_by_number_name_and_digits() {
         let container = Container {
             name: "web".into(),
-            ports: vec![ContainerPort { name: "http".into(), container_port: 8080, ..ContainerPort::default() }],
+            ports: vec![ContainerPort {
+                name: "http".into(),
+                container_port: 8080,
+                ..ContainerPort::default()
+            }],
             ..Container::default()
         };
         let resolve = |port: IntOrString| resolve_port(&port, &container).map_err(|error| error.to_string());
@@ -148,6 +172,9 @@ mod tests {
             dial_error("10.0.0.1", 80, "Connection refused (os error 111)"),
             "dial tcp 10.0.0.1:80: connect: connection refused"
         );
-        assert_eq!(dial_error("fd00::1", 80, "i/o timeout"), "dial tcp [fd00::1]:80: i/o timeout");
+        assert_eq!(
+            dial_error("fd00::1", 80, "i/o timeout"),
+            "dial tcp [fd00::1]:80: i/o timeout"
+        );
     }
 }

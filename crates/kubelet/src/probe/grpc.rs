@@ -27,13 +27,17 @@ pub async fn probe(host: &str, port: i32, service: String, timeout: Duration) ->
     let address = authority(host, port);
     match tokio::time::timeout(timeout, check(&address, service)).await {
         Ok(outcome) => outcome,
-        Err(_) => Outcome::Failure(format!("timeout: failed to connect service {address:?} within {timeout:?}")),
+        Err(_) => Outcome::Failure(format!(
+            "timeout: failed to connect service {address:?} within {timeout:?}"
+        )),
     }
 }
 
 async fn check(address: &str, service: String) -> Outcome {
     let endpoint = match Endpoint::from_shared(format!("http://{address}")) {
-        Ok(endpoint) => endpoint.user_agent("kube-probe/1.36").map_err(|error| error.to_string()),
+        Ok(endpoint) => endpoint
+            .user_agent("kube-probe/1.36")
+            .map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     let endpoint = match endpoint {
@@ -42,11 +46,17 @@ async fn check(address: &str, service: String) -> Outcome {
     };
     let channel = match endpoint.connect().await {
         Ok(channel) => channel,
-        Err(error) => return Outcome::Failure(format!("error: failed to connect service at {address:?}: {error}")),
+        Err(error) => {
+            return Outcome::Failure(format!(
+                "error: failed to connect service at {address:?}: {error}"
+            ));
+        }
     };
     let mut grpc = Grpc::new(channel);
     if let Err(error) = grpc.ready().await {
-        return Outcome::Failure(format!("error: failed to connect service at {address:?}: {error}"));
+        return Outcome::Failure(format!(
+            "error: failed to connect service at {address:?}: {error}"
+        ));
     }
     let codec = tonic_prost::ProstCodec::<HealthCheckRequest, HealthCheckResponse>::default();
     let path = PathAndQuery::from_static("/grpc.health.v1.Health/Check");
@@ -55,7 +65,11 @@ async fn check(address: &str, service: String) -> Outcome {
         Ok(response) if response.get_ref().status == SERVING => Outcome::Success,
         Ok(response) => Outcome::Failure(format!(
             "service unhealthy (responded with {:?})",
-            if response.get_ref().status == 2 { "NOT_SERVING" } else { "UNKNOWN" }
+            if response.get_ref().status == 2 {
+                "NOT_SERVING"
+            } else {
+                "UNKNOWN"
+            }
         )),
         Err(status) if status.code() == Code::Unimplemented => Outcome::Failure(format!(
             "error: this server does not implement the grpc health protocol (grpc.health.v1.Health): {}",

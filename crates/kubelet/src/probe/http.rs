@@ -48,10 +48,22 @@ impl Get {
         agent: &str,
     ) -> Result<Self, Error> {
         let port = resolve_port(&action.port, container)?;
-        let host = if action.host.is_empty() { pod_ip } else { &action.host };
-        let mut headers: Vec<(String, String)> =
-            action.http_headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect();
-        let has = |name: &str| action.http_headers.iter().any(|header| header.name.eq_ignore_ascii_case(name));
+        let host = if action.host.is_empty() {
+            pod_ip
+        } else {
+            &action.host
+        };
+        let mut headers: Vec<(String, String)> = action
+            .http_headers
+            .iter()
+            .map(|header| (header.name.clone(), header.value.clone()))
+            .collect();
+        let has = |name: &str| {
+            action
+                .http_headers
+                .iter()
+                .any(|header| header.name.eq_ignore_ascii_case(name))
+        };
         if !has("user-agent") {
             headers.push(("User-Agent".into(), format!("{agent}/1.36")));
         }
@@ -63,8 +75,18 @@ impl Get {
         }
         // An empty value asks for the header not to be sent.
         headers.retain(|(_, value)| !value.is_empty());
-        let path = if action.path.starts_with('/') { action.path.clone() } else { format!("/{}", action.path) };
-        Ok(Self { https: action.scheme.eq_ignore_ascii_case("https"), host: host.to_owned(), port, path, headers })
+        let path = if action.path.starts_with('/') {
+            action.path.clone()
+        } else {
+            format!("/{}", action.path)
+        };
+        Ok(Self {
+            https: action.scheme.eq_ignore_ascii_case("https"),
+            host: host.to_owned(),
+            port,
+            path,
+            headers,
+        })
     }
 
     fn url(&self) -> String {
@@ -84,7 +106,12 @@ impl Get {
         }
         let https = uri.scheme_str() == Some("https");
         let port = authority.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let mut next = Self { https, port, path, ..self.clone() };
+        let mut next = Self {
+            https,
+            port,
+            path,
+            ..self.clone()
+        };
         for (name, value) in &mut next.headers {
             if name.eq_ignore_ascii_case("host") {
                 *value = authority.to_string();
@@ -130,7 +157,10 @@ async fn follow(mut get: Get) -> Outcome {
             Outcome::Failure(format!("HTTP probe failed with statuscode: {}", status.as_u16()))
         };
     }
-    Outcome::Failure(format!("Get {:?}: stopped after {MAX_REDIRECTS} redirects", get.url()))
+    Outcome::Failure(format!(
+        "Get {:?}: stopped after {MAX_REDIRECTS} redirects",
+        get.url()
+    ))
 }
 
 /// Sends the request on a connection of its own and reads the beginning of the answer.
@@ -143,7 +173,10 @@ pub async fn send(get: &Get) -> Result<(StatusCode, Option<String>, String), Str
     }
     let name = ServerName::try_from(get.host.clone()).map_err(|error| error.to_string())?;
     let connector = tokio_rustls::TlsConnector::from(unverified_tls().map_err(|error| error.to_string())?);
-    let stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+    let stream = connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| error.to_string())?;
     exchange(stream, get).await
 }
 
@@ -151,22 +184,36 @@ async fn exchange<S>(stream: S, get: &Get) -> Result<(StatusCode, Option<String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
-        .await
-        .map_err(|error| error.to_string())?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
     let mut builder = Request::get(&get.path).header(header::CONNECTION, "close");
     for (name, value) in &get.headers {
         builder = builder.header(name, value);
     }
     let request = builder.body(Empty::new()).map_err(|error| error.to_string())?;
     let answer = async {
-        let response = sender.send_request(request).await.map_err(|error| error.to_string())?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = response.status();
-        let location =
-            response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let location = response
+            .headers()
+            .get(header::LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
         // Only the beginning is of interest: a longer body, or one that breaks off, is no failure.
-        let body = Limited::new(response.into_body(), MAX_BODY_BYTES).collect().await.map(|all| all.to_bytes());
-        Ok((status, location, String::from_utf8_lossy(&body.unwrap_or_default()).into_owned()))
+        let body = Limited::new(response.into_body(), MAX_BODY_BYTES)
+            .collect()
+            .await
+            .map(|all| all.to_bytes());
+        Ok((
+            status,
+            location,
+            String::from_utf8_lossy(&body.unwrap_or_default()).into_owned(),
+        ))
     };
     // The connection has to be driven while the answer is awaited; it ends with it.
     tokio::pin!(connection);
@@ -245,7 +292,10 @@ mod tests {
             port: IntOrString::Int(8080),
             http_headers: headers
                 .iter()
-                .map(|(name, value)| HTTPHeader { name: (*name).into(), value: (*value).into() })
+                .map(|(name, value)| HTTPHeader {
+                    name: (*name).into(),
+                    value: (*value).into(),
+                })
                 .collect(),
             ..HTTPGetAction::default()
         };
@@ -263,8 +313,14 @@ mod tests {
     #[test]
     fn redirects_stay_on_the_host() {
         let request = get(&[]);
-        assert_eq!(request.redirected("/ready?x=1").unwrap().unwrap().path, "/ready?x=1");
-        assert_eq!(request.redirected("https://10.0.0.7/x").unwrap().unwrap().port, 443);
+        assert_eq!(
+            request.redirected("/ready?x=1").unwrap().unwrap().path,
+            "/ready?x=1"
+        );
+        assert_eq!(
+            request.redirected("https://10.0.0.7/x").unwrap().unwrap().port,
+            443
+        );
         assert_eq!(request.redirected("http://example.com/").unwrap(), None);
     }
 }

@@ -46,7 +46,13 @@ pub struct Machine {
 
 impl Machine {
     pub fn new(kind: Kind) -> Self {
-        Self { kind, container_id: String::new(), on_hold: false, last: None, run: 0 }
+        Self {
+            kind,
+            container_id: String::new(),
+            on_hold: false,
+            last: None,
+            run: 0,
+        }
     }
 
     /// A period has passed.
@@ -77,7 +83,9 @@ impl Machine {
 
     fn adopt(&mut self, subject: &Subject, effects: &mut Vec<Effect>) {
         if !self.container_id.is_empty() {
-            effects.push(Effect::Forget { container_id: std::mem::take(&mut self.container_id) });
+            effects.push(Effect::Forget {
+                container_id: std::mem::take(&mut self.container_id),
+            });
         }
         self.container_id.clone_from(&subject.container_id);
         self.on_hold = false;
@@ -87,14 +95,25 @@ impl Machine {
     }
 
     fn set(&self, verdict: Verdict, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Set { container_id: self.container_id.clone(), verdict });
+        effects.push(Effect::Set {
+            container_id: self.container_id.clone(),
+            verdict,
+        });
     }
 
     /// The handler ran: count it, and give the verdict once its threshold is reached.
     pub fn outcome(&mut self, probe: &Probe, outcome: Verdict) -> Option<Effect> {
-        self.run = if self.last == Some(outcome) { self.run.saturating_add(1) } else { 1 };
+        self.run = if self.last == Some(outcome) {
+            self.run.saturating_add(1)
+        } else {
+            1
+        };
         self.last = Some(outcome);
-        let threshold = if outcome == Verdict::Success { probe.success_threshold } else { probe.failure_threshold };
+        let threshold = if outcome == Verdict::Success {
+            probe.success_threshold
+        } else {
+            probe.failure_threshold
+        };
         if self.run < threshold {
             return None;
         }
@@ -102,7 +121,10 @@ impl Machine {
             self.on_hold = true;
             self.run = 0;
         }
-        Some(Effect::Set { container_id: self.container_id.clone(), verdict: outcome })
+        Some(Effect::Set {
+            container_id: self.container_id.clone(),
+            verdict: outcome,
+        })
     }
 }
 
@@ -111,26 +133,51 @@ mod tests {
     use super::*;
 
     fn probe(delay: i32, success: i32, failure: i32) -> Probe {
-        Probe { initial_delay_seconds: delay, success_threshold: success, failure_threshold: failure, ..Probe::default() }
+        Probe {
+            initial_delay_seconds: delay,
+            success_threshold: success,
+            failure_threshold: failure,
+            ..Probe::default()
+        }
     }
 
     fn running(id: &str, since: i64, started: bool) -> Subject {
-        Subject { container_id: id.into(), running_since: Some(since), started, ..Subject::default() }
+        Subject {
+            container_id: id.into(),
+            running_since: Some(since),
+            started,
+            ..Subject::default()
+        }
     }
 
     fn set(id: &str, verdict: Verdict) -> Effect {
-        Effect::Set { container_id: id.into(), verdict }
+        Effect::Set {
+            container_id: id.into(),
+            verdict,
+        }
     }
 
     #[test]
     fn waits_for_the_container_the_delay_and_the_start() {
         let mut machine = Machine::new(Kind::Readiness);
         let probe = probe(5, 1, 3);
-        assert_eq!(machine.tick(&probe, &Subject::default(), 100), (Step::Wait, vec![]));
+        assert_eq!(
+            machine.tick(&probe, &Subject::default(), 100),
+            (Step::Wait, vec![])
+        );
         let initial = vec![set("a", Verdict::Failure)];
-        assert_eq!(machine.tick(&probe, &running("a", 100, true), 104), (Step::Wait, initial));
-        assert_eq!(machine.tick(&probe, &running("a", 100, false), 105), (Step::Wait, vec![]));
-        assert_eq!(machine.tick(&probe, &running("a", 100, true), 105), (Step::Probe, vec![]));
+        assert_eq!(
+            machine.tick(&probe, &running("a", 100, true), 104),
+            (Step::Wait, initial)
+        );
+        assert_eq!(
+            machine.tick(&probe, &running("a", 100, false), 105),
+            (Step::Wait, vec![])
+        );
+        assert_eq!(
+            machine.tick(&probe, &running("a", 100, true), 105),
+            (Step::Probe, vec![])
+        );
     }
 
     #[test]
@@ -148,25 +195,57 @@ mod tests {
         machine.tick(&probe, &running("a", 0, true), 1);
         assert_eq!(machine.outcome(&probe, Verdict::Failure), None);
         assert_eq!(machine.outcome(&probe, Verdict::Failure), None);
-        assert_eq!(machine.outcome(&probe, Verdict::Success), Some(set("a", Verdict::Success)));
+        assert_eq!(
+            machine.outcome(&probe, Verdict::Success),
+            Some(set("a", Verdict::Success))
+        );
         assert_eq!(machine.outcome(&probe, Verdict::Failure), None);
         assert_eq!(machine.outcome(&probe, Verdict::Failure), None);
-        assert_eq!(machine.outcome(&probe, Verdict::Failure), Some(set("a", Verdict::Failure)));
-        assert_eq!(machine.tick(&probe, &running("a", 0, true), 9).0, Step::Wait, "on hold until restarted");
+        assert_eq!(
+            machine.outcome(&probe, Verdict::Failure),
+            Some(set("a", Verdict::Failure))
+        );
+        assert_eq!(
+            machine.tick(&probe, &running("a", 0, true), 9).0,
+            Step::Wait,
+            "on hold until restarted"
+        );
         let (step, effects) = machine.tick(&probe, &running("b", 10, true), 10);
         assert_eq!(step, Step::Probe);
-        assert_eq!(effects, [Effect::Forget { container_id: "a".into() }, set("b", Verdict::Success)]);
+        assert_eq!(
+            effects,
+            [
+                Effect::Forget {
+                    container_id: "a".into()
+                },
+                set("b", Verdict::Success)
+            ]
+        );
     }
 
     #[test]
     fn ends_with_the_container_and_lets_a_deleted_pod_be() {
         let mut machine = Machine::new(Kind::Liveness);
         let probe = probe(0, 1, 1);
-        let ended = Subject { container_id: "a".into(), ended: true, ..Subject::default() };
+        let ended = Subject {
+            container_id: "a".into(),
+            ended: true,
+            ..Subject::default()
+        };
         assert_eq!(machine.tick(&probe, &ended, 1).0, Step::Stop);
-        let deleting = Subject { deleting: true, ..running("a", 0, true) };
-        assert_eq!(machine.tick(&probe, &deleting, 1), (Step::Stop, vec![set("a", Verdict::Success)]));
+        let deleting = Subject {
+            deleting: true,
+            ..running("a", 0, true)
+        };
+        assert_eq!(
+            machine.tick(&probe, &deleting, 1),
+            (Step::Stop, vec![set("a", Verdict::Success)])
+        );
         let mut readiness = Machine::new(Kind::Readiness);
-        assert_eq!(readiness.tick(&probe, &deleting, 1).0, Step::Probe, "endpoints still want to know");
+        assert_eq!(
+            readiness.tick(&probe, &deleting, 1).0,
+            Step::Probe,
+            "endpoints still want to know"
+        );
     }
 }

@@ -49,6 +49,17 @@ struct Handle {
     wake: Arc<Notify>,
 }
 
+impl Entry {
+    /// A container that has just started may be ready at once; to be found dead it gets its time.
+    fn wake_readiness(&self) {
+        let readiness = self
+            .tasks
+            .iter()
+            .filter(|((_, kind), _)| *kind == Kind::Readiness);
+        readiness.for_each(|(_, handle)| handle.wake.notify_one());
+    }
+}
+
 impl Probes {
     pub fn new(
         runtime: Arc<dyn Runtime>,
@@ -57,7 +68,14 @@ impl Probes {
         metrics: Arc<Metrics>,
         shutdown: Shutdown,
     ) -> Arc<Self> {
-        Arc::new(Self { runtime, events, clock, metrics, shutdown, inner: Mutex::default() })
+        Arc::new(Self {
+            runtime,
+            events,
+            clock,
+            metrics,
+            shutdown,
+            inner: Mutex::default(),
+        })
     }
 
     /// Verdicts that change from now on are told to `listener`.
@@ -72,30 +90,43 @@ impl Probes {
     /// Starts the pod's probes, those that don't run yet.
     pub fn add(self: &Arc<Self>, spec: &Arc<Pod>) {
         let mut inner = self.lock();
-        let entry = inner.pods.entry(spec.metadata.uid.clone()).or_insert_with(|| Entry {
-            spec: spec.clone(),
-            status: spec.status.clone(),
-            tasks: HashMap::new(),
-        });
+        let entry = inner
+            .pods
+            .entry(spec.metadata.uid.clone())
+            .or_insert_with(|| Entry {
+                spec: spec.clone(),
+                status: spec.status.clone(),
+                tasks: HashMap::new(),
+            });
         entry.spec = spec.clone();
-        let sidecars = spec.spec.init_containers.iter().filter(|container| pod::is_sidecar(container));
+        let sidecars = spec
+            .spec
+            .init_containers
+            .iter()
+            .filter(|container| pod::is_sidecar(container));
         for container in sidecars.chain(&spec.spec.containers) {
             for kind in Kind::ALL {
                 let Some(probe) = kind.of(container) else { continue };
-                entry.tasks.entry((container.name.clone(), kind)).or_insert_with(|| {
-                    let handle = Handle { stop: self.shutdown.child(), wake: Arc::new(Notify::new()) };
-                    let task = Task {
-                        probes: self.clone(),
-                        uid: spec.metadata.uid.clone(),
-                        container: container.clone(),
-                        probe: probe.clone(),
-                        kind,
-                        stop: handle.stop.clone(),
-                        wake: handle.wake.clone(),
-                    };
-                    tokio::spawn(task.run());
-                    handle
-                });
+                entry
+                    .tasks
+                    .entry((container.name.clone(), kind))
+                    .or_insert_with(|| {
+                        let handle = Handle {
+                            stop: self.shutdown.child(),
+                            wake: Arc::new(Notify::new()),
+                        };
+                        let task = Task {
+                            probes: self.clone(),
+                            uid: spec.metadata.uid.clone(),
+                            container: container.clone(),
+                            probe: probe.clone(),
+                            kind,
+                            stop: handle.stop.clone(),
+                            wake: handle.wake.clone(),
+                        };
+                        tokio::spawn(task.run());
+                        handle
+                    });
             }
         }
     }
@@ -108,8 +139,7 @@ impl Probes {
             entry.spec = spec.clone();
             entry.status = status.clone();
             if changed {
-                // A container that has just started is probed at once rather than with the next period.
-                entry.tasks.values().for_each(|handle| handle.wake.notify_one());
+                entry.wake_readiness();
             }
         }
     }
@@ -125,27 +155,47 @@ impl Probes {
 
     pub fn remove(&self, uid: &str) {
         let mut inner = self.lock();
-        let Some(entry) = inner.pods.remove(uid) else { return };
+        let Some(entry) = inner.pods.remove(uid) else {
+            return;
+        };
         entry.tasks.values().for_each(|handle| handle.stop.trigger());
-        let statuses = entry.status.container_statuses.iter().chain(&entry.status.init_container_statuses);
+        let statuses = entry
+            .status
+            .container_statuses
+            .iter()
+            .chain(&entry.status.init_container_statuses);
         for status in statuses {
-            Kind::ALL.into_iter().for_each(|kind| inner.verdicts.remove(bare_id(&status.container_id), kind));
+            Kind::ALL
+                .into_iter()
+                .for_each(|kind| inner.verdicts.remove(bare_id(&status.container_id), kind));
         }
     }
 
     /// The verdicts on the pod's containers.
     pub fn verdicts(&self, state: &PodState) -> Verdicts {
-        self.lock().verdicts.of(state.containers.iter().map(|container| container.id.clone()))
+        self.lock()
+            .verdicts
+            .of(state.containers.iter().map(|container| container.id.clone()))
     }
 
     fn subject(&self, uid: &str, name: &str) -> Option<(Arc<Pod>, Subject, String)> {
         let inner = self.lock();
         let entry = inner.pods.get(uid)?;
-        let statuses = entry.status.container_statuses.iter().chain(&entry.status.init_container_statuses);
+        let statuses = entry
+            .status
+            .container_statuses
+            .iter()
+            .chain(&entry.status.init_container_statuses);
         let status = statuses.into_iter().find(|status| status.name == name);
         let subject = status.map_or_else(Subject::default, |status| {
-            let sidecar = entry.spec.spec.init_containers.iter().any(|c| c.name == name && pod::is_sidecar(c));
-            let ended = status.state.terminated.is_some() && entry.spec.spec.restart_policy == "Never" && !sidecar;
+            let sidecar = entry
+                .spec
+                .spec
+                .init_containers
+                .iter()
+                .any(|c| c.name == name && pod::is_sidecar(c));
+            let ended =
+                status.state.terminated.is_some() && entry.spec.spec.restart_policy == "Never" && !sidecar;
             Subject {
                 container_id: bare_id(&status.container_id).to_owned(),
                 running_since: status
@@ -164,9 +214,10 @@ impl Probes {
     fn apply(&self, uid: &str, kind: Kind, effect: Effect) {
         let mut inner = self.lock();
         let changed = match effect {
-            Effect::Set { container_id, verdict } => {
-                inner.verdicts.set(&container_id, kind, verdict) != Some(verdict)
-            }
+            Effect::Set {
+                container_id,
+                verdict,
+            } => inner.verdicts.set(&container_id, kind, verdict) != Some(verdict),
             Effect::Forget { container_id } => {
                 inner.verdicts.remove(&container_id, kind);
                 false
@@ -174,8 +225,7 @@ impl Probes {
         };
         let listener = inner.listener.clone().filter(|_| changed);
         if changed && kind == Kind::Startup {
-            let wakes = inner.pods.get(uid).into_iter().flat_map(|entry| entry.tasks.values());
-            wakes.for_each(|handle| handle.wake.notify_one());
+            inner.pods.get(uid).into_iter().for_each(Entry::wake_readiness);
         }
         drop(inner);
         if let Some(listener) = listener {
@@ -185,10 +235,19 @@ impl Probes {
 }
 
 fn running_ids(status: &PodStatus) -> Vec<&str> {
-    let statuses = status.container_statuses.iter().chain(&status.init_container_statuses);
+    let statuses = status
+        .container_statuses
+        .iter()
+        .chain(&status.init_container_statuses);
     statuses
         .filter(|status| status.state.running.is_some())
-        .map(|status| if status.started == Some(true) { status.container_id.as_str() } else { "" })
+        .map(|status| {
+            if status.started == Some(true) {
+                status.container_id.as_str()
+            } else {
+                ""
+            }
+        })
         .collect()
 }
 
@@ -207,10 +266,14 @@ impl Task {
         let period = Duration::from_secs(u64::try_from(self.probe.period_seconds).unwrap_or(10).max(1));
         let mut machine = Machine::new(self.kind);
         while !self.stop.is_triggered() {
-            let Some((spec, subject, pod_ip)) = self.probes.subject(&self.uid, &self.container.name) else { break };
+            let Some((spec, subject, pod_ip)) = self.probes.subject(&self.uid, &self.container.name) else {
+                break;
+            };
             let now = self.probes.clock.now().as_second();
             let (step, effects) = machine.tick(&self.probe, &subject, now);
-            effects.into_iter().for_each(|effect| self.probes.apply(&self.uid, self.kind, effect));
+            effects
+                .into_iter()
+                .for_each(|effect| self.probes.apply(&self.uid, self.kind, effect));
             match step {
                 Step::Stop => break,
                 Step::Wait => {}
@@ -218,7 +281,9 @@ impl Task {
                     let outcome = self.stop.guard(self.attempt(&spec, &subject, &pod_ip)).await;
                     let Some(outcome) = outcome else { break };
                     let verdict = outcome.and_then(|outcome| machine.outcome(&self.probe, outcome));
-                    verdict.into_iter().for_each(|effect| self.probes.apply(&self.uid, self.kind, effect));
+                    verdict
+                        .into_iter()
+                        .for_each(|effect| self.probes.apply(&self.uid, self.kind, effect));
                 }
             }
             tokio::select! {
@@ -231,7 +296,11 @@ impl Task {
 
     /// Runs the handler; nothing when it can't be run, which says nothing about the container.
     async fn attempt(&self, spec: &Arc<Pod>, subject: &Subject, pod_ip: &str) -> Option<Verdict> {
-        let target = Target { container: &self.container, container_id: &subject.container_id, pod_ip };
+        let target = Target {
+            container: &self.container,
+            container_id: &subject.container_id,
+            pod_ip,
+        };
         let mut outcome = Outcome::Success;
         for _ in 0..ATTEMPTS {
             outcome = action::run(&self.probes.runtime, &self.probe, &target).await;
@@ -243,7 +312,12 @@ impl Task {
         let (verdict, label) = match outcome {
             Outcome::Success => (Some(Verdict::Success), "successful"),
             Outcome::Warning(text) => {
-                events.container_warning(spec, name, "ProbeWarning", format!("{kind} probe warning: {text}"));
+                events.container_warning(
+                    spec,
+                    name,
+                    "ProbeWarning",
+                    format!("{kind} probe warning: {text}"),
+                );
                 (Some(Verdict::Success), "successful")
             }
             Outcome::Failure(text) => {
@@ -257,7 +331,9 @@ impl Task {
             }
         };
         let meta = &spec.metadata;
-        self.probes.metrics.probed(&[kind, label, name, &meta.name, &meta.namespace, &self.uid]);
+        self.probes
+            .metrics
+            .probed(&[kind, label, name, &meta.name, &meta.namespace, &self.uid]);
         verdict
     }
 }

@@ -35,11 +35,18 @@ fn identity(pod: &Pod) -> impl Iterator<Item = (String, String)> + '_ {
 }
 
 pub fn for_sandbox(pod: &Pod) -> Pairs {
-    pod.metadata.labels.iter().map(|(k, v)| (k.clone(), v.clone())).chain(identity(pod)).collect()
+    pod.metadata
+        .labels
+        .iter()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .chain(identity(pod))
+        .collect()
 }
 
 pub fn for_container(pod: &Pod, container: &Container) -> Pairs {
-    identity(pod).chain([(CONTAINER_NAME.to_owned(), container.name.clone())]).collect()
+    identity(pod)
+        .chain([(CONTAINER_NAME.to_owned(), container.name.clone())])
+        .collect()
 }
 
 /// The selector that finds everything of one pod.
@@ -51,8 +58,14 @@ pub fn container_annotations(pod: &Pod, container: &Container, restart_count: u3
     let mut pairs = Pairs::from([
         (HASH.to_owned(), format!("{:x}", container_hash::hash(container))),
         (RESTART_COUNT.to_owned(), restart_count.to_string()),
-        (MESSAGE_PATH.to_owned(), container.termination_message_path.clone()),
-        (MESSAGE_POLICY.to_owned(), container.termination_message_policy.clone()),
+        (
+            MESSAGE_PATH.to_owned(),
+            container.termination_message_path.clone(),
+        ),
+        (
+            MESSAGE_POLICY.to_owned(),
+            container.termination_message_policy.clone(),
+        ),
     ]);
     if let Some(seconds) = pod.metadata.deletion_grace_period_seconds {
         pairs.insert(DELETION_GRACE.to_owned(), seconds.to_string());
@@ -60,12 +73,22 @@ pub fn container_annotations(pod: &Pod, container: &Container, restart_count: u3
     if let Some(seconds) = pod.spec.termination_grace_period_seconds {
         pairs.insert(TERMINATION_GRACE.to_owned(), seconds.to_string());
     }
-    if let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.pre_stop.as_ref()) {
-        pairs.insert(PRE_STOP.to_owned(), String::from_utf8_lossy(&hook.to_json()).into_owned());
+    if let Some(hook) = container
+        .lifecycle
+        .as_ref()
+        .and_then(|lifecycle| lifecycle.pre_stop.as_ref())
+    {
+        pairs.insert(
+            PRE_STOP.to_owned(),
+            String::from_utf8_lossy(&hook.to_json()).into_owned(),
+        );
     }
     if !container.ports.is_empty() {
-        let ports: Vec<String> =
-            container.ports.iter().map(|port| String::from_utf8_lossy(&port.to_json()).into_owned()).collect();
+        let ports: Vec<String> = container
+            .ports
+            .iter()
+            .map(|port| String::from_utf8_lossy(&port.to_json()).into_owned())
+            .collect();
         pairs.insert(PORTS.to_owned(), format!("[{}]", ports.join(",")));
     }
     pairs
@@ -84,8 +107,12 @@ pub fn read(pairs: &Pairs) -> Read {
     let text = |key: &str| pairs.get(key).map(String::as_str);
     let number = |key: &str| text(key).and_then(|value| value.parse::<i64>().ok());
     Read {
-        hash: text(HASH).and_then(|value| u64::from_str_radix(value, 16).ok()).unwrap_or(0),
-        restart_count: text(RESTART_COUNT).and_then(|value| value.parse().ok()).unwrap_or(0),
+        hash: text(HASH)
+            .and_then(|value| u64::from_str_radix(value, 16).ok())
+            .unwrap_or(0),
+        restart_count: text(RESTART_COUNT)
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(0),
         annotations: Annotations {
             deletion_grace_period: number(DELETION_GRACE),
             termination_grace_period: number(TERMINATION_GRACE),
@@ -98,7 +125,11 @@ pub fn read(pairs: &Pairs) -> Read {
 
 /// The identity of the pod that an object belongs to, if a kubelet made it.
 pub fn pod_identity(labels: &Pairs) -> Option<(String, String, String)> {
-    Some((labels.get(POD_UID)?.clone(), labels.get(POD_NAMESPACE)?.clone(), labels.get(POD_NAME)?.clone()))
+    Some((
+        labels.get(POD_UID)?.clone(),
+        labels.get(POD_NAMESPACE)?.clone(),
+        labels.get(POD_NAME)?.clone(),
+    ))
 }
 
 /// The annotations of the pod as the runtime wants them.

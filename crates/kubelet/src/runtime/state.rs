@@ -120,12 +120,17 @@ impl PodState {
     }
 
     pub fn running(&self) -> impl Iterator<Item = &ContainerStatus> {
-        self.containers.iter().filter(|c| matches!(c.state, ContainerState::Running | ContainerState::Unknown))
+        self.containers
+            .iter()
+            .filter(|c| matches!(c.state, ContainerState::Running | ContainerState::Unknown))
     }
 
     /// The addresses of the newest sandbox, if it is ready.
     pub fn ips(&self) -> &[String] {
-        self.sandboxes.first().filter(|sandbox| sandbox.ready).map_or(&[], |sandbox| &sandbox.ips)
+        self.sandboxes
+            .first()
+            .filter(|sandbox| sandbox.ready)
+            .map_or(&[], |sandbox| &sandbox.ips)
     }
 
     pub fn is_empty(&self) -> bool {

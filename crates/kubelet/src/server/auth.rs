@@ -23,7 +23,8 @@ pub struct Guard {
 
 /// The node's subresources that a path belongs to: any of them is permission enough. Pure.
 pub fn subresources(path: &str) -> Vec<&'static str> {
-    let below = |root: &str| path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
+    let below =
+        |root: &str| path == root || path.strip_prefix(root).is_some_and(|rest| rest.starts_with('/'));
     if below("/stats") {
         vec!["stats"]
     } else if below("/metrics") {
@@ -78,13 +79,19 @@ impl Guard {
             None if always_allow && config.authentication.anonymous => None,
             None => return Ok(None),
         };
-        Ok(Some(Self { delegate, always_allow, node_name: node_name.to_owned() }))
+        Ok(Some(Self {
+            delegate,
+            always_allow,
+            node_name: node_name.to_owned(),
+        }))
     }
 
     /// Lets the request through, or says what to answer. The request is not kept while that is awaited.
     pub fn check(self: &Arc<Self>, request: &Request) -> BoxFuture<'static, Result<(), Response>> {
         let (path, method) = (request.uri().path().to_owned(), request.method().clone());
-        let Some(delegate) = self.delegate.clone() else { return Box::pin(std::future::ready(Ok(()))) };
+        let Some(delegate) = self.delegate.clone() else {
+            return Box::pin(std::future::ready(Ok(())));
+        };
         let authenticated = delegate.authenticate(request);
         let guard = self.clone();
         Box::pin(async move { guard.decide(&delegate, authenticated, &path, &method).await })

@@ -20,7 +20,10 @@ pub enum Error {
 /// Finds the files, or makes them.
 pub fn files(config: &Config, options: &Options, now: Timestamp) -> Result<CertificateFiles, Error> {
     if let (Some(certificate), Some(key)) = (&config.tls_cert_file, &config.tls_private_key_file) {
-        return Ok(CertificateFiles { certificate: certificate.clone(), key: key.clone() });
+        return Ok(CertificateFiles {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        });
     }
     let files = CertificateFiles {
         certificate: options.cert_dir.join("kubelet.crt"),
@@ -33,10 +36,14 @@ pub fn files(config: &Config, options: &Options, now: Timestamp) -> Result<Certi
 }
 
 fn make(files: &CertificateFiles, options: &Options, now: Timestamp) -> Result<(), Error> {
-    let names: Vec<String> = std::iter::once(options.node_name.clone()).chain(options.node_ips.iter().cloned()).collect();
+    let names: Vec<String> = std::iter::once(options.node_name.clone())
+        .chain(options.node_ips.iter().cloned())
+        .collect();
     let mut parameters = rcgen::CertificateParams::new(names)?;
     let common_name = format!("{}@{}", options.node_name, now.as_second());
-    parameters.distinguished_name.push(rcgen::DnType::CommonName, common_name);
+    parameters
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, common_name);
     parameters.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth];
     let key = rcgen::KeyPair::generate()?;
     let certificate = parameters.self_signed(&key)?;
@@ -49,8 +56,16 @@ fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), Error> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
         }
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(mode)
+            .open(path)?;
         io::Write::write_all(&mut file, content)
     };
-    put().map_err(|source| Error::Write { path: path.to_path_buf(), source })
+    put().map_err(|source| Error::Write {
+        path: path.to_path_buf(),
+        source,
+    })
 }

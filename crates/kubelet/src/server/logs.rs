@@ -39,43 +39,62 @@ pub fn choose(status: &PodStatus, pod: &str, name: &str, previous: bool) -> Resu
         .chain(&status.init_container_statuses)
         .chain(&status.ephemeral_container_statuses);
     let found = all.find(|status| status.name == name);
-    let found: &ContainerStatus = found.ok_or_else(|| format!("container {name:?} in pod {pod:?} is not available"))?;
+    let found: &ContainerStatus =
+        found.ok_or_else(|| format!("container {name:?} in pod {pod:?} is not available"))?;
     let state = &found.state;
-    let last = found.last_state.terminated.as_ref().map(|ended| ended.container_id.clone()).filter(|id| !id.is_empty());
+    let last = found
+        .last_state
+        .terminated
+        .as_ref()
+        .map(|ended| ended.container_id.clone())
+        .filter(|id| !id.is_empty());
     if previous {
-        return last.ok_or_else(|| format!("previous terminated container {name:?} in pod {pod:?} not found"));
+        return last
+            .ok_or_else(|| format!("previous terminated container {name:?} in pod {pod:?} not found"));
     }
     let terminated = || format!("container {name:?} in pod {pod:?} is terminated");
     if state.running.is_some() {
         return Ok(found.container_id.clone());
     }
     if let Some(ended) = &state.terminated {
-        return Some(ended.container_id.clone()).filter(|id| !id.is_empty()).or(last).ok_or_else(terminated);
+        return Some(ended.container_id.clone())
+            .filter(|id| !id.is_empty())
+            .or(last)
+            .ok_or_else(terminated);
     }
     if found.last_state.terminated.is_some() {
         return last.ok_or_else(terminated);
     }
     let waits = |why: &str| format!("container {name:?} in pod {pod:?} is waiting to start: {why}");
-    Err(match state.waiting.as_ref().map(|waiting| waiting.reason.as_str()) {
-        Some("ErrImagePull") => waits("image can't be pulled"),
-        Some("ImagePullBackOff") => waits("trying and failing to pull image"),
-        Some(reason) => waits(reason),
-        None => format!("container {name:?} in pod {pod:?} is waiting to start - no logs yet"),
-    })
+    Err(
+        match state.waiting.as_ref().map(|waiting| waiting.reason.as_str()) {
+            Some("ErrImagePull") => waits("image can't be pulled"),
+            Some("ImagePullBackOff") => waits("trying and failing to pull image"),
+            Some(reason) => waits(reason),
+            None => format!("container {name:?} in pod {pod:?} is waiting to start - no logs yet"),
+        },
+    )
 }
 
 /// What part of the log the query asks for. Pure.
 fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
     let number = |key: &str| match query.get(key) {
         None | Some("") => Ok(None),
-        Some(text) => text.parse::<i64>().map(Some).map_err(|_| format!("invalid value {text:?} for {key}")),
+        Some(text) => text
+            .parse::<i64>()
+            .map(Some)
+            .map_err(|_| format!("invalid value {text:?} for {key}")),
     };
     let since_time = match query.get("sinceTime") {
         None | Some("") => None,
-        Some(text) => Some(text.parse().map_err(|_| format!("invalid value {text:?} for sinceTime"))?),
+        Some(text) => Some(
+            text.parse()
+                .map_err(|_| format!("invalid value {text:?} for sinceTime"))?,
+        ),
     };
     let since_seconds = number("sinceSeconds")?.map(|seconds| {
-        now.saturating_sub(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MIN)
+        now.saturating_sub(SignedDuration::from_secs(seconds))
+            .unwrap_or(Timestamp::MIN)
     });
     Ok(Options {
         follow: query.is_set("follow"),
@@ -92,7 +111,13 @@ fn options(query: &Query, now: Timestamp) -> Result<Options, String> {
 }
 
 impl Server {
-    pub(super) async fn container_logs(&self, namespace: &str, name: &str, container: &str, query: &Query) -> Response {
+    pub(super) async fn container_logs(
+        &self,
+        namespace: &str,
+        name: &str,
+        container: &str,
+        query: &Query,
+    ) -> Response {
         let spec = match self.pod_named(namespace, name) {
             Ok(spec) => spec,
             Err(response) => return response,
@@ -105,11 +130,19 @@ impl Server {
             Ok(options) => options,
             Err(message) => return failed(StatusCode::BAD_REQUEST, message),
         };
-        let id = match choose(&self.statuses.current(&spec), name, container, query.is_set("previous")) {
+        let id = match choose(
+            &self.statuses.current(&spec),
+            name,
+            container,
+            query.is_set("previous"),
+        ) {
             Ok(id) => bare_id(&id).to_owned(),
             Err(message) => return failed(StatusCode::BAD_REQUEST, message),
         };
-        let request = v1::ContainerStatusRequest { container_id: id.clone(), verbose: false };
+        let request = v1::ContainerStatusRequest {
+            container_id: id.clone(),
+            verbose: false,
+        };
         let path = match self.runtime.container_status(request).await {
             Ok(response) => PathBuf::from(response.status.map(|status| status.log_path).unwrap_or_default()),
             Err(error) => {
@@ -121,7 +154,10 @@ impl Server {
         let reader = match Reader::open(&path, options) {
             Ok(reader) => reader,
             Err(error) => {
-                let message = format!("failed to try resolving symlinks in path {:?}: {error}", path.display());
+                let message = format!(
+                    "failed to try resolving symlinks in path {:?}: {error}",
+                    path.display()
+                );
                 return failed(StatusCode::INTERNAL_SERVER_ERROR, message);
             }
         };
@@ -146,7 +182,7 @@ async fn send(
 ) {
     let mut ended = !follow;
     loop {
-        match reader.next() {
+        match reader.read() {
             Ok(piece) if !piece.is_empty() => {
                 if pieces.send(Ok(piece.into())).await.is_err() {
                     return;
@@ -180,7 +216,10 @@ async fn send(
 }
 
 async fn is_running(runtime: &dyn Runtime, id: &str) -> bool {
-    let request = v1::ContainerStatusRequest { container_id: id.to_owned(), verbose: false };
+    let request = v1::ContainerStatusRequest {
+        container_id: id.to_owned(),
+        verbose: false,
+    };
     let running = i32::from(v1::ContainerState::ContainerRunning);
     match runtime.container_status(request).await {
         Ok(response) => response.status.is_some_and(|status| status.state == running),
@@ -196,7 +235,9 @@ pub(super) fn node_file(parts: &[&str]) -> Response {
     let path = Path::new(NODE_LOGS).join(parts.join("/"));
     let answer = match fs::metadata(&path) {
         Ok(meta) if meta.is_dir() => listing(&path),
-        Ok(meta) if meta.len() > MAX_FILE_BYTES => return failed(StatusCode::PAYLOAD_TOO_LARGE, "file is too large"),
+        Ok(meta) if meta.len() > MAX_FILE_BYTES => {
+            return failed(StatusCode::PAYLOAD_TOO_LARGE, "file is too large");
+        }
         Ok(_) => fs::read(&path),
         Err(error) => Err(error),
     };
@@ -216,8 +257,14 @@ fn listing(path: &Path) -> std::io::Result<Vec<u8>> {
         })
         .collect();
     names.sort();
-    let escape = |name: &str| name.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&#34;");
-    let rows = names.iter().map(|name| format!("<a href=\"{0}\">{0}</a>\n", escape(name)));
+    let escape = |name: &str| {
+        name.replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('"', "&#34;")
+    };
+    let rows = names
+        .iter()
+        .map(|name| format!("<a href=\"{0}\">{0}</a>\n", escape(name)));
     Ok(format!("<pre>\n{}</pre>\n", rows.collect::<String>()).into_bytes())
 }
 
@@ -242,19 +289,42 @@ mod tests {
         let crashed = r#"{"name":"c","state":{"waiting":{"reason":"CrashLoopBackOff"}},
             "lastState":{"terminated":{"containerID":"x://1"}}}"#;
         check(crashed, false, Ok("x://1"));
-        check(r#"{"name":"c","state":{"terminated":{"containerID":"x://1"}}}"#, false, Ok("x://1"));
+        check(
+            r#"{"name":"c","state":{"terminated":{"containerID":"x://1"}}}"#,
+            false,
+            Ok("x://1"),
+        );
         let fresh = r#"{"name":"c","state":{"waiting":{"reason":"ContainerCreating"}}}"#;
-        check(fresh, false, Err(r#"container "c" in pod "p" is waiting to start: ContainerCreating"#));
-        check(fresh, true, Err(r#"previous terminated container "c" in pod "p" not found"#));
-        check(r#"{"name":"d"}"#, false, Err(r#"container "c" in pod "p" is not available"#));
+        check(
+            fresh,
+            false,
+            Err(r#"container "c" in pod "p" is waiting to start: ContainerCreating"#),
+        );
+        check(
+            fresh,
+            true,
+            Err(r#"previous terminated container "c" in pod "p" not found"#),
+        );
+        check(
+            r#"{"name":"d"}"#,
+            false,
+            Err(r#"container "c" in pod "p" is not available"#),
+        );
     }
 
     #[test]
     fn options_from_the_query() {
         let now: Timestamp = "2026-01-01T00:01:00Z".parse().unwrap();
-        let parsed = options(&Query::parse("follow=true&tailLines=5&sinceSeconds=60&stream=Stderr"), now).unwrap();
+        let parsed = options(
+            &Query::parse("follow=true&tailLines=5&sinceSeconds=60&stream=Stderr"),
+            now,
+        )
+        .unwrap();
         assert!(parsed.follow && !parsed.timestamps);
-        assert_eq!((parsed.tail_lines, parsed.stream), (Some(5), Some(Stream::Stderr)));
+        assert_eq!(
+            (parsed.tail_lines, parsed.stream),
+            (Some(5), Some(Stream::Stderr))
+        );
         assert_eq!(parsed.since.unwrap().to_string(), "2026-01-01T00:00:00Z");
         assert!(options(&Query::parse("tailLines=x"), now).is_err());
     }

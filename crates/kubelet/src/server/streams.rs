@@ -38,7 +38,12 @@ impl Streams {
 
 impl Server {
     /// The running container of a pod, by name.
-    async fn running_container(&self, namespace: &str, name: &str, container: &str) -> Result<String, Response> {
+    async fn running_container(
+        &self,
+        namespace: &str,
+        name: &str,
+        container: &str,
+    ) -> Result<String, Response> {
         let spec = self.pod_named(namespace, name)?;
         if pod::find_container(&spec, container).is_none() {
             let message = format!("container {container:?} not found in pod {name:?}");
@@ -47,7 +52,10 @@ impl Server {
         let state = inspect::pod(&*self.runtime, &spec.metadata.uid)
             .await
             .map_err(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error))?;
-        match state.find(container).filter(|status| status.state == ContainerState::Running) {
+        match state
+            .find(container)
+            .filter(|status| status.state == ContainerState::Running)
+        {
             Some(status) => Ok(status.id.clone()),
             None => Err(failed(
                 StatusCode::INTERNAL_SERVER_ERROR,
@@ -135,23 +143,51 @@ impl Server {
             return failed(StatusCode::INTERNAL_SERVER_ERROR, message);
         };
         // Only WebSocket clients name their ports here; SPDY has them in its streams.
-        let ports: Result<Vec<i32>, _> =
-            query.all("port").chain(query.all("ports")).flat_map(|text| text.split(',')).map(str::parse).collect();
-        let Ok(port) = ports else { return failed(StatusCode::BAD_REQUEST, "unable to parse port") };
-        let forward = v1::PortForwardRequest { pod_sandbox_id: sandbox.id.clone(), port };
+        let ports: Result<Vec<i32>, _> = query
+            .all("port")
+            .chain(query.all("ports"))
+            .flat_map(|text| text.split(','))
+            .map(str::parse)
+            .collect();
+        let Ok(port) = ports else {
+            return failed(StatusCode::BAD_REQUEST, "unable to parse port");
+        };
+        let forward = v1::PortForwardRequest {
+            pod_sandbox_id: sandbox.id.clone(),
+            port,
+        };
         match self.runtime.port_forward(forward).await {
             Ok(answer) => upgrade::pass(request, &answer.url).await,
             Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
     }
 
-    pub(super) async fn run_command(&self, namespace: &str, name: &str, container: &str, query: &Query) -> Response {
+    pub(super) async fn run_command(
+        &self,
+        namespace: &str,
+        name: &str,
+        container: &str,
+        query: &Query,
+    ) -> Response {
         let id = match self.running_container(namespace, name, container).await {
             Ok(id) => id,
             Err(response) => return response,
         };
-        let cmd = query.get("cmd").unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-        match self.runtime.exec_sync(v1::ExecSyncRequest { container_id: id, cmd, timeout: 0 }).await {
+        let cmd = query
+            .get("cmd")
+            .unwrap_or_default()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        match self
+            .runtime
+            .exec_sync(v1::ExecSyncRequest {
+                container_id: id,
+                cmd,
+                timeout: 0,
+            })
+            .await
+        {
             Ok(output) => body::text(StatusCode::OK, [output.stdout, output.stderr].concat()),
             Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
         }
@@ -165,9 +201,22 @@ mod tests {
     #[test]
     fn streams_of_a_request() {
         let parse = |query: &str| Streams::parse(&Query::parse(query));
-        let all = Streams { stdin: true, stdout: true, stderr: true, tty: false };
+        let all = Streams {
+            stdin: true,
+            stdout: true,
+            stderr: true,
+            tty: false,
+        };
         assert_eq!(parse("input=1&output=1&error=1"), Ok(all));
-        assert_eq!(parse("output=1&error=1&tty=1"), Ok(Streams { stdin: false, stderr: false, tty: true, ..all }));
+        assert_eq!(
+            parse("output=1&error=1&tty=1"),
+            Ok(Streams {
+                stdin: false,
+                stderr: false,
+                tty: true,
+                ..all
+            })
+        );
         assert!(parse("tty=1").is_err());
     }
 }

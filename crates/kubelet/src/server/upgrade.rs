@@ -21,12 +21,21 @@ pub async fn pass(mut request: Request, url: &str) -> Response {
     drop(request);
     let answer = match open(method, &headers, url).await {
         Ok(answer) => answer,
-        Err(message) => return failed(StatusCode::BAD_GATEWAY, format!("error dialing backend: {message}")),
+        Err(message) => {
+            return failed(
+                StatusCode::BAD_GATEWAY,
+                format!("error dialing backend: {message}"),
+            );
+        }
     };
     let (status, headers) = (answer.status(), answer.headers().clone());
     if status != StatusCode::SWITCHING_PROTOCOLS {
         let limited = http_body_util::Limited::new(answer.into_body(), MAX_ERROR_BYTES);
-        let text = limited.collect().await.map(|all| all.to_bytes()).unwrap_or_default();
+        let text = limited
+            .collect()
+            .await
+            .map(|all| all.to_bytes())
+            .unwrap_or_default();
         return body::text(status, text);
     }
     tokio::spawn(async move {
@@ -50,19 +59,37 @@ pub async fn pass(mut request: Request, url: &str) -> Response {
 }
 
 fn wants_upgrade(headers: &HeaderMap) -> bool {
-    let connection = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let connection = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let mut words = connection.flat_map(|value| value.split(','));
     words.any(|word| word.trim().eq_ignore_ascii_case("upgrade")) && headers.contains_key(header::UPGRADE)
 }
 
-async fn open(method: Method, headers: &HeaderMap, url: &str) -> Result<hyper::Response<hyper::body::Incoming>, String> {
-    let uri: Uri = url.parse().map_err(|_| format!("runtime gave an invalid URL {url:?}"))?;
-    let authority = uri.authority().ok_or_else(|| format!("runtime gave a URL without a host {url:?}"))?.clone();
-    let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+async fn open(
+    method: Method,
+    headers: &HeaderMap,
+    url: &str,
+) -> Result<hyper::Response<hyper::body::Incoming>, String> {
+    let uri: Uri = url
+        .parse()
+        .map_err(|_| format!("runtime gave an invalid URL {url:?}"))?;
+    let authority = uri
+        .authority()
+        .ok_or_else(|| format!("runtime gave a URL without a host {url:?}"))?
+        .clone();
+    let address = (
+        authority.host().trim_matches(['[', ']']),
+        authority.port_u16().unwrap_or(80),
+    );
+    let stream = TcpStream::connect(address)
         .await
         .map_err(|error| error.to_string())?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
+            .await
+            .map_err(|error| error.to_string())?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "connection to the runtime's streaming server ended");
@@ -80,7 +107,10 @@ async fn open(method: Method, headers: &HeaderMap, url: &str) -> Result<hyper::R
         .header(header::HOST, authority.as_str())
         .body(Empty::new())
         .map_err(|error| error.to_string())?;
-    sender.send_request(request).await.map_err(|error| error.to_string())
+    sender
+        .send_request(request)
+        .await
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -90,9 +120,15 @@ mod tests {
     #[test]
     fn upgrades_are_asked_for_in_two_headers() {
         let headers = |pairs: &[(header::HeaderName, &'static str)]| -> HeaderMap {
-            pairs.iter().map(|(name, value)| (name.clone(), http::HeaderValue::from_static(value))).collect()
+            pairs
+                .iter()
+                .map(|(name, value)| (name.clone(), http::HeaderValue::from_static(value)))
+                .collect()
         };
-        assert!(wants_upgrade(&headers(&[(header::CONNECTION, "keep-alive, Upgrade"), (header::UPGRADE, "SPDY/3.1")])));
+        assert!(wants_upgrade(&headers(&[
+            (header::CONNECTION, "keep-alive, Upgrade"),
+            (header::UPGRADE, "SPDY/3.1")
+        ])));
         assert!(!wants_upgrade(&headers(&[(header::CONNECTION, "Upgrade")])));
         assert!(!wants_upgrade(&headers(&[(header::UPGRADE, "websocket")])));
     }

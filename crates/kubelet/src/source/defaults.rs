@@ -19,7 +19,10 @@ pub fn apply(pod: &mut Pod) {
     spec.enable_service_links.get_or_insert(true);
     spec.security_context.get_or_insert_default();
     let host_network = spec.host_network;
-    spec.init_containers.iter_mut().chain(&mut spec.containers).for_each(|container| of_container(container, host_network));
+    spec.init_containers
+        .iter_mut()
+        .chain(&mut spec.containers)
+        .for_each(|container| of_container(container, host_network));
     spec.volumes.iter_mut().for_each(of_volume);
 }
 
@@ -42,11 +45,19 @@ fn of_container(container: &mut Container, host_network: bool) {
         container.resources.requests.entry(resource).or_insert(limit);
     }
     for variable in &mut container.env {
-        if let Some(field) = variable.value_from.as_mut().and_then(|source| source.field_ref.as_mut()) {
+        if let Some(field) = variable
+            .value_from
+            .as_mut()
+            .and_then(|source| source.field_ref.as_mut())
+        {
             or(&mut field.api_version, "v1");
         }
     }
-    let probes = [&mut container.startup_probe, &mut container.liveness_probe, &mut container.readiness_probe];
+    let probes = [
+        &mut container.startup_probe,
+        &mut container.liveness_probe,
+        &mut container.readiness_probe,
+    ];
     probes.into_iter().flatten().for_each(|probe| of_probe(probe));
 }
 
@@ -98,7 +109,12 @@ mod tests {
         )
         .unwrap();
         apply(&mut pod);
-        let policies: Vec<&str> = pod.spec.containers.iter().map(|c| c.image_pull_policy.as_str()).collect();
+        let policies: Vec<&str> = pod
+            .spec
+            .containers
+            .iter()
+            .map(|c| c.image_pull_policy.as_str())
+            .collect();
         assert_eq!(policies, ["Always", "IfNotPresent"]);
         let probe = pod.spec.containers[0].liveness_probe.as_ref().unwrap();
         assert_eq!((probe.period_seconds, probe.failure_threshold), (10, 3));

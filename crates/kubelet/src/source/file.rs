@@ -2,7 +2,10 @@
 
 use super::{Change, defaults};
 use crate::pod;
-use api::{Message, core::v1::{Pod, Toleration}};
+use api::{
+    Message,
+    core::v1::{Pod, Toleration},
+};
 use component_base::{clock::Clock, shutdown::Shutdown};
 use futures_util::StreamExt;
 use inotify::{Inotify, WatchMask};
@@ -78,7 +81,12 @@ fn hash(spec: &Pod, path: &Path, node_name: &str) -> String {
     let mut hasher = Sha256::new();
     hasher.update(spec.encode_to_vec());
     hasher.update(format!("host:{node_name}file:{}", path.display()));
-    hasher.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    hasher
+        .finalize()
+        .iter()
+        .take(16)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 pub struct FileSource {
@@ -144,7 +152,11 @@ impl FileSource {
                 return;
             }
         };
-        let gone: Vec<PathBuf> = known.keys().filter(|path| !files.contains(path)).cloned().collect();
+        let gone: Vec<PathBuf> = known
+            .keys()
+            .filter(|path| !files.contains(path))
+            .cloned()
+            .collect();
         for path in gone {
             if let Some(pod) = known.remove(&path) {
                 self.tell(Change::Removed(pod.metadata.uid.clone()));
@@ -212,12 +224,16 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
 mod tests {
     use super::*;
 
-    const MANIFEST: &str = "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: a, image: x}]}\n";
+    const MANIFEST: &str =
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: a, image: x}]}\n";
 
     #[test]
     fn a_manifest_becomes_a_pod_of_the_node() {
         let pod = parse(MANIFEST.as_bytes(), Path::new("/m/web.yaml"), "Node-1", "now").unwrap();
-        assert_eq!((pod.metadata.name.as_str(), pod.metadata.namespace.as_str()), ("web-node-1", "default"));
+        assert_eq!(
+            (pod.metadata.name.as_str(), pod.metadata.namespace.as_str()),
+            ("web-node-1", "default")
+        );
         assert_eq!(pod.metadata.uid.len(), 32);
         assert!(pod::is_static(&pod) && !pod::is_mirror(&pod));
         assert_eq!(pod.spec.node_name, "Node-1");
@@ -231,7 +247,10 @@ mod tests {
     #[test]
     fn what_is_no_pod_is_refused() {
         let parse = |text: &str| parse(text.as_bytes(), Path::new("/m/x"), "n", "now").map(|_| ());
-        assert!(matches!(parse("kind: Deployment\napiVersion: apps/v1\n"), Err(Error::Kind)));
+        assert!(matches!(
+            parse("kind: Deployment\napiVersion: apps/v1\n"),
+            Err(Error::Kind)
+        ));
         assert!(matches!(parse("kind: Pod\napiVersion: v1\n"), Err(Error::NoName)));
         assert!(matches!(parse("kind: [\n"), Err(Error::Syntax(_))));
     }

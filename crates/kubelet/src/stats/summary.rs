@@ -71,16 +71,25 @@ fn container(time: Timestamp, image_disk: Disk, container: &ContainerUse) -> Val
 fn pod(measured: &Measured, pod: &PodUse) -> Value {
     let time = measured.time;
     let mut document = Map::new();
-    document.insert("podRef".into(), json!({ "name": pod.name, "namespace": pod.namespace, "uid": pod.uid }));
+    document.insert(
+        "podRef".into(),
+        json!({ "name": pod.name, "namespace": pod.namespace, "uid": pod.uid }),
+    );
     if let Some(started) = pod.start_time {
         document.insert("startTime".into(), stamp(started).into());
     }
-    let containers = pod.containers.iter().map(|one| container(time, measured.image_disk, one));
+    let containers = pod
+        .containers
+        .iter()
+        .map(|one| container(time, measured.image_disk, one));
     document.insert("containers".into(), containers.collect());
     if let Some(usage) = &pod.usage {
         document.insert("cpu".into(), group_cpu(time, usage));
         document.insert("memory".into(), group_memory(time, usage, None));
-        document.insert("process_stats".into(), json!({ "process_count": usage.processes }));
+        document.insert(
+            "process_stats".into(),
+            json!({ "process_count": usage.processes }),
+        );
     }
     Value::Object(document)
 }
@@ -109,10 +118,27 @@ mod tests {
 
     #[test]
     fn available_memory_is_what_the_limit_leaves() {
-        let usage = Usage { memory_limit: Some(100), working_set_bytes: 30, ..Usage::default() };
-        assert_eq!(group_memory(Timestamp::UNIX_EPOCH, &usage, Some(1000))["availableBytes"], 70);
-        let usage = Usage { memory_limit: None, ..usage };
-        assert_eq!(group_memory(Timestamp::UNIX_EPOCH, &usage, Some(1000))["availableBytes"], 970);
-        assert!(group_memory(Timestamp::UNIX_EPOCH, &usage, None).get("availableBytes").is_none());
+        let usage = Usage {
+            memory_limit: Some(100),
+            working_set_bytes: 30,
+            ..Usage::default()
+        };
+        assert_eq!(
+            group_memory(Timestamp::UNIX_EPOCH, &usage, Some(1000))["availableBytes"],
+            70
+        );
+        let usage = Usage {
+            memory_limit: None,
+            ..usage
+        };
+        assert_eq!(
+            group_memory(Timestamp::UNIX_EPOCH, &usage, Some(1000))["availableBytes"],
+            970
+        );
+        assert!(
+            group_memory(Timestamp::UNIX_EPOCH, &usage, None)
+                .get("availableBytes")
+                .is_none()
+        );
     }
 }

@@ -1,10 +1,6 @@
 //! The conditions of a pod that the kubelet owns. Upstream: `status/generate.go`.
 
-use crate::{
-    pod,
-    runtime::state::PodState,
-    sync::plan::sandbox_need,
-};
+use crate::{pod, runtime::state::PodState, sync::plan::sandbox_need};
 use api::core::v1::{ContainerStatus, Pod, PodCondition};
 
 pub const SCHEDULED: &str = "PodScheduled";
@@ -20,7 +16,10 @@ const FAILED: &str = "PodFailed";
 /// Whether the kubelet writes this condition; all others pass through untouched.
 pub fn is_owned(kind: &str) -> bool {
     [SCHEDULED, READY, INITIALIZED, CONTAINERS_READY, READY_TO_START].contains(&kind)
-        || matches!(kind, "PodResizePending" | "PodResizeInProgress" | "AllContainersRestarting")
+        || matches!(
+            kind,
+            "PodResizePending" | "PodResizeInProgress" | "AllContainersRestarting"
+        )
 }
 
 fn condition(spec: &Pod, kind: &str, status: bool, reason: &str, message: String) -> PodCondition {
@@ -39,7 +38,13 @@ pub fn scheduled(spec: &Pod) -> PodCondition {
 }
 
 pub fn ready_to_start(spec: &Pod, state: &PodState) -> PodCondition {
-    condition(spec, READY_TO_START, !sandbox_need(spec, state).create, "", String::new())
+    condition(
+        spec,
+        READY_TO_START,
+        !sandbox_need(spec, state).create,
+        "",
+        String::new(),
+    )
 }
 
 /// Lists names as Go prints a slice.
@@ -77,10 +82,22 @@ fn shortfall(unknown: &[&str], bad: &[&str], adjective: &str) -> String {
 }
 
 pub fn initialized(spec: &Pod, statuses: &[ContainerStatus], phase: &str) -> PodCondition {
-    let names = spec.spec.init_containers.iter().map(|container| container.name.as_str());
+    let names = spec
+        .spec
+        .init_containers
+        .iter()
+        .map(|container| container.name.as_str());
     let (unknown, incomplete) = lacking(names, statuses, |status| {
-        let container = spec.spec.init_containers.iter().find(|container| container.name == status.name);
-        if container.is_some_and(pod::is_sidecar) { status.started == Some(true) } else { status.ready }
+        let container = spec
+            .spec
+            .init_containers
+            .iter()
+            .find(|container| container.name == status.name);
+        if container.is_some_and(pod::is_sidecar) {
+            status.started == Some(true)
+        } else {
+            status.ready
+        }
     });
     if phase == "Succeeded" && unknown.is_empty() {
         return condition(spec, INITIALIZED, true, COMPLETED, String::new());
@@ -95,15 +112,26 @@ pub fn initialized(spec: &Pod, statuses: &[ContainerStatus], phase: &str) -> Pod
 /// A regular container that was ever started proves that initialization completed.
 fn any_regular_started(spec: &Pod, statuses: &[ContainerStatus]) -> bool {
     spec.spec.containers.iter().any(|container| {
-        statuses.iter().filter(|status| status.name == container.name).any(|status| {
-            status.state.running.is_some() || status.state.terminated.is_some() || status.last_state.terminated.is_some()
-        })
+        statuses
+            .iter()
+            .filter(|status| status.name == container.name)
+            .any(|status| {
+                status.state.running.is_some()
+                    || status.state.terminated.is_some()
+                    || status.last_state.terminated.is_some()
+            })
     })
 }
 
 pub fn containers_ready(spec: &Pod, statuses: &[ContainerStatus], phase: &str) -> PodCondition {
-    let sidecars = spec.spec.init_containers.iter().filter(|container| pod::is_sidecar(container));
-    let names = sidecars.chain(&spec.spec.containers).map(|container| container.name.as_str());
+    let sidecars = spec
+        .spec
+        .init_containers
+        .iter()
+        .filter(|container| pod::is_sidecar(container));
+    let names = sidecars
+        .chain(&spec.spec.containers)
+        .map(|container| container.name.as_str());
     let (unknown, unready) = lacking(names, statuses, |status| status.ready);
     if phase == "Succeeded" && unknown.is_empty() {
         return condition(spec, CONTAINERS_READY, false, COMPLETED, String::new());
@@ -121,13 +149,18 @@ pub fn containers_ready(spec: &Pod, statuses: &[ContainerStatus], phase: &str) -
 /// Ready when the containers are and every readiness gate, set by others, is true.
 pub fn ready(spec: &Pod, others: &[PodCondition], containers_ready: &PodCondition) -> PodCondition {
     if containers_ready.status != "True" {
-        return PodCondition { type_: READY.into(), ..containers_ready.clone() };
+        return PodCondition {
+            type_: READY.into(),
+            ..containers_ready.clone()
+        };
     }
     let mut problems = Vec::new();
     for gate in &spec.spec.readiness_gates {
         let name = &gate.condition_type;
         match others.iter().find(|condition| &condition.type_ == name) {
-            None => problems.push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
+            None => problems.push(format!(
+                "corresponding condition of pod readiness gate {name:?} does not exist."
+            )),
             Some(gate) if gate.status != "True" => problems.push(format!(
                 "the status of pod readiness gate {name:?} is not \"True\", but {}",
                 gate.status
@@ -149,15 +182,25 @@ mod tests {
 
     fn check(pod: &str, expected: Expect) {
         let pod = Pod::from_json(pod.as_bytes()).unwrap();
-        let statuses = [pod.status.init_container_statuses.clone(), pod.status.container_statuses.clone()].concat();
+        let statuses = [
+            pod.status.init_container_statuses.clone(),
+            pod.status.container_statuses.clone(),
+        ]
+        .concat();
         let containers = containers_ready(&pod, &statuses, &pod.status.phase);
         let all = [
             initialized(&pod, &statuses, &pod.status.phase),
             ready(&pod, &pod.status.conditions, &containers),
             containers,
         ];
-        let lines: Vec<String> =
-            all.iter().map(|c| format!("{} {} {} {}", c.type_, c.status, c.reason, c.message).trim().to_owned()).collect();
+        let lines: Vec<String> = all
+            .iter()
+            .map(|c| {
+                format!("{} {} {} {}", c.type_, c.status, c.reason, c.message)
+                    .trim()
+                    .to_owned()
+            })
+            .collect();
         expected.assert_eq(&lines.join("\n"));
     }
 

@@ -7,8 +7,8 @@ use crate::{
     sync::plan::should_restart,
 };
 use api::core::v1::{
-    Container, ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus, Pod, VolumeMountStatus,
+    Container, ContainerState as ApiState, ContainerStateRunning, ContainerStateTerminated,
+    ContainerStateWaiting, ContainerStatus, Pod, VolumeMountStatus,
 };
 use apimachinery::time::Time;
 use std::collections::BTreeMap;
@@ -46,7 +46,11 @@ pub fn bare_id(id: &str) -> &str {
 /// A time of the runtime, which says zero for none.
 pub fn time(unix_nanos: i64) -> Option<Time> {
     let nanos = i32::try_from(unix_nanos % 1_000_000_000).unwrap_or(0);
-    if unix_nanos > 0 { Time::from_unix(unix_nanos / 1_000_000_000, nanos) } else { None }
+    if unix_nanos > 0 {
+        Time::from_unix(unix_nanos / 1_000_000_000, nanos)
+    } else {
+        None
+    }
 }
 
 /// The statuses of one list of containers: init containers in the order of the specification, others by name.
@@ -55,7 +59,11 @@ pub fn statuses(inputs: &Inputs<'_>, list: List, previous: &[ContainerStatus]) -
     let containers: Vec<Container> = match list {
         List::Init => spec.init_containers.clone(),
         List::Regular => spec.containers.clone(),
-        List::Ephemeral => spec.ephemeral_containers.iter().map(pod::ephemeral_as_container).collect(),
+        List::Ephemeral => spec
+            .ephemeral_containers
+            .iter()
+            .map(pod::ephemeral_as_container)
+            .collect(),
     };
     let mut result: Vec<ContainerStatus> = containers
         .iter()
@@ -70,8 +78,17 @@ pub fn statuses(inputs: &Inputs<'_>, list: List, previous: &[ContainerStatus]) -
     result
 }
 
-fn one(inputs: &Inputs<'_>, list: List, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
-    let mut seen = inputs.state.containers.iter().filter(|status| status.name == container.name);
+fn one(
+    inputs: &Inputs<'_>,
+    list: List,
+    container: &Container,
+    old: Option<&ContainerStatus>,
+) -> ContainerStatus {
+    let mut seen = inputs
+        .state
+        .containers
+        .iter()
+        .filter(|status| status.name == container.name);
     let mut status = match seen.next() {
         Some(newest) => {
             let mut status = converted(inputs, container, newest, old);
@@ -88,7 +105,11 @@ fn one(inputs: &Inputs<'_>, list: List, container: &Container, old: Option<&Cont
 
 /// A container of which the runtime knows nothing (any more).
 fn unseen(inputs: &Inputs<'_>, container: &Container, old: Option<&ContainerStatus>) -> ContainerStatus {
-    let reason = if inputs.pod.spec.init_containers.is_empty() { CONTAINER_CREATING } else { POD_INITIALIZING };
+    let reason = if inputs.pod.spec.init_containers.is_empty() {
+        CONTAINER_CREATING
+    } else {
+        POD_INITIALIZING
+    };
     let mut status = ContainerStatus {
         name: container.name.clone(),
         image: container.image.clone(),
@@ -148,7 +169,9 @@ fn converted(
     }
     status.state = match seen.state {
         ContainerState::Running => ApiState {
-            running: Some(Box::new(ContainerStateRunning { started_at: time(seen.started_at) })),
+            running: Some(Box::new(ContainerStateRunning {
+                started_at: time(seen.started_at),
+            })),
             ..ApiState::default()
         },
         ContainerState::Exited => ApiState {
@@ -179,7 +202,12 @@ fn explain_start(inputs: &Inputs<'_>, list: List, container: &Container, status:
         if seen.is_some_and(|seen| seen.state == ContainerState::Exited && seen.exit_code == 0) {
             return;
         }
-        let any_regular = inputs.pod.spec.containers.iter().any(|c| inputs.state.find(&c.name).is_some());
+        let any_regular = inputs
+            .pod
+            .spec
+            .containers
+            .iter()
+            .any(|c| inputs.state.find(&c.name).is_some());
         if seen.is_none() && any_regular && !pod::is_sidecar(container) && status.state.waiting.is_some() {
             status.state = ApiState {
                 terminated: Some(Box::new(ContainerStateTerminated {
@@ -220,7 +248,10 @@ pub fn lost() -> ApiState {
 
 pub fn waiting(reason: &str, message: &str) -> ApiState {
     ApiState {
-        waiting: Some(Box::new(ContainerStateWaiting { reason: reason.into(), message: message.into() })),
+        waiting: Some(Box::new(ContainerStateWaiting {
+            reason: reason.into(),
+            message: message.into(),
+        })),
         ..ApiState::default()
     }
 }

@@ -52,8 +52,15 @@ pub fn generate(inputs: &Inputs<'_>, context: &Context<'_>) -> PodStatus {
 
 fn set_phase(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodStatus) {
     let spec = inputs.pod;
-    let all = [status.container_statuses.as_slice(), &with_started(inputs, context, status)].concat();
-    let facts = phase::Facts { terminal: context.terminal, initialized: regular_container_active(inputs) };
+    let all = [
+        status.container_statuses.as_slice(),
+        &with_started(inputs, context, status),
+    ]
+    .concat();
+    let facts = phase::Facts {
+        terminal: context.terminal,
+        initialized: regular_container_active(inputs),
+    };
     status.phase = phase::phase(spec, &all, facts).to_owned();
     // A pod that has ended, as far as anyone was told, stays so.
     for known in [&context.old.phase, &spec.status.phase] {
@@ -62,7 +69,13 @@ fn set_phase(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodStatus)
         }
     }
     if status.phase == context.old.phase {
-        let or = |first: &String, second: &String| if first.is_empty() { second.clone() } else { first.clone() };
+        let or = |first: &String, second: &String| {
+            if first.is_empty() {
+                second.clone()
+            } else {
+                first.clone()
+            }
+        };
         status.reason = or(&context.old.reason, &spec.status.reason);
         status.message = or(&context.old.message, &spec.status.message);
     }
@@ -82,7 +95,10 @@ fn with_started(
     context: &Context<'_>,
     status: &PodStatus,
 ) -> Vec<api::core::v1::ContainerStatus> {
-    let mut copy = PodStatus { init_container_statuses: status.init_container_statuses.clone(), ..PodStatus::default() };
+    let mut copy = PodStatus {
+        init_container_statuses: status.init_container_statuses.clone(),
+        ..PodStatus::default()
+    };
     readiness::apply(inputs.pod, &mut copy, context.verdicts);
     copy.init_container_statuses
 }
@@ -103,25 +119,47 @@ fn set_addresses(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodSta
         // A pod that has ended keeps the address that it had.
         status.pod_ips.clone_from(&context.old.pod_ips);
     }
-    status.host_ips = context.host_ips.iter().map(|ip| HostIP { ip: ip.clone() }).collect();
+    status.host_ips = context
+        .host_ips
+        .iter()
+        .map(|ip| HostIP { ip: ip.clone() })
+        .collect();
     status.host_ip = context.host_ips.first().cloned().unwrap_or_default();
     if inputs.pod.spec.host_network && status.pod_ips.is_empty() {
         status.pod_ips = context.host_ips.iter().map(ip).collect();
     }
-    status.pod_ip = status.pod_ips.first().map(|first| first.ip.clone()).unwrap_or_default();
+    status.pod_ip = status
+        .pod_ips
+        .first()
+        .map(|first| first.ip.clone())
+        .unwrap_or_default();
 }
 
 fn set_conditions(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodStatus) {
     let spec = inputs.pod;
-    let mut list: Vec<PodCondition> =
-        spec.status.conditions.iter().filter(|condition| !conditions::is_owned(&condition.type_)).cloned().collect();
+    let mut list: Vec<PodCondition> = spec
+        .status
+        .conditions
+        .iter()
+        .filter(|condition| !conditions::is_owned(&condition.type_))
+        .cloned()
+        .collect();
     // The kubelet itself adds this one when it evicts, and it must not be lost before the API has it.
-    let disruption = context.old.conditions.iter().find(|c| c.type_ == conditions::DISRUPTION_TARGET);
-    if let Some(disruption) = disruption.filter(|_| !list.iter().any(|c| c.type_ == conditions::DISRUPTION_TARGET)) {
+    let disruption = context
+        .old
+        .conditions
+        .iter()
+        .find(|c| c.type_ == conditions::DISRUPTION_TARGET);
+    if let Some(disruption) =
+        disruption.filter(|_| !list.iter().any(|c| c.type_ == conditions::DISRUPTION_TARGET))
+    {
         list.push(disruption.clone());
     }
-    let statuses =
-        [status.init_container_statuses.as_slice(), status.container_statuses.as_slice()].concat();
+    let statuses = [
+        status.init_container_statuses.as_slice(),
+        status.container_statuses.as_slice(),
+    ]
+    .concat();
     let containers_ready = conditions::containers_ready(spec, &statuses, &status.phase);
     let owned = [
         conditions::ready_to_start(spec, inputs.state),
@@ -130,7 +168,11 @@ fn set_conditions(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodSt
         containers_ready,
         conditions::scheduled(spec),
     ];
-    list.extend(owned.into_iter().map(|condition| stamped(condition, &context.old.conditions, context.now)));
+    list.extend(
+        owned
+            .into_iter()
+            .map(|condition| stamped(condition, &context.old.conditions, context.now)),
+    );
     status.conditions = list;
 }
 
@@ -157,7 +199,12 @@ pub fn finalize(spec: &Pod, status: &mut PodStatus) {
         status.container_statuses.iter_mut().for_each(end);
     }
     // Init containers after the last one that has left a trace never ran; the first one is always counted.
-    let ran = status.init_container_statuses.iter().rposition(evidence).unwrap_or(0) + 1;
+    let ran = status
+        .init_container_statuses
+        .iter()
+        .rposition(evidence)
+        .unwrap_or(0)
+        + 1;
     status.init_container_statuses.iter_mut().take(ran).for_each(end);
     if !pod::is_terminal(&status.phase) && !pod::is_static(spec) {
         "Failed".clone_into(&mut status.phase);
@@ -165,7 +212,12 @@ pub fn finalize(spec: &Pod, status: &mut PodStatus) {
 }
 
 fn completed(container: &ContainerStatus) -> bool {
-    let well = |state: &ContainerState| state.terminated.as_ref().is_some_and(|ended| ended.exit_code == 0);
+    let well = |state: &ContainerState| {
+        state
+            .terminated
+            .as_ref()
+            .is_some_and(|ended| ended.exit_code == 0)
+    };
     well(&container.state) || well(&container.last_state) || container.started == Some(true)
 }
 

@@ -48,7 +48,11 @@ pub struct Statuses {
 
 impl Statuses {
     pub fn new(mirrors: Arc<MirrorTable>) -> Arc<Self> {
-        Arc::new(Self { table: Mutex::default(), changed: Notify::new(), mirrors })
+        Arc::new(Self {
+            table: Mutex::default(),
+            changed: Notify::new(),
+            mirrors,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -58,7 +62,10 @@ impl Statuses {
     /// The pod's status as last computed here, or else as its source has it.
     pub fn current(&self, spec: &Pod) -> PodStatus {
         let table = self.lock();
-        table.entries.get(&spec.metadata.uid).map_or_else(|| spec.status.clone(), |entry| entry.latest.clone())
+        table
+            .entries
+            .get(&spec.metadata.uid)
+            .map_or_else(|| spec.status.clone(), |entry| entry.latest.clone())
     }
 
     pub fn get(&self, uid: &str) -> Option<PodStatus> {
@@ -76,8 +83,13 @@ impl Statuses {
                 changed
             }
             None => {
-                let entry =
-                    Entry { spec: spec.clone(), latest: status, confirmed: None, finished: false, deleted: false };
+                let entry = Entry {
+                    spec: spec.clone(),
+                    latest: status,
+                    confirmed: None,
+                    finished: false,
+                    deleted: false,
+                };
                 table.entries.insert(uid.clone(), entry);
                 true
             }
@@ -151,7 +163,10 @@ impl Statuses {
         let Some(work) = self.work(uid) else { return Ok(()) };
         let api: Api<Pod> = client.api::<Pod>().namespace(&work.namespace);
         if let Some(patch) = patch::between(&work.confirmed, &work.latest, &work.api_uid) {
-            match api.patch_status(&work.name, &Patch::Strategic(patch), &PatchParams::default()).await {
+            match api
+                .patch_status(&work.name, &Patch::Strategic(patch), &PatchParams::default())
+                .await
+            {
                 Ok(pod) => self.confirm(uid, pod.status),
                 // The pod is gone, or another one has its name: its source will say so.
                 Err(error) if error.is_not_found() || error.is_conflict() => {
@@ -164,7 +179,10 @@ impl Statuses {
         if work.may_be_deleted {
             let options = DeleteOptions {
                 grace_period_seconds: Some(0),
-                preconditions: Some(Box::new(Preconditions { uid: Some(work.api_uid.clone()), ..Preconditions::default() })),
+                preconditions: Some(Box::new(Preconditions {
+                    uid: Some(work.api_uid.clone()),
+                    ..Preconditions::default()
+                })),
                 ..DeleteOptions::default()
             };
             match api.delete(&work.name, &options).await {
@@ -184,7 +202,11 @@ impl Statuses {
     fn work(&self, uid: &str) -> Option<Work> {
         let table = self.lock();
         let entry = table.entries.get(uid)?;
-        let target = if pod::is_static(&entry.spec) { self.mirrors.of_static(&entry.spec)? } else { entry.spec.clone() };
+        let target = if pod::is_static(&entry.spec) {
+            self.mirrors.of_static(&entry.spec)?
+        } else {
+            entry.spec.clone()
+        };
         let meta = &target.metadata;
         Some(Work {
             namespace: meta.namespace.clone(),
@@ -218,11 +240,14 @@ struct Work {
 /// Conditions of others are theirs: as the API has them now, not as they were when the status was computed.
 fn with_foreign_conditions(latest: &PodStatus, api: &PodStatus) -> PodStatus {
     let mut merged = latest.clone();
-    let foreign = |kind: &str| {
-        !super::conditions::is_owned(kind) && kind != super::conditions::DISRUPTION_TARGET
-    };
+    let foreign =
+        |kind: &str| !super::conditions::is_owned(kind) && kind != super::conditions::DISRUPTION_TARGET;
     merged.conditions.retain(|condition| !foreign(&condition.type_));
-    let theirs = api.conditions.iter().filter(|condition| foreign(&condition.type_)).cloned();
+    let theirs = api
+        .conditions
+        .iter()
+        .filter(|condition| foreign(&condition.type_))
+        .cloned();
     merged.conditions = theirs.chain(merged.conditions).collect();
     merged
 }

@@ -68,7 +68,10 @@ fn conditions(old: Option<&Value>, new: &Value) -> Option<Value> {
         }
         changes.push(Value::Object(change));
     }
-    for condition in old.iter().filter(|before| !new.iter().any(|condition| same_kind(before, condition))) {
+    for condition in old
+        .iter()
+        .filter(|before| !new.iter().any(|condition| same_kind(before, condition)))
+    {
         changes.push(json!({ "$patch": "delete", "type": condition["type"] }));
     }
     (!changes.is_empty()).then_some(Value::Array(changes))
@@ -80,7 +83,12 @@ mod tests {
     use api::core::v1::{PodCondition, PodIP};
 
     fn condition(kind: &str, status: &str, reason: &str) -> PodCondition {
-        PodCondition { type_: kind.into(), status: status.into(), reason: reason.into(), ..PodCondition::default() }
+        PodCondition {
+            type_: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            ..PodCondition::default()
+        }
     }
 
     fn check(old: &PodStatus, new: &PodStatus, expected: Value) {
@@ -93,13 +101,19 @@ mod tests {
         let old = PodStatus {
             phase: "Pending".into(),
             reason: "Slow".into(),
-            conditions: vec![condition("Ready", "False", "Wait"), condition("lb", "True", ""), condition("old", "True", "")],
+            conditions: vec![
+                condition("Ready", "False", "Wait"),
+                condition("lb", "True", ""),
+                condition("old", "True", ""),
+            ],
             ..PodStatus::default()
         };
         check(&old, &old, Value::Null);
         let new = PodStatus {
             phase: "Running".into(),
-            pod_ips: vec![PodIP { ip: "10.0.0.1".into() }],
+            pod_ips: vec![PodIP {
+                ip: "10.0.0.1".into(),
+            }],
             conditions: vec![condition("Ready", "True", ""), condition("lb", "True", "")],
             ..PodStatus::default()
         };

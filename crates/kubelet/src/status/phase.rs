@@ -45,7 +45,11 @@ impl Count {
     fn init(&mut self, spec: &Pod, container: &Container, status: Option<&ContainerStatus>) {
         let state = status.map(|status| (&status.state, &status.last_state));
         let exit_code = state.and_then(|(state, last)| {
-            let ended = if state.waiting.is_some() { &last.terminated } else { &state.terminated };
+            let ended = if state.waiting.is_some() {
+                &last.terminated
+            } else {
+                &state.terminated
+            };
             ended.as_ref().map(|ended| ended.exit_code)
         });
         match exit_code {
@@ -111,10 +115,19 @@ impl Count {
     }
 
     fn phase(&self, spec: &Pod, facts: Facts) -> &'static str {
-        let ended = || if self.stopped == self.succeeded { "Succeeded" } else { "Failed" };
+        let ended = || {
+            if self.stopped == self.succeeded {
+                "Succeeded"
+            } else {
+                "Failed"
+            }
+        };
         if self.failed_init > 0 {
             "Failed"
-        } else if self.pending_init > 0 || (self.pending_sidecars > 0 && !facts.initialized) || self.waiting > 0 {
+        } else if self.pending_init > 0
+            || (self.pending_sidecars > 0 && !facts.initialized)
+            || self.waiting > 0
+        {
             "Pending"
         } else if self.running > 0 && self.unknown == 0 {
             "Running"
@@ -144,9 +157,19 @@ mod tests {
         );
         let pod = Pod::from_json(spec.as_bytes()).unwrap();
         let statuses = format!(r#"{{"status":{{"containerStatuses":[{statuses}]}}}}"#);
-        let statuses = Pod::from_json(statuses.as_bytes()).unwrap().status.container_statuses;
-        let facts = Facts { terminal: facts.contains("terminal"), initialized: facts.contains("initialized") };
-        assert_eq!(phase(&pod, &statuses, facts), expected, "{restart} {init} {statuses:?}");
+        let statuses = Pod::from_json(statuses.as_bytes())
+            .unwrap()
+            .status
+            .container_statuses;
+        let facts = Facts {
+            terminal: facts.contains("terminal"),
+            initialized: facts.contains("initialized"),
+        };
+        assert_eq!(
+            phase(&pod, &statuses, facts),
+            expected,
+            "{restart} {init} {statuses:?}"
+        );
     }
 
     fn running(name: &str) -> String {
@@ -171,15 +194,45 @@ mod tests {
     fn regular_containers() {
         check("Always", "", "", "", "Pending");
         check("Always", "", &both(&running("a"), &running("b")), "", "Running");
-        check("Always", "", &both(&running("a"), r#"{"name":"b","state":{"waiting":{}}}"#), "", "Pending");
+        check(
+            "Always",
+            "",
+            &both(&running("a"), r#"{"name":"b","state":{"waiting":{}}}"#),
+            "",
+            "Pending",
+        );
         check("Always", "", &both(&ended("a", 0), &ended("b", 0)), "", "Running");
-        check("Always", "", &both(&ended("a", 0), &ended("b", 0)), "terminal", "Succeeded");
+        check(
+            "Always",
+            "",
+            &both(&ended("a", 0), &ended("b", 0)),
+            "terminal",
+            "Succeeded",
+        );
         check("Always", "", &both(&running("a"), &crashed("b")), "", "Running");
-        check("Never", "", &both(&ended("a", 0), &ended("b", 0)), "", "Succeeded");
+        check(
+            "Never",
+            "",
+            &both(&ended("a", 0), &ended("b", 0)),
+            "",
+            "Succeeded",
+        );
         check("Never", "", &both(&ended("a", 0), &ended("b", 3)), "", "Failed");
         check("Never", "", &both(&ended("a", 0), &running("b")), "", "Running");
-        check("OnFailure", "", &both(&ended("a", 0), &ended("b", 3)), "", "Running");
-        check("OnFailure", "", &both(&ended("a", 0), &ended("b", 0)), "", "Succeeded");
+        check(
+            "OnFailure",
+            "",
+            &both(&ended("a", 0), &ended("b", 3)),
+            "",
+            "Running",
+        );
+        check(
+            "OnFailure",
+            "",
+            &both(&ended("a", 0), &ended("b", 0)),
+            "",
+            "Succeeded",
+        );
     }
 
     #[test]
@@ -197,7 +250,13 @@ mod tests {
         let sidecar = r#"{"name":"s","restartPolicy":"Always"}"#;
         let up = both(&running("a"), &running("b"));
         check("Always", sidecar, &both(&running("s"), &up), "", "Pending");
-        check("Always", sidecar, &both(&running("s"), &up), "initialized", "Running");
+        check(
+            "Always",
+            sidecar,
+            &both(&running("s"), &up),
+            "initialized",
+            "Running",
+        );
         let done = both(&ended("a", 0), &ended("b", 0));
         check("Never", sidecar, &both(&ended("s", 137), &done), "", "Succeeded");
     }

@@ -18,7 +18,11 @@ struct Entry {
 
 impl BackOff {
     pub fn new(initial: Duration, max: Duration) -> Self {
-        Self { initial, max, entries: HashMap::new() }
+        Self {
+            initial,
+            max,
+            entries: HashMap::new(),
+        }
     }
 
     /// The delay that applies since `event` (a container's end), if it hasn't passed at `now`.
@@ -27,7 +31,9 @@ impl BackOff {
         if self.expired(event, entry.updated) {
             return None;
         }
-        (event + entry.delay).checked_sub(now).filter(|left| !left.is_zero())
+        (event + entry.delay)
+            .checked_sub(now)
+            .filter(|left| !left.is_zero())
     }
 
     /// The delay that applies since it was last extended, if it hasn't passed at `now`.
@@ -56,7 +62,8 @@ impl BackOff {
     /// Forgets keys that have been quiet for twice the longest delay; what bounds the table.
     pub fn collect(&mut self, now: Duration) {
         let horizon = self.max * 2;
-        self.entries.retain(|_, entry| now.saturating_sub(entry.updated) <= horizon);
+        self.entries
+            .retain(|_, entry| now.saturating_sub(entry.updated) <= horizon);
     }
 
     fn expired(&self, event: Duration, updated: Duration) -> bool {
@@ -92,7 +99,11 @@ mod tests {
     #[test]
     fn waits_from_the_container_s_end() {
         let mut back_off = BackOff::new(secs(10), secs(300));
-        assert_eq!(back_off.remaining("c", secs(100), secs(100)), None, "the first restart is at once");
+        assert_eq!(
+            back_off.remaining("c", secs(100), secs(100)),
+            None,
+            "the first restart is at once"
+        );
         back_off.next("c", secs(100));
         assert_eq!(back_off.remaining("c", secs(102), secs(103)), Some(secs(9)));
         assert_eq!(back_off.remaining("c", secs(102), secs(112)), None);

@@ -72,7 +72,10 @@ impl Executor {
     pub fn new(parts: Parts) -> Self {
         let max = parts.settings.max_crash_back_off;
         Self {
-            killer: Killer { runtime: parts.runtime.clone(), events: parts.events.clone() },
+            killer: Killer {
+                runtime: parts.runtime.clone(),
+                events: parts.events.clone(),
+            },
             runtime: parts.runtime,
             events: parts.events,
             objects: parts.objects,
@@ -85,7 +88,13 @@ impl Executor {
     }
 
     /// One pass: brings the pod's sandbox and containers closer to its specification.
-    pub async fn sync(&self, spec: &Pod, state: &PodState, verdicts: &Verdicts, volumes: &ReadyVolumes) -> Outcome {
+    pub async fn sync(
+        &self,
+        spec: &Pod,
+        state: &PodState,
+        verdicts: &Verdicts,
+        volumes: &ReadyVolumes,
+    ) -> Outcome {
         let plan = plan::plan(spec, state, verdicts);
         let mut outcome = Outcome::default();
         if let Err(error) = self.run(spec, state, volumes, plan, &mut outcome).await {
@@ -109,7 +118,12 @@ impl Executor {
         self.prune_init_containers(spec, state).await;
         let resolved = self.dns(spec, plan.sandbox.create);
         let mut sandbox = sandbox_config::build(spec, plan.sandbox.attempt, resolved, &self.settings)
-            .map_err(|error| format!("GeneratePodSandboxConfig for pod {:?} failed: {error}", pod::description(spec)))?;
+            .map_err(|error| {
+                format!(
+                    "GeneratePodSandboxConfig for pod {:?} failed: {error}",
+                    pod::description(spec)
+                )
+            })?;
         let (sandbox_id, mut ips) = if plan.sandbox.create {
             self.create_sandbox(spec, &sandbox).await?
         } else {
@@ -143,7 +157,10 @@ impl Executor {
                 let words = "Pod sandbox changed, it will be killed and re-created.";
                 self.events.normal(spec, "SandboxChanged", words);
             }
-            self.killer.pod(Some(spec), state, None).await.map_err(|error| error.to_string())?;
+            self.killer
+                .pod(Some(spec), state, None)
+                .await
+                .map_err(|error| error.to_string())?;
             if plan.sandbox.create {
                 // A new sandbox begins from the first init container: those of the old one must not be taken for its own.
                 self.remove_init_containers(spec, state, 0).await;
@@ -151,7 +168,9 @@ impl Executor {
             return Ok(());
         }
         for kill in &plan.kill {
-            let Some(status) = state.find_id(&kill.id) else { continue };
+            let Some(status) = state.find_id(&kill.id) else {
+                continue;
+            };
             self.killer
                 .container(Some(spec), pod_ip, status, &kill.message, kill.reason, None)
                 .await
@@ -162,8 +181,12 @@ impl Executor {
 
     async fn start_all(&self, place: &Place<'_>, starts: &[Start], outcome: &mut Outcome) {
         for &start in starts {
-            let Some((container, target)) = named(place.pod, start) else { continue };
-            let result = self.start_unless_waiting(place, start, &container, target.as_deref(), outcome).await;
+            let Some((container, target)) = named(place.pod, start) else {
+                continue;
+            };
+            let result = self
+                .start_unless_waiting(place, start, &container, target.as_deref(), outcome)
+                .await;
             let failed = result.is_err();
             outcome.starts.push((container.name.clone(), result));
             if failed && matches!(start, Start::Init(_)) && !pod::is_sidecar(&container) {
@@ -220,33 +243,70 @@ impl Executor {
             back_off.collect(now);
             return None;
         };
-        let words = format!("Back-off restarting failed container {} in pod {description}", container.name);
-        self.events.container_warning(place.pod, &container.name, "BackOff", words);
+        let words = format!(
+            "Back-off restarting failed container {} in pod {description}",
+            container.name
+        );
+        self.events
+            .container_warning(place.pod, &container.name, "BackOff", words);
         let delay = back_off.delay(&key);
         let message = format!(
             "back-off {} restarting failed container={} pod={description}",
             go_seconds(delay),
             container.name
         );
-        Some((left, StartError { reason: "CrashLoopBackOff", message }))
+        Some((
+            left,
+            StartError {
+                reason: "CrashLoopBackOff",
+                message,
+            },
+        ))
     }
 
-    async fn create_sandbox(&self, spec: &Pod, config: &v1::PodSandboxConfig) -> Result<(String, Vec<String>), String> {
+    async fn create_sandbox(
+        &self,
+        spec: &Pod,
+        config: &v1::PodSandboxConfig,
+    ) -> Result<(String, Vec<String>), String> {
         self.metrics.pod_started();
         let result = self.try_create_sandbox(config).await;
         if let Err(error) = &result {
             self.metrics.pod_start_failed();
-            self.events.warning(spec, "FailedCreatePodSandBox", format!("Failed to create pod sandbox: {error}"));
+            self.events.warning(
+                spec,
+                "FailedCreatePodSandBox",
+                format!("Failed to create pod sandbox: {error}"),
+            );
         }
         result.map_err(|error| format!("CreatePodSandboxError: {error}"))
     }
 
-    async fn try_create_sandbox(&self, config: &v1::PodSandboxConfig) -> Result<(String, Vec<String>), String> {
-        fs::create_dir_all(&config.log_directory).map_err(|error| format!("create {}: {error}", config.log_directory))?;
-        let request = v1::RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
-        let id = self.runtime.run_pod_sandbox(request).await.map_err(|error| error.to_string())?.pod_sandbox_id;
-        let request = v1::PodSandboxStatusRequest { pod_sandbox_id: id.clone(), verbose: false };
-        let status = self.runtime.pod_sandbox_status(request).await.map_err(|error| error.to_string())?;
+    async fn try_create_sandbox(
+        &self,
+        config: &v1::PodSandboxConfig,
+    ) -> Result<(String, Vec<String>), String> {
+        fs::create_dir_all(&config.log_directory)
+            .map_err(|error| format!("create {}: {error}", config.log_directory))?;
+        let request = v1::RunPodSandboxRequest {
+            config: Some(config.clone()),
+            runtime_handler: String::new(),
+        };
+        let id = self
+            .runtime
+            .run_pod_sandbox(request)
+            .await
+            .map_err(|error| error.to_string())?
+            .pod_sandbox_id;
+        let request = v1::PodSandboxStatusRequest {
+            pod_sandbox_id: id.clone(),
+            verbose: false,
+        };
+        let status = self
+            .runtime
+            .pod_sandbox_status(request)
+            .await
+            .map_err(|error| error.to_string())?;
         let network = status.status.and_then(|status| status.network);
         Ok((id, inspect::addresses(network.as_ref())))
     }
@@ -258,7 +318,8 @@ impl Executor {
             path => match fs::read_to_string(path) {
                 Ok(text) => dns::parse_resolv_conf(&text),
                 Err(error) => {
-                    self.events.warning(spec, "DNSConfigForming", format!("open {path}: {error}"));
+                    self.events
+                        .warning(spec, "DNSConfigForming", format!("open {path}: {error}"));
                     v1::DnsConfig::default()
                 }
             },
@@ -273,7 +334,11 @@ impl Executor {
     async fn pull_secrets(&self, spec: &Pod) -> Vec<Arc<Secret>> {
         let mut secrets = Vec::new();
         for reference in &spec.spec.image_pull_secrets {
-            match self.objects.secret(&spec.metadata.namespace, &reference.name).await {
+            match self
+                .objects
+                .secret(&spec.metadata.namespace, &reference.name)
+                .await
+            {
                 Ok(secret) => secrets.push(secret),
                 Err(missing) => {
                     tracing::warn!(secret = %reference.name, ?missing, "cannot get pull secret");
@@ -281,7 +346,8 @@ impl Executor {
                         "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
                         reference.name
                     );
-                    self.events.warning(spec, "FailedToRetrieveImagePullSecret", words);
+                    self.events
+                        .warning(spec, "FailedToRetrieveImagePullSecret", words);
                 }
             }
         }
@@ -297,11 +363,14 @@ impl Executor {
     async fn remove_init_containers(&self, spec: &Pod, state: &PodState, keep: usize) {
         for container in &spec.spec.init_containers {
             let ended = state.containers.iter().filter(|status| {
-                let over = keep == 0 || matches!(status.state, ContainerState::Exited | ContainerState::Unknown);
+                let over =
+                    keep == 0 || matches!(status.state, ContainerState::Exited | ContainerState::Unknown);
                 status.name == container.name && over
             });
             for status in ended.skip(keep) {
-                let request = v1::RemoveContainerRequest { container_id: status.id.clone() };
+                let request = v1::RemoveContainerRequest {
+                    container_id: status.id.clone(),
+                };
                 if let Err(error) = self.runtime.remove_container(request).await {
                     tracing::warn!(container = %status.name, id = %status.id, %error, "cannot remove init container");
                 }

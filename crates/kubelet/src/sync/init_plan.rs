@@ -53,8 +53,11 @@ pub(super) fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> InitPla
         if past_first_trace && !sidecar {
             continue;
         }
-        let step =
-            if sidecar { sidecar_step(container, status, verdicts, &mut plan) } else { init_step(spec, container, status, &mut plan) };
+        let step = if sidecar {
+            sidecar_step(container, status, verdicts, &mut plan)
+        } else {
+            init_step(spec, container, status, &mut plan)
+        };
         match step {
             Step::Wait => {}
             Step::Start => plan.start.push(index),
@@ -64,9 +67,17 @@ pub(super) fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> InitPla
                     plan.start.push(index + 1);
                 }
             }
-            Step::Fail => return InitPlan { failed: true, ..InitPlan::default() },
+            Step::Fail => {
+                return InitPlan {
+                    failed: true,
+                    ..InitPlan::default()
+                };
+            }
         }
-        if sidecar && matches!(step, Step::Done) && sidecar_must_restart(container, status, verdicts, &mut plan.kill) {
+        if sidecar
+            && matches!(step, Step::Done)
+            && sidecar_must_restart(container, status, verdicts, &mut plan.kill)
+        {
             plan.start.push(index);
         }
         past_first_trace = true;
@@ -96,7 +107,12 @@ fn init_step(spec: &Pod, container: &Container, status: &ContainerStatus, plan: 
         ContainerState::Exited if pod::restarts_after(spec, container, status.exit_code) => Step::Start,
         ContainerState::Exited => Step::Fail,
         ContainerState::Unknown => {
-            if container.restart_policy.as_deref().unwrap_or(&spec.spec.restart_policy) == "Never" {
+            if container
+                .restart_policy
+                .as_deref()
+                .unwrap_or(&spec.spec.restart_policy)
+                == "Never"
+            {
                 return Step::Fail;
             }
             plan.kill.push(unknown(status));
@@ -105,7 +121,12 @@ fn init_step(spec: &Pod, container: &Container, status: &ContainerStatus, plan: 
     }
 }
 
-fn sidecar_step(container: &Container, status: &ContainerStatus, verdicts: &Verdicts, plan: &mut InitPlan) -> Step {
+fn sidecar_step(
+    container: &Container,
+    status: &ContainerStatus,
+    verdicts: &Verdicts,
+    plan: &mut InitPlan,
+) -> Step {
     match status.state {
         ContainerState::Created | ContainerState::Exited => Step::Start,
         ContainerState::Unknown => {
@@ -133,9 +154,15 @@ fn sidecar_must_restart(
     kill: &mut Vec<Kill>,
 ) -> bool {
     let (message, reason) = if changed(container, status) {
-        (format!("Init container {} definition changed", container.name), KillReason::Unspecified)
+        (
+            format!("Init container {} definition changed", container.name),
+            KillReason::Unspecified,
+        )
     } else if container.liveness_probe.is_some() && verdicts.liveness_failed(&status.id) {
-        (format!("Init container {} failed liveness probe", container.name), KillReason::LivenessProbe)
+        (
+            format!("Init container {} failed liveness probe", container.name),
+            KillReason::LivenessProbe,
+        )
     } else {
         return false;
     };
@@ -144,6 +171,9 @@ fn sidecar_must_restart(
 }
 
 fn unknown(status: &ContainerStatus) -> Kill {
-    let message = format!("Init container is in {:?} state, try killing it before restart", status.state.as_str());
+    let message = format!(
+        "Init container is in {:?} state, try killing it before restart",
+        status.state.as_str()
+    );
     kill_of(status, message, KillReason::Unknown)
 }

@@ -56,10 +56,18 @@ pub struct Plan {
 /// Whether the pod's sandbox can be used, and if not, which attempt comes next. Upstream: `PodSandboxChanged`.
 pub fn sandbox_need(spec: &Pod, state: &PodState) -> SandboxNeed {
     let Some(newest) = state.sandboxes.first() else {
-        return SandboxNeed { create: true, id: None, attempt: 0 };
+        return SandboxNeed {
+            create: true,
+            id: None,
+            attempt: 0,
+        };
     };
     let several_ready = state.sandboxes.iter().filter(|sandbox| sandbox.ready).count() > 1;
-    let create = |id: Option<String>| SandboxNeed { create: true, id, attempt: newest.attempt + 1 };
+    let create = |id: Option<String>| SandboxNeed {
+        create: true,
+        id,
+        attempt: newest.attempt + 1,
+    };
     if several_ready || !newest.ready {
         return create(Some(newest.id.clone()));
     }
@@ -69,7 +77,11 @@ pub fn sandbox_need(spec: &Pod, state: &PodState) -> SandboxNeed {
     if !spec.spec.host_network && newest.has_network && newest.ips.is_empty() {
         return create(Some(newest.id.clone()));
     }
-    SandboxNeed { create: false, id: Some(newest.id.clone()), attempt: newest.attempt }
+    SandboxNeed {
+        create: false,
+        id: Some(newest.id.clone()),
+        attempt: newest.attempt,
+    }
 }
 
 pub fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> Plan {
@@ -77,7 +89,12 @@ pub fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> Plan {
     if sandbox.create {
         return plan_from_nothing(spec, state, sandbox);
     }
-    let mut plan = Plan { kill_pod: false, sandbox, kill: Vec::new(), start: Vec::new() };
+    let mut plan = Plan {
+        kill_pod: false,
+        sandbox,
+        kill: Vec::new(),
+        start: Vec::new(),
+    };
     plan_ephemeral(spec, state, &mut plan);
     let init = init_plan::plan(spec, state, verdicts);
     plan.kill.extend(init.kill);
@@ -102,7 +119,12 @@ pub fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> Plan {
 
 /// A new sandbox begins from the first init container; nothing is created for a pod that has run its course.
 fn plan_from_nothing(spec: &Pod, state: &PodState, sandbox: SandboxNeed) -> Plan {
-    let mut plan = Plan { kill_pod: true, sandbox, kill: Vec::new(), start: Vec::new() };
+    let mut plan = Plan {
+        kill_pod: true,
+        sandbox,
+        kill: Vec::new(),
+        start: Vec::new(),
+    };
     let never = spec.spec.restart_policy == "Never";
     if never && plan.sandbox.attempt != 0 && !state.containers.is_empty() {
         plan.sandbox.create = false;
@@ -111,7 +133,11 @@ fn plan_from_nothing(spec: &Pod, state: &PodState, sandbox: SandboxNeed) -> Plan
     let to_start: Vec<usize> = (0..spec.spec.containers.len())
         .filter(|&index| !ran_once_and_succeeded(spec, &spec.spec.containers[index], state))
         .collect();
-    let any_created = spec.spec.containers.iter().any(|container| state.find(&container.name).is_some());
+    let any_created = spec
+        .spec
+        .containers
+        .iter()
+        .any(|container| state.find(&container.name).is_some());
     if to_start.is_empty() && any_created {
         plan.sandbox.create = false;
         return plan;
@@ -125,7 +151,10 @@ fn plan_from_nothing(spec: &Pod, state: &PodState, sandbox: SandboxNeed) -> Plan
 }
 
 fn ran_once_and_succeeded(spec: &Pod, container: &Container, state: &PodState) -> bool {
-    let policy = container.restart_policy.as_deref().unwrap_or(&spec.spec.restart_policy);
+    let policy = container
+        .restart_policy
+        .as_deref()
+        .unwrap_or(&spec.spec.restart_policy);
     policy == "OnFailure"
         && state
             .find(&container.name)
@@ -147,15 +176,20 @@ struct Regular {
 }
 
 fn plan_regular(spec: &Pod, state: &PodState, verdicts: &Verdicts, kill: &mut Vec<Kill>) -> Regular {
-    let mut regular = Regular { kept: 0, start: Vec::new() };
+    let mut regular = Regular {
+        kept: 0,
+        start: Vec::new(),
+    };
     for (index, container) in spec.spec.containers.iter().enumerate() {
         let status = state.find(&container.name);
         let Some(running) = status.filter(|status| status.state == ContainerState::Running) else {
             if should_restart(spec, container, state) {
                 regular.start.push(index);
                 kill.extend(status.filter(|s| s.state == ContainerState::Unknown).map(|s| {
-                    let message =
-                        format!("Container is in {:?} state, try killing it before restart", s.state.as_str());
+                    let message = format!(
+                        "Container is in {:?} state, try killing it before restart",
+                        s.state.as_str()
+                    );
                     kill_of(s, message, KillReason::Unknown)
                 }));
             }
@@ -165,25 +199,50 @@ fn plan_regular(spec: &Pod, state: &PodState, verdicts: &Verdicts, kill: &mut Ve
             regular.kept += 1;
             continue;
         };
-        let restart = forced || container.restart_policy.as_deref().unwrap_or(&spec.spec.restart_policy) != "Never";
+        let restart = forced
+            || container
+                .restart_policy
+                .as_deref()
+                .unwrap_or(&spec.spec.restart_policy)
+                != "Never";
         if restart {
             regular.start.push(index);
         }
-        let message = if restart { format!("{message}, will be restarted") } else { message };
+        let message = if restart {
+            format!("{message}, will be restarted")
+        } else {
+            message
+        };
         kill.push(kill_of(running, message, reason));
     }
     regular
 }
 
 /// What is wrong with a running container: message, reason, and whether it restarts whatever the policy.
-fn fault(container: &Container, status: &ContainerStatus, verdicts: &Verdicts) -> Option<(String, KillReason, bool)> {
+fn fault(
+    container: &Container,
+    status: &ContainerStatus,
+    verdicts: &Verdicts,
+) -> Option<(String, KillReason, bool)> {
     let name = &container.name;
     if changed(container, status) {
-        Some((format!("Container {name} definition changed"), KillReason::Unspecified, true))
+        Some((
+            format!("Container {name} definition changed"),
+            KillReason::Unspecified,
+            true,
+        ))
     } else if verdicts.liveness_failed(&status.id) {
-        Some((format!("Container {name} failed liveness probe"), KillReason::LivenessProbe, false))
+        Some((
+            format!("Container {name} failed liveness probe"),
+            KillReason::LivenessProbe,
+            false,
+        ))
     } else if verdicts.startup_failed(&status.id) {
-        Some((format!("Container {name} failed startup probe"), KillReason::StartupProbe, false))
+        Some((
+            format!("Container {name} failed startup probe"),
+            KillReason::StartupProbe,
+            false,
+        ))
     } else {
         None
     }
@@ -195,7 +254,12 @@ pub(super) fn changed(container: &Container, status: &ContainerStatus) -> bool {
 }
 
 pub(super) fn kill_of(status: &ContainerStatus, message: String, reason: KillReason) -> Kill {
-    Kill { id: status.id.clone(), name: status.name.clone(), message, reason }
+    Kill {
+        id: status.id.clone(),
+        name: status.name.clone(),
+        message,
+        reason,
+    }
 }
 
 /// Whether a container that is not running is started (again). Upstream: `ShouldContainerBeRestarted`.

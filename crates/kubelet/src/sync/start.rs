@@ -29,7 +29,10 @@ pub struct StartError {
 
 impl StartError {
     pub fn new(reason: &'static str, message: impl ToString) -> Self {
-        Self { reason, message: message.to_string() }
+        Self {
+            reason,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -49,8 +52,16 @@ pub struct Place<'a> {
 /// The container that a plan names, ephemeral ones with the container that they look at.
 pub fn named(spec: &Pod, start: Start) -> Option<(Container, Option<String>)> {
     match start {
-        Start::Regular(index) => spec.spec.containers.get(index).map(|container| (container.clone(), None)),
-        Start::Init(index) => spec.spec.init_containers.get(index).map(|container| (container.clone(), None)),
+        Start::Regular(index) => spec
+            .spec
+            .containers
+            .get(index)
+            .map(|container| (container.clone(), None)),
+        Start::Init(index) => spec
+            .spec
+            .init_containers
+            .get(index)
+            .map(|container| (container.clone(), None)),
         Start::Ephemeral(index) => spec.spec.ephemeral_containers.get(index).map(|ephemeral| {
             let target = Some(ephemeral.target_container_name.clone()).filter(|name| !name.is_empty());
             (pod::ephemeral_as_container(ephemeral), target)
@@ -65,15 +76,23 @@ impl Executor {
         container: &Container,
         target: Option<&str>,
     ) -> Result<(), StartError> {
-        let image = self.images.ensure(place.pod, container, place.pull_secrets, place.sandbox).await;
+        let image = self
+            .images
+            .ensure(place.pod, container, place.pull_secrets, place.sandbox)
+            .await;
         let image = image.map_err(|failure| {
             let words = format!("Error: {}", failure.reason);
-            self.events.container_warning(place.pod, &container.name, "Failed", words);
-            StartError { reason: failure.reason, message: failure.message }
+            self.events
+                .container_warning(place.pod, &container.name, "Failed", words);
+            StartError {
+                reason: failure.reason,
+                message: failure.message,
+            }
         })?;
         let fail = |error: StartError| {
             let words = format!("Error: {}", error.message);
-            self.events.container_warning(place.pod, &container.name, "Failed", words);
+            self.events
+                .container_warning(place.pod, &container.name, "Failed", words);
             error
         };
         let target_id = match target {
@@ -117,13 +136,20 @@ impl Executor {
     ) -> Result<(), StartError> {
         let fail = |reason, error: cri_api::Error| {
             let message = error.message();
-            self.events.container_warning(place.pod, &container.name, "Failed", format!("Error: {message}"));
+            self.events
+                .container_warning(place.pod, &container.name, "Failed", format!("Error: {message}"));
             StartError { reason, message }
         };
         let log_folder = self.settings.pod_log_folder(place.pod).join(&container.name);
         fs::create_dir_all(&log_folder).map_err(|error| {
-            let message = format!("create container log directory for container {} failed: {error}", container.name);
-            StartError { reason: CONFIG_ERROR, message }
+            let message = format!(
+                "create container log directory for container {} failed: {error}",
+                container.name
+            );
+            StartError {
+                reason: CONFIG_ERROR,
+                message,
+            }
         })?;
         let log = self.settings.pod_log_folder(place.pod).join(&config.log_path);
         let request = v1::CreateContainerRequest {
@@ -132,38 +158,90 @@ impl Executor {
             sandbox_config: Some(place.sandbox.clone()),
         };
         let created = self.runtime.create_container(request).await;
-        let id = created.map_err(|error| fail("CreateContainerError", error))?.container_id;
-        self.events.container_normal(place.pod, &container.name, "Created", "Container created");
-        let started = self.runtime.start_container(v1::StartContainerRequest { container_id: id.clone() }).await;
+        let id = created
+            .map_err(|error| fail("CreateContainerError", error))?
+            .container_id;
+        self.events
+            .container_normal(place.pod, &container.name, "Created", "Container created");
+        let started = self
+            .runtime
+            .start_container(v1::StartContainerRequest {
+                container_id: id.clone(),
+            })
+            .await;
         started.map_err(|error| fail("RunContainerError", error))?;
-        self.events.container_normal(place.pod, &container.name, "Started", "Container started");
+        self.events
+            .container_normal(place.pod, &container.name, "Started", "Container started");
         self.link_log(place.pod, container, &id, &log);
         self.run_post_start(place, container, &id).await
     }
 
-    async fn run_post_start(&self, place: &Place<'_>, container: &Container, id: &str) -> Result<(), StartError> {
-        let Some(hook) = container.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_deref()) else {
+    async fn run_post_start(
+        &self,
+        place: &Place<'_>,
+        container: &Container,
+        id: &str,
+    ) -> Result<(), StartError> {
+        let Some(hook) = container
+            .lifecycle
+            .as_ref()
+            .and_then(|lifecycle| lifecycle.post_start.as_deref())
+        else {
             return Ok(());
         };
         let pod_ip = place.pod_ips.first().map_or("", String::as_str);
-        let target = hooks::Target { pod: place.pod, container, container_id: id, pod_ip };
-        let Err(message) = hooks::run(&self.runtime, hook, &target).await else { return Ok(()) };
+        let target = hooks::Target {
+            pod: place.pod,
+            container,
+            container_id: id,
+            pod_ip,
+        };
+        let Err(message) = hooks::run(&self.runtime, hook, &target).await else {
+            return Ok(());
+        };
         tracing::warn!(container = %container.name, pod = %pod::description(place.pod), text = message, "PostStart hook failed");
         // Not in the event: the hook's output may hold secrets.
-        self.events.container_warning(place.pod, &container.name, "FailedPostStartHook", "PostStartHook failed");
-        let status = ContainerStatus { id: id.to_owned(), name: container.name.clone(), ..ContainerStatus::default() };
+        self.events.container_warning(
+            place.pod,
+            &container.name,
+            "FailedPostStartHook",
+            "PostStartHook failed",
+        );
+        let status = ContainerStatus {
+            id: id.to_owned(),
+            name: container.name.clone(),
+            ..ContainerStatus::default()
+        };
         let killer: &Killer = &self.killer;
         let reason = KillReason::FailedPostStartHook;
-        if let Err(error) =
-            killer.container(Some(place.pod), pod_ip, &status, "FailedPostStartHook", reason, None).await
+        if let Err(error) = killer
+            .container(
+                Some(place.pod),
+                pod_ip,
+                &status,
+                "FailedPostStartHook",
+                reason,
+                None,
+            )
+            .await
         {
             tracing::warn!(container = %container.name, %error, "cannot kill container after its hook failed");
         }
-        Err(StartError { reason: "PostStartHookError", message })
+        Err(StartError {
+            reason: "PostStartHookError",
+            message,
+        })
     }
 
-    async fn environment(&self, place: &Place<'_>, container: &Container) -> Result<Vec<(String, String)>, StartError> {
-        let config_error = |message: String| StartError { reason: CONFIG_ERROR, message };
+    async fn environment(
+        &self,
+        place: &Place<'_>,
+        container: &Container,
+    ) -> Result<Vec<(String, String)>, StartError> {
+        let config_error = |message: String| StartError {
+            reason: CONFIG_ERROR,
+            message,
+        };
         let namespace = &place.pod.metadata.namespace;
         let (config_maps, secrets) = build::referenced(container);
         let mut references = References::default();
@@ -233,8 +311,9 @@ fn next_log_number(folder: &Path) -> u32 {
 /// A probe's command with references to the variables whose values stand in the specification.
 pub fn command_with_static_env(command: &[String], container: &Container) -> Vec<String> {
     let with_value = container.env.iter().filter(|variable| !variable.value.is_empty());
-    let variables: BTreeMap<String, String> =
-        with_value.map(|variable| (variable.name.clone(), variable.value.clone())).collect();
+    let variables: BTreeMap<String, String> = with_value
+        .map(|variable| (variable.name.clone(), variable.value.clone()))
+        .collect();
     expansion::expand_all(command, &variables)
 }
 

@@ -87,7 +87,15 @@ fn holds(folder: &Path, payload: &Payload) -> bool {
 
 fn count_files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    entries.map(|entry| if entry.path().is_dir() { count_files(&entry.path()) } else { 1 }).sum()
+    entries
+        .map(|entry| {
+            if entry.path().is_dir() {
+                count_files(&entry.path())
+            } else {
+                1
+            }
+        })
+        .sum()
 }
 
 fn write_files(folder: &Path, payload: &Payload) -> io::Result<()> {
@@ -107,7 +115,11 @@ fn write_files(folder: &Path, payload: &Payload) -> io::Result<()> {
 }
 
 fn link_names(target: &Path, payload: &Payload) -> io::Result<()> {
-    for name in payload.keys().map(|path| first_part(path)).collect::<BTreeSet<_>>() {
+    for name in payload
+        .keys()
+        .map(|path| first_part(path))
+        .collect::<BTreeSet<_>>()
+    {
         let link = target.join(name);
         if fs::symlink_metadata(&link).is_err() {
             symlink(Path::new(DATA).join(name), link)?;
@@ -130,7 +142,16 @@ mod tests {
     fn payload(files: &[(&str, &str)]) -> Payload {
         files
             .iter()
-            .map(|(path, data)| ((*path).to_owned(), File { data: data.as_bytes().to_vec(), mode: 0o640, owner: None }))
+            .map(|(path, data)| {
+                (
+                    (*path).to_owned(),
+                    File {
+                        data: data.as_bytes().to_vec(),
+                        mode: 0o640,
+                        owner: None,
+                    },
+                )
+            })
             .collect()
     }
 
@@ -139,8 +160,10 @@ mod tests {
     }
 
     fn names(target: &Path) -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(target).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = fs::read_dir(target)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }

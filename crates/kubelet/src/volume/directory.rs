@@ -99,8 +99,13 @@ impl Root {
 
     /// The uids of pods that have a folder.
     pub fn pod_uids(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.pods()).into_iter().flatten().filter_map(Result::ok);
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        let entries = fs::read_dir(self.pods())
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok);
+        entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect()
     }
 }
 
@@ -133,7 +138,10 @@ mod tests {
             root.volume("u", Plugin::Projected, "token").to_str(),
             Some("/var/lib/kubelet/pods/u/volumes/kubernetes.io~projected/token")
         );
-        assert_eq!(root.etc_hosts("u").to_str(), Some("/var/lib/kubelet/pods/u/etc-hosts"));
+        assert_eq!(
+            root.etc_hosts("u").to_str(),
+            Some("/var/lib/kubelet/pods/u/etc-hosts")
+        );
     }
 
     #[test]

@@ -3,11 +3,7 @@
 use super::mount_table;
 use api::core::v1::{EmptyDirVolumeSource, Pod};
 use apimachinery::quantity::Quantity;
-use std::{
-    fs, io,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-};
+use std::{fs, io, os::unix::fs::PermissionsExt, path::Path};
 
 /// Anyone in the pod may write.
 const MODE: u32 = 0o777;
@@ -24,7 +20,9 @@ pub fn set_up(path: &Path, source: &EmptyDirVolumeSource, pod: &Pod, node_memory
     fs::create_dir_all(path)?;
     match source.medium.as_str() {
         "" => {}
-        "Memory" => mount_table::ensure_tmpfs(path, &format!("size={}", memory_size(source, pod, node_memory)))?,
+        "Memory" => {
+            mount_table::ensure_tmpfs(path, &format!("size={}", memory_size(source, pod, node_memory)))?
+        }
         other => return Err(Error::Medium(other.to_owned())),
     }
     if fs::metadata(path)?.permissions().mode() & MODE != MODE {
@@ -35,10 +33,19 @@ pub fn set_up(path: &Path, source: &EmptyDirVolumeSource, pod: &Pod, node_memory
 
 /// No larger than the volume's own limit, what the pod may use, and what the node offers.
 pub fn memory_size(source: &EmptyDirVolumeSource, pod: &Pod, node_memory: i64) -> i64 {
-    let own = source.size_limit.as_ref().map(Quantity::value).filter(|bytes| *bytes > 0);
-    let every_container_limited =
-        pod.spec.containers.iter().all(|container| container.resources.limits.contains_key("memory"));
-    let of_pod = api::pod_requests::pod_limits(pod).get("memory").map(Quantity::value);
+    let own = source
+        .size_limit
+        .as_ref()
+        .map(Quantity::value)
+        .filter(|bytes| *bytes > 0);
+    let every_container_limited = pod
+        .spec
+        .containers
+        .iter()
+        .all(|container| container.resources.limits.contains_key("memory"));
+    let of_pod = api::pod_requests::pod_limits(pod)
+        .get("memory")
+        .map(Quantity::value);
     let of_pod = of_pod.filter(|bytes| every_container_limited && *bytes > 0);
     [own, of_pod].into_iter().flatten().fold(node_memory, i64::min)
 }

@@ -20,7 +20,14 @@ pub enum Error {
 pub fn check(path: &str, kind: &str) -> Result<(), Error> {
     let found = fs::metadata(path).ok().map(|meta| meta.file_type());
     let expect = |is: fn(&fs::FileType) -> bool, expected: &'static str| {
-        if found.as_ref().is_some_and(is) { Ok(()) } else { Err(Error::Mismatch { path: path.to_owned(), expected }) }
+        if found.as_ref().is_some_and(is) {
+            Ok(())
+        } else {
+            Err(Error::Mismatch {
+                path: path.to_owned(),
+                expected,
+            })
+        }
     };
     match kind {
         "" => Ok(()),
@@ -56,7 +63,10 @@ mod tests {
         check("/dev/null", "CharDevice").unwrap();
         check(&path("none"), "").unwrap();
         let error = check(&path("f"), "Directory").unwrap_err().to_string();
-        assert_eq!(error, format!("hostPath type check failed: {} is not a directory", path("f")));
+        assert_eq!(
+            error,
+            format!("hostPath type check failed: {} is not a directory", path("f"))
+        );
         assert!(matches!(check(&path("d"), "Nonsense"), Err(Error::Kind(_))));
     }
 }

@@ -6,7 +6,10 @@ use super::{
     empty_dir, host_path, mount_table,
     payload::{self, File, Payload},
 };
-use crate::{env::{build::Missing, fields::Surroundings}, objects::Objects};
+use crate::{
+    env::{build::Missing, fields::Surroundings},
+    objects::Objects,
+};
 use api::core::v1::{Pod, ProjectedVolumeSource, ServiceAccountTokenProjection, Volume, VolumeProjection};
 use component_base::clock::Clock;
 use std::{
@@ -55,14 +58,22 @@ pub struct Volumes {
 
 impl Volumes {
     pub fn new(root: Root, objects: Arc<dyn Objects>, clock: Arc<dyn Clock>, node_memory: i64) -> Self {
-        Self { root, objects, clock, node_memory }
+        Self {
+            root,
+            objects,
+            clock,
+            node_memory,
+        }
     }
 
     /// Brings every volume of the pod up to date; safe to call as often as one likes. On failure names the volume.
     pub async fn set_up(&self, pod: &Pod, around: &Surroundings) -> Result<ReadyVolumes, (String, Error)> {
         let mut ready = ReadyVolumes::new();
         for volume in &pod.spec.volumes {
-            let path = self.set_up_one(pod, volume, around).await.map_err(|error| (volume.name.clone(), error))?;
+            let path = self
+                .set_up_one(pod, volume, around)
+                .await
+                .map_err(|error| (volume.name.clone(), error))?;
             ready.insert(volume.name.clone(), Ready { path });
         }
         Ok(ready)
@@ -135,7 +146,9 @@ impl Volumes {
         let mode = projected.default_mode;
         if let Some(config) = &source.config_map {
             let optional = config.optional == Some(true);
-            let object = self.config_map(pod, &config.local_object_reference.name, optional).await?;
+            let object = self
+                .config_map(pod, &config.local_object_reference.name, optional)
+                .await?;
             return Ok(match object {
                 Some(object) => payload::config_map(&object, &config.items, mode, optional)?,
                 None => Payload::new(),
@@ -143,7 +156,9 @@ impl Volumes {
         }
         if let Some(secret) = &source.secret {
             let optional = secret.optional == Some(true);
-            let object = self.secret(pod, &secret.local_object_reference.name, optional).await?;
+            let object = self
+                .secret(pod, &secret.local_object_reference.name, optional)
+                .await?;
             return Ok(match object {
                 Some(object) => payload::secret(&object, &secret.items, mode, optional)?,
                 None => Payload::new(),
@@ -166,7 +181,15 @@ impl Volumes {
     ) -> Result<Payload, Error> {
         let token = self.objects.token(pod, projection).await.map_err(Error::Lookup)?;
         let (mode, owner) = token_access(pod, default_mode);
-        Ok([(projection.path.clone(), File { data: token.into_bytes(), mode, owner })].into())
+        Ok([(
+            projection.path.clone(),
+            File {
+                data: token.into_bytes(),
+                mode,
+                owner,
+            },
+        )]
+        .into())
     }
 
     async fn config_map(
@@ -175,7 +198,10 @@ impl Volumes {
         name: &str,
         optional: bool,
     ) -> Result<Option<Arc<api::core::v1::ConfigMap>>, Error> {
-        present(self.objects.config_map(&pod.metadata.namespace, name).await, optional)
+        present(
+            self.objects.config_map(&pod.metadata.namespace, name).await,
+            optional,
+        )
     }
 
     async fn secret(
@@ -204,14 +230,19 @@ impl Volumes {
         };
         match write() {
             Ok(_) => Ok(()),
-            Err(source) => Err(Error::Io { path: path.to_path_buf(), source }),
+            Err(source) => Err(Error::Io {
+                path: path.to_path_buf(),
+                source,
+            }),
         }
     }
 
     fn give_to_group(&self, pod: &Pod, path: &Path, read_only: bool) -> Result<(), Error> {
         match group(pod) {
-            Some(gid) => give_to_group(path, gid, read_only)
-                .map_err(|source| Error::Io { path: path.to_path_buf(), source }),
+            Some(gid) => give_to_group(path, gid, read_only).map_err(|source| Error::Io {
+                path: path.to_path_buf(),
+                source,
+            }),
             None => Ok(()),
         }
     }
@@ -272,8 +303,14 @@ mod tests {
             token_access(&pod, Some(0o644))
         };
         assert_eq!(access(r#"{"containers":[{"name":"a"}]}"#), (0o644, None));
-        assert_eq!(access(r#"{"securityContext":{"fsGroup":5},"containers":[{"name":"a"}]}"#), (0o600, None));
-        assert_eq!(access(r#"{"securityContext":{"runAsUser":7},"containers":[{"name":"a"}]}"#), (0o600, Some(7)));
+        assert_eq!(
+            access(r#"{"securityContext":{"fsGroup":5},"containers":[{"name":"a"}]}"#),
+            (0o600, None)
+        );
+        assert_eq!(
+            access(r#"{"securityContext":{"runAsUser":7},"containers":[{"name":"a"}]}"#),
+            (0o600, Some(7))
+        );
         let mixed = r#"{"securityContext":{"runAsUser":7},
             "containers":[{"name":"a"},{"name":"b","securityContext":{"runAsUser":8}}]}"#;
         assert_eq!(access(mixed), (0o644, None));

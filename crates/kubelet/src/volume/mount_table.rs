@@ -15,12 +15,26 @@ pub fn ensure_tmpfs(target: &Path, options: &str) -> io::Result<()> {
     if is_mount_point(target)? {
         return Ok(());
     }
-    mount(Some("tmpfs"), target, Some("tmpfs"), MsFlags::empty(), Some(options)).map_err(io_error)
+    mount(
+        Some("tmpfs"),
+        target,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        Some(options),
+    )
+    .map_err(io_error)
 }
 
 /// Makes `target` show what `source` shows, with the mounts below it.
 pub fn bind(source: &Path, target: &Path) -> io::Result<()> {
-    mount(Some(source), target, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>).map_err(io_error)
+    mount(
+        Some(source),
+        target,
+        None::<&str>,
+        MsFlags::MS_BIND | MsFlags::MS_REC,
+        None::<&str>,
+    )
+    .map_err(io_error)
 }
 
 /// Unmounts, also what is busy: the mount disappears at once and is freed with its last user.
@@ -39,14 +53,22 @@ pub fn mount_points() -> io::Result<Vec<PathBuf>> {
 
 /// Unmounts everything at or below a path, the last mount first.
 pub fn unmount_below(path: &Path) -> io::Result<()> {
-    for point in mount_points()?.iter().rev().filter(|point| point.starts_with(path)) {
+    for point in mount_points()?
+        .iter()
+        .rev()
+        .filter(|point| point.starts_with(path))
+    {
         unmount(point)?;
     }
     Ok(())
 }
 
 fn parse(mountinfo: &str) -> Vec<PathBuf> {
-    mountinfo.lines().filter_map(|line| line.split(' ').nth(4)).map(|point| PathBuf::from(unescape(point))).collect()
+    mountinfo
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(|point| PathBuf::from(unescape(point)))
+        .collect()
 }
 
 /// The kernel writes blanks and backslashes as octal numbers.
@@ -54,7 +76,10 @@ fn unescape(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut result = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+        match part
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok())
+        {
             Some(byte) => {
                 result.push(char::from(byte));
                 result.push_str(&part[3..]);

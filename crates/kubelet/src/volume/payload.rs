@@ -36,8 +36,14 @@ pub fn mode(own: Option<i32>, default: Option<i32>) -> u32 {
 /// A file's path must stay inside the volume and must not hide the writer's own entries.
 fn checked(path: &str) -> Result<String, Error> {
     let parts: Vec<&str> = path.split('/').collect();
-    let bad = path.is_empty() || parts.iter().any(|part| part.is_empty() || *part == "..") || parts[0].starts_with("..");
-    if bad { Err(Error::Path(path.to_owned())) } else { Ok(path.to_owned()) }
+    let bad = path.is_empty()
+        || parts.iter().any(|part| part.is_empty() || *part == "..")
+        || parts[0].starts_with("..");
+    if bad {
+        Err(Error::Path(path.to_owned()))
+    } else {
+        Ok(path.to_owned())
+    }
 }
 
 /// Chooses the named keys, or all of them under their own names.
@@ -48,16 +54,28 @@ fn keyed(
     default_mode: Option<i32>,
     optional: bool,
 ) -> Result<Payload, Error> {
-    let file = |bytes: &[u8], own| File { data: bytes.to_vec(), mode: mode(own, default_mode), owner: None };
+    let file = |bytes: &[u8], own| File {
+        data: bytes.to_vec(),
+        mode: mode(own, default_mode),
+        owner: None,
+    };
     if items.is_empty() {
-        return data.iter().map(|(key, bytes)| Ok((checked(key)?, file(bytes, None)))).collect();
+        return data
+            .iter()
+            .map(|(key, bytes)| Ok((checked(key)?, file(bytes, None))))
+            .collect();
     }
     let mut payload = Payload::new();
     for item in items {
         match data.get(item.key.as_str()) {
             Some(bytes) => drop(payload.insert(checked(&item.path)?, file(bytes, item.mode))),
             None if optional => {}
-            None => return Err(Error::NoKey { kind, key: item.key.clone() }),
+            None => {
+                return Err(Error::NoKey {
+                    kind,
+                    key: item.key.clone(),
+                });
+            }
         }
     }
     Ok(payload)
@@ -69,9 +87,21 @@ pub fn config_map(
     default_mode: Option<i32>,
     optional: bool,
 ) -> Result<Payload, Error> {
-    let text = object.data.iter().map(|(key, value)| (key.as_str(), value.as_bytes()));
-    let binary = object.binary_data.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
-    keyed("configmap", &text.chain(binary).collect(), items, default_mode, optional)
+    let text = object
+        .data
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_bytes()));
+    let binary = object
+        .binary_data
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_slice()));
+    keyed(
+        "configmap",
+        &text.chain(binary).collect(),
+        items,
+        default_mode,
+        optional,
+    )
 }
 
 pub fn secret(
@@ -80,7 +110,11 @@ pub fn secret(
     default_mode: Option<i32>,
     optional: bool,
 ) -> Result<Payload, Error> {
-    let data = object.data.iter().map(|(key, value)| (key.as_str(), value.as_slice())).collect();
+    let data = object
+        .data
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.as_slice()))
+        .collect();
     keyed("secret", &data, items, default_mode, optional)
 }
 
@@ -99,7 +133,11 @@ pub fn downward_api(
         } else {
             continue;
         };
-        let file = File { data: text.into_bytes(), mode: mode(item.mode, default_mode), owner: None };
+        let file = File {
+            data: text.into_bytes(),
+            mode: mode(item.mode, default_mode),
+            owner: None,
+        };
         payload.insert(checked(&item.path)?, file);
     }
     Ok(payload)
@@ -118,14 +156,25 @@ mod tests {
     }
 
     fn item(key: &str, path: &str, mode: Option<i32>) -> KeyToPath {
-        KeyToPath { key: key.into(), path: path.into(), mode }
+        KeyToPath {
+            key: key.into(),
+            path: path.into(),
+            mode,
+        }
     }
 
     #[test]
     fn all_keys_or_chosen_ones() {
         let all = config_map(&object(), &[], Some(0o600), false).unwrap();
         assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
-        assert_eq!(all["c"], File { data: vec![0, 1], mode: 0o600, owner: None });
+        assert_eq!(
+            all["c"],
+            File {
+                data: vec![0, 1],
+                mode: 0o600,
+                owner: None
+            }
+        );
         let chosen = config_map(&object(), &[item("a", "x/y", Some(0o400))], None, false).unwrap();
         assert_eq!(chosen.keys().collect::<Vec<_>>(), ["x/y"]);
         assert_eq!(chosen["x/y"].mode, 0o400);
@@ -134,10 +183,16 @@ mod tests {
     #[test]
     fn missing_keys_and_paths_that_lead_out() {
         let missing = |optional| config_map(&object(), &[item("z", "z", None)], None, optional);
-        assert_eq!(missing(false).unwrap_err().to_string(), "configmap references non-existent configmap key: z");
+        assert_eq!(
+            missing(false).unwrap_err().to_string(),
+            "configmap references non-existent configmap key: z"
+        );
         assert!(missing(true).unwrap().is_empty());
         for path in ["../x", "/x", "a//b", "..data", ""] {
-            assert!(config_map(&object(), &[item("a", path, None)], None, false).is_err(), "{path}");
+            assert!(
+                config_map(&object(), &[item("a", path, None)], None, false).is_err(),
+                "{path}"
+            );
         }
     }
 }

@@ -33,7 +33,11 @@ fn open_or_make(volume: &OwnedFd, path: &Path, mode: Mode) -> io::Result<OwnedFd
     }
     let mut so_far = PathBuf::new();
     for part in path.components() {
-        let parent = if so_far.as_os_str().is_empty() { Path::new(".") } else { so_far.as_path() };
+        let parent = if so_far.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            so_far.as_path()
+        };
         let parent = open_beneath(volume, parent)?;
         match mkdirat(parent.as_fd(), part.as_os_str(), mode) {
             Err(error) if error != Errno::EEXIST => return Err(error.into()),

@@ -56,7 +56,17 @@ impl Inbox {
             pending.kill.map(|kill| machine.kill(kill)),
             pending.removed.then(|| machine.remove()),
         ];
-        let interrupt = effects.into_iter().flatten().any(|effect| effect == Effect::Interrupt);
-        (any, if interrupt { Effect::Interrupt } else { Effect::Continue })
+        let interrupt = effects
+            .into_iter()
+            .flatten()
+            .any(|effect| effect == Effect::Interrupt);
+        (
+            any,
+            if interrupt {
+                Effect::Interrupt
+            } else {
+                Effect::Continue
+            },
+        )
     }
 }

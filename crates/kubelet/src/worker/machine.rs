@@ -58,7 +58,13 @@ pub enum Effect {
 
 impl Machine {
     pub fn new(pod: Arc<Pod>) -> Self {
-        let mut machine = Self { stage: Stage::Sync, pod: None, removed: false, grace: None, failed: None };
+        let mut machine = Self {
+            stage: Stage::Sync,
+            pod: None,
+            removed: false,
+            grace: None,
+            failed: None,
+        };
         machine.update(pod);
         machine
     }
@@ -98,9 +104,16 @@ impl Machine {
     /// The pod changed in its source.
     pub fn update(&mut self, pod: Arc<Pod>) -> Effect {
         let ends = pod.metadata.deletion_timestamp.is_some() || pod::is_terminal(&pod.status.phase);
-        let deletion_grace = pod.metadata.deletion_grace_period_seconds.filter(|_| pod.metadata.deletion_timestamp.is_some());
+        let deletion_grace = pod
+            .metadata
+            .deletion_grace_period_seconds
+            .filter(|_| pod.metadata.deletion_timestamp.is_some());
         self.pod = Some(pod);
-        if ends { self.end(deletion_grace) } else { Effect::Continue }
+        if ends {
+            self.end(deletion_grace)
+        } else {
+            Effect::Continue
+        }
     }
 
     /// The pod is gone from its source.
@@ -118,9 +131,18 @@ impl Machine {
 
     /// Grace periods only ever get shorter.
     fn end(&mut self, grace: Option<i64>) -> Effect {
-        let specified = self.pod.as_ref().and_then(|pod| pod.spec.termination_grace_period_seconds);
+        let specified = self
+            .pod
+            .as_ref()
+            .and_then(|pod| pod.spec.termination_grace_period_seconds);
         let before = self.grace;
-        let wanted = [before, grace].into_iter().flatten().min().or(specified).unwrap_or(1).max(1);
+        let wanted = [before, grace]
+            .into_iter()
+            .flatten()
+            .min()
+            .or(specified)
+            .unwrap_or(1)
+            .max(1);
         self.grace = Some(wanted);
         match self.stage {
             Stage::Sync => {
@@ -142,7 +164,11 @@ impl Machine {
     /// Nothing of the pod runs any more.
     pub fn stopped(&mut self) {
         if self.stage == Stage::Terminating {
-            self.stage = if self.pod.is_some() { Stage::Terminated } else { Stage::Finished };
+            self.stage = if self.pod.is_some() {
+                Stage::Terminated
+            } else {
+                Stage::Finished
+            };
         }
     }
 
@@ -174,7 +200,11 @@ mod tests {
         assert_eq!(machine.stage(), Stage::Sync);
         assert_eq!(machine.update(pod(Some(30), Some(20))), Effect::Interrupt);
         assert_eq!((machine.stage(), machine.grace()), (Stage::Terminating, Some(20)));
-        assert_eq!(machine.update(pod(Some(30), Some(25))), Effect::Continue, "no more time than before");
+        assert_eq!(
+            machine.update(pod(Some(30), Some(25))),
+            Effect::Continue,
+            "no more time than before"
+        );
         assert_eq!(machine.update(pod(Some(30), Some(0))), Effect::Interrupt);
         assert_eq!(machine.grace(), Some(1));
         machine.synced(true);
@@ -200,10 +230,16 @@ mod tests {
     #[test]
     fn is_failed_once() {
         let mut machine = Machine::new(pod(Some(30), None));
-        let kill = |reason: &str| Kill { grace_seconds: Some(5), failed: Some((reason.into(), String::new())) };
+        let kill = |reason: &str| Kill {
+            grace_seconds: Some(5),
+            failed: Some((reason.into(), String::new())),
+        };
         assert_eq!(machine.kill(kill("Evicted")), Effect::Interrupt);
         assert_eq!(machine.kill(kill("Other")), Effect::Continue);
-        assert_eq!(machine.failed().map(|(reason, _)| reason.as_str()), Some("Evicted"));
+        assert_eq!(
+            machine.failed().map(|(reason, _)| reason.as_str()),
+            Some("Evicted")
+        );
     }
 
     #[test]

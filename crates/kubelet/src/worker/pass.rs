@@ -68,14 +68,20 @@ pub struct SyncResult {
 
 impl SyncResult {
     fn after(again_after: Duration) -> Self {
-        Self { complete: false, failed: None, again_after }
+        Self {
+            complete: false,
+            failed: None,
+            again_after,
+        }
     }
 }
 
 impl Memory {
     /// The wait after yet another failure.
     fn failed(&mut self) -> Duration {
-        let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(8)).min(LAST_RETRY);
+        let wait = FIRST_RETRY
+            .saturating_mul(1 << self.failures.min(8))
+            .min(LAST_RETRY);
         self.failures += 1;
         wait
     }
@@ -108,19 +114,30 @@ impl Passes {
         };
         let operation = if memory.synced { "sync" } else { "create" };
         memory.synced = true;
-        self.metrics.pod_synced(operation, self.clock.monotonic().saturating_sub(begun));
+        self.metrics
+            .pod_synced(operation, self.clock.monotonic().saturating_sub(begun));
         result
     }
 
     async fn try_sync(&self, spec: &Arc<Pod>, memory: &mut Memory) -> Result<SyncResult, String> {
         let uid = &spec.metadata.uid;
-        let state = inspect::pod(&*self.runtime, uid).await.map_err(|error| error.to_string())?;
+        let state = inspect::pod(&*self.runtime, uid)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = self.report(spec, &state, &memory.start_errors, false, None);
         if pod::is_terminal(&status.phase) {
-            return Ok(SyncResult { complete: true, failed: None, again_after: Duration::ZERO });
+            return Ok(SyncResult {
+                complete: true,
+                failed: None,
+                again_after: Duration::ZERO,
+            });
         }
         if let Some(failed) = self.deadline_passed(spec, &status) {
-            return Ok(SyncResult { complete: false, failed: Some(failed), again_after: Duration::ZERO });
+            return Ok(SyncResult {
+                complete: false,
+                failed: Some(failed),
+                again_after: Duration::ZERO,
+            });
         }
         if let Some(problem) = self.health.network_problem().filter(|_| !spec.spec.host_network) {
             let words = format!("network is not ready: {problem}");
@@ -165,17 +182,24 @@ impl Passes {
         self.probes.add(spec);
         let ips = sort_pod_ips(state.ips(), &self.settings.node_ips);
         let around = self.executor.surroundings(&ips);
-        self.volumes.set_up(spec, &around).await.map_err(|(volume, error)| {
-            let words = format!("MountVolume.SetUp failed for volume {volume:?} : {error}");
-            self.events.warning(spec, "FailedMount", &words);
-            words
-        })
+        self.volumes
+            .set_up(spec, &around)
+            .await
+            .map_err(|(volume, error)| {
+                let words = format!("MountVolume.SetUp failed for volume {volume:?} : {error}");
+                self.events.warning(spec, "FailedMount", &words);
+                words
+            })
     }
 
     /// Until when a pod is left alone if nothing happens to it.
     fn rest(&self, spec: &Pod, status: &PodStatus, outcome: &Outcome) -> Duration {
         let deadline = self.deadline(spec, status);
-        [Some(self.settings.sync_frequency), outcome.retry_after, deadline].into_iter().flatten().min().unwrap_or_default()
+        [Some(self.settings.sync_frequency), outcome.retry_after, deadline]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or_default()
     }
 
     /// How long the pod may still be active, if that is limited.
@@ -204,7 +228,9 @@ impl Passes {
         failed: Option<&(String, String)>,
         memory: &mut Memory,
     ) -> Result<(), String> {
-        let state = inspect::pod(&*self.runtime, uid).await.map_err(|error| error.to_string())?;
+        let state = inspect::pod(&*self.runtime, uid)
+            .await
+            .map_err(|error| error.to_string())?;
         // Of a pod that ended long ago the runtime knows nothing: its status is what the API has.
         let reported = spec.filter(|spec| !(state.is_empty() && pod::is_terminal(&spec.status.phase)));
         memory.ended_here = reported.is_some();
@@ -212,14 +238,20 @@ impl Passes {
             self.report(spec, &state, &memory.start_errors, false, failed);
             self.probes.stop_liveness(uid);
         }
-        self.executor.killer.pod(spec.map(AsRef::as_ref), &state, grace).await.map_err(|error| {
-            let words = format!("error killing pod: {error}");
-            if let Some(spec) = spec {
-                self.events.warning(spec, "FailedKillPod", &words);
-            }
-            words
-        })?;
-        let state = inspect::pod(&*self.runtime, uid).await.map_err(|error| error.to_string())?;
+        self.executor
+            .killer
+            .pod(spec.map(AsRef::as_ref), &state, grace)
+            .await
+            .map_err(|error| {
+                let words = format!("error killing pod: {error}");
+                if let Some(spec) = spec {
+                    self.events.warning(spec, "FailedKillPod", &words);
+                }
+                words
+            })?;
+        let state = inspect::pod(&*self.runtime, uid)
+            .await
+            .map_err(|error| error.to_string())?;
         if !state.is_stopped() {
             return Err("detected running containers after a successful KillPod".to_owned());
         }
@@ -233,7 +265,10 @@ impl Passes {
     /// Releases what a stopped pod held on the node.
     pub async fn clean_up(&self, spec: &Arc<Pod>, memory: &mut Memory) -> Result<(), String> {
         let uid = &spec.metadata.uid;
-        self.volumes.tear_down(uid).await.map_err(|error| format!("tear down volumes: {error}"))?;
+        self.volumes
+            .tear_down(uid)
+            .await
+            .map_err(|error| format!("tear down volumes: {error}"))?;
         self.objects.unregister(spec);
         self.groups.remove(spec).await.map_err(|error| chain(&error))?;
         if memory.ended_here {
@@ -261,11 +296,26 @@ impl Passes {
     ) -> PodStatus {
         let old = self.statuses.current(spec);
         let verdicts = self.probes.verdicts(state);
-        let inputs =
-            Inputs { pod: spec, state, runtime_name: &self.settings.runtime_name, start_errors };
-        let host_ips: &[String] = if self.settings.attached { &self.settings.node_ips } else { &[] };
+        let inputs = Inputs {
+            pod: spec,
+            state,
+            runtime_name: &self.settings.runtime_name,
+            start_errors,
+        };
+        let host_ips: &[String] = if self.settings.attached {
+            &self.settings.node_ips
+        } else {
+            &[]
+        };
         let now = Time::from(self.clock.now()).truncated();
-        let context = Context { verdicts: &verdicts, old: &old, host_ips, terminal, failed, now };
+        let context = Context {
+            verdicts: &verdicts,
+            old: &old,
+            host_ips,
+            terminal,
+            failed,
+            now,
+        };
         let status = generate::generate(&inputs, &context);
         self.probes.observe(spec, &status);
         self.statuses.set(spec, status.clone());

@@ -44,7 +44,11 @@ pub struct Pool {
 
 impl Pool {
     pub fn new(passes: Arc<Passes>, shutdown: Shutdown) -> Arc<Self> {
-        Arc::new(Self { passes, shutdown, table: Mutex::default() })
+        Arc::new(Self {
+            passes,
+            shutdown,
+            table: Mutex::default(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -61,7 +65,12 @@ impl Pool {
         }
         if pod::is_static(&spec) {
             let name = pod::full_name(&spec);
-            let before = |worker: &Worker| worker.spec.as_deref().is_some_and(|other| pod::full_name(other) == name);
+            let before = |worker: &Worker| {
+                worker
+                    .spec
+                    .as_deref()
+                    .is_some_and(|other| pod::full_name(other) == name)
+            };
             if table.workers.values().any(before) {
                 table.waiting.insert(name, spec);
                 return;
@@ -82,9 +91,23 @@ impl Pool {
     fn spawn(self: &Arc<Self>, table: &mut Table, uid: String, machine: Machine, spec: Option<Arc<Pod>>) {
         let inbox = Arc::new(Inbox::default());
         let (stage, stages) = watch::channel(machine.stage());
-        table.workers.insert(uid.clone(), Worker { inbox: inbox.clone(), stage: stages, spec });
+        table.workers.insert(
+            uid.clone(),
+            Worker {
+                inbox: inbox.clone(),
+                stage: stages,
+                spec,
+            },
+        );
         let shutdown = self.shutdown.clone();
-        let task = Task { uid: uid.clone(), machine, inbox, passes: self.passes.clone(), stage, shutdown };
+        let task = Task {
+            uid: uid.clone(),
+            machine,
+            inbox,
+            passes: self.passes.clone(),
+            stage,
+            shutdown,
+        };
         let pool = self.clone();
         tokio::spawn(async move {
             task.run().await;
@@ -141,13 +164,21 @@ impl Pool {
     /// Pods that use the node's resources, now or soon.
     pub fn active(&self) -> Vec<Arc<Pod>> {
         let running = |known: &Known| matches!(known.stage, Stage::Sync | Stage::Terminating);
-        self.known().into_iter().filter(running).filter_map(|known| known.spec).collect()
+        self.known()
+            .into_iter()
+            .filter(running)
+            .filter_map(|known| known.spec)
+            .collect()
     }
 
     /// Whether something of the pod may still be on the node.
     pub fn holds(&self, uid: &str) -> bool {
         let table = self.lock();
         let waits = table.waiting.values().any(|spec| spec.metadata.uid == uid);
-        waits || table.workers.get(uid).is_some_and(|worker| *worker.stage.borrow() != Stage::Finished)
+        waits
+            || table
+                .workers
+                .get(uid)
+                .is_some_and(|worker| *worker.stage.borrow() != Stage::Finished)
     }
 }

@@ -6,10 +6,7 @@ use super::{
     pass::{Memory, Passes},
 };
 use component_base::shutdown::Shutdown;
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// How long a worker rests after a pass that failed.
@@ -36,7 +33,9 @@ impl Task {
             if self.machine.stage() == Stage::Finished && self.machine.is_removed() {
                 return;
             }
-            let Some(rest) = self.work(&mut memory).await else { return };
+            let Some(rest) = self.work(&mut memory).await else {
+                return;
+            };
             if !self.rest(rest).await {
                 return;
             }
@@ -45,7 +44,14 @@ impl Task {
 
     /// Does what the stage asks for, and says how long to rest after it. Nothing at shutdown.
     async fn work(&mut self, memory: &mut Memory) -> Option<Duration> {
-        let Self { uid, machine, inbox, passes, shutdown, .. } = self;
+        let Self {
+            uid,
+            machine,
+            inbox,
+            passes,
+            shutdown,
+            ..
+        } = self;
         let (passes, uid) = (passes.clone(), uid.clone());
         let pod = machine.pod().cloned();
         let (grace, failed) = (machine.grace(), machine.failed().cloned());
@@ -53,13 +59,22 @@ impl Task {
             (Stage::Sync, Some(pod)) => {
                 let pass = passes.sync(&pod, memory);
                 let (result, told) = until(pass, inbox, machine, shutdown).await?;
-                let Some(result) = result else { return Some(Duration::ZERO) };
+                let Some(result) = result else {
+                    return Some(Duration::ZERO);
+                };
                 if let Some(failed) = result.failed {
-                    machine.kill(Kill { grace_seconds: None, failed: Some(failed) });
+                    machine.kill(Kill {
+                        grace_seconds: None,
+                        failed: Some(failed),
+                    });
                 }
                 machine.synced(result.complete);
                 let at_once = told || machine.stage() != Stage::Sync;
-                Some(if at_once { Duration::ZERO } else { result.again_after })
+                Some(if at_once {
+                    Duration::ZERO
+                } else {
+                    result.again_after
+                })
             }
             (Stage::Terminating, pod) => {
                 let pass = passes.terminate(&uid, pod.as_ref(), grace, failed.as_ref(), memory);

@@ -7,20 +7,35 @@ fn check(container: &str, expected: Result<&str, &str>) {
     let mut pod = Pod::default();
     pod.metadata.namespace = "shop".into();
     pod.metadata.name = "web".into();
-    let mut config = ConfigMap::default();
-    config.data = [("color".into(), "red".into()), ("size".into(), "xl".into())].into();
-    let mut secret = Secret::default();
-    secret.data = [("password".into(), b"hush".to_vec())].into();
+    let config = ConfigMap {
+        data: [("color".into(), "red".into()), ("size".into(), "xl".into())].into(),
+        ..ConfigMap::default()
+    };
+    let secret = Secret {
+        data: [("password".into(), b"hush".to_vec())].into(),
+        ..Secret::default()
+    };
     let gone = || Missing::NotFound("configmap \"gone\" not found".into());
     let references = References {
         config_maps: [("cfg".into(), Ok(Arc::new(config))), ("gone".into(), Err(gone()))].into(),
         secrets: [("key".into(), Ok(Arc::new(secret)))].into(),
     };
     let services = [("DB_HOST".to_owned(), "10.0.0.5".to_owned())].into();
-    let around = Surroundings { pod_ips: vec!["10.1.0.2".into()], ..Surroundings::default() };
+    let around = Surroundings {
+        pod_ips: vec!["10.1.0.2".into()],
+        ..Surroundings::default()
+    };
     let built = build(&pod, &container, &references, &services, &around);
-    let words = built.map(|all| all.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" "));
-    assert_eq!(words.as_deref().map_err(ToString::to_string), expected.map_err(ToOwned::to_owned));
+    let words = built.map(|all| {
+        all.iter()
+            .map(|(k, v)| format!("{k}={v}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    assert_eq!(
+        words.as_deref().map_err(ToString::to_string),
+        expected.map_err(ToOwned::to_owned)
+    );
 }
 
 #[test]
@@ -60,6 +75,12 @@ fn what_is_missing_fails_unless_optional() {
         r#"{"env":[{"name":"X","valueFrom":{"configMapKeyRef":{"name":"cfg","key":"nope","optional":true}}}]}"#,
         Ok("DB_HOST=10.0.0.5"),
     );
-    check(r#"{"envFrom":[{"configMapRef":{"name":"gone"}}]}"#, Err("configmap \"gone\" not found"));
-    check(r#"{"envFrom":[{"configMapRef":{"name":"gone","optional":true}}]}"#, Ok("DB_HOST=10.0.0.5"));
+    check(
+        r#"{"envFrom":[{"configMapRef":{"name":"gone"}}]}"#,
+        Err("configmap \"gone\" not found"),
+    );
+    check(
+        r#"{"envFrom":[{"configMapRef":{"name":"gone","optional":true}}]}"#,
+        Ok("DB_HOST=10.0.0.5"),
+    );
 }

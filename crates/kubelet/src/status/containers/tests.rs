@@ -20,10 +20,20 @@ fn check(pod: &str, state: &str, errors: &[(&str, &str)], expected: &str) {
             ..RuntimeStatus::default()
         }
     });
-    let state = PodState { containers: containers.collect(), ..PodState::default() };
-    let start_errors =
-        errors.iter().map(|(name, reason)| ((*name).to_owned(), ((*reason).to_owned(), String::new()))).collect();
-    let inputs = Inputs { pod: &pod, state: &state, runtime_name: "containerd", start_errors: &start_errors };
+    let state = PodState {
+        containers: containers.collect(),
+        ..PodState::default()
+    };
+    let start_errors = errors
+        .iter()
+        .map(|(name, reason)| ((*name).to_owned(), ((*reason).to_owned(), String::new())))
+        .collect();
+    let inputs = Inputs {
+        pod: &pod,
+        state: &state,
+        runtime_name: "containerd",
+        start_errors: &start_errors,
+    };
     let init = statuses(&inputs, List::Init, &pod.status.init_container_statuses);
     let regular = statuses(&inputs, List::Regular, &pod.status.container_statuses);
     let words: Vec<String> = init.iter().chain(&regular).map(describe).collect();
@@ -53,7 +63,12 @@ fn describe(status: &ContainerStatus) -> String {
 
 #[test]
 fn nothing_seen_yet() {
-    check(r#"{"spec":{"containers":[{"name":"a"}]}}"#, "", &[], "a waiting ContainerCreating last - x0");
+    check(
+        r#"{"spec":{"containers":[{"name":"a"}]}}"#,
+        "",
+        &[],
+        "a waiting ContainerCreating last - x0",
+    );
     check(
         r#"{"spec":{"initContainers":[{"name":"i"}],"containers":[{"name":"a"}]}}"#,
         "",

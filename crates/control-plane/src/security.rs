@@ -1,6 +1,6 @@
 //! Authenticators, authorizers and admission as the options ask for.
 
-mod keys;
+mod reload;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +17,15 @@ use auth::authorizers::{AlwaysAllow, AlwaysDeny, Chain, NodeAuthorizer, Privileg
 use auth::{Authenticator, Authorizer, Follower, Objects, TokenAuthenticator};
 use component_base::clock::Clock;
 use component_base::metrics::Registry;
+use component_base::shutdown::Shutdown;
 use component_base::tls;
+use pki::token::claims::LEGACY_ISSUER;
 use pki::token::{Signer, Verifier, discovery};
 use pki::{PrivateKey, PublicKey};
 
 use crate::Error;
 use crate::options::{AuthenticationOptions, Options, ServiceAccountOptions};
+use reload::Watched;
 
 /// Keys of service-account tokens.
 pub struct TokenAuthority {
@@ -44,7 +47,7 @@ impl TokenAuthority {
             .transpose()?;
         let mut keys = Vec::new();
         for file in &options.key_files {
-            keys.extend(keys::load(file)?);
+            keys.extend(PublicKey::load(file)?);
         }
         if let (true, Some(key)) = (keys.is_empty(), &signing) {
             keys.push(key.public().clone());
@@ -82,7 +85,10 @@ impl TokenAuthority {
     }
 
     fn verifier(&self) -> Verifier {
-        Verifier::new(self.keys.clone(), self.issuers.clone())
+        let mut issuers = self.issuers.clone();
+        // Tokens that are kept in secrets name no issuer of a cluster's own.
+        issuers.push(LEGACY_ISSUER.to_owned());
+        Verifier::new(self.keys.clone(), issuers)
     }
 }
 
@@ -94,11 +100,14 @@ pub struct Parts<'a> {
     pub loopback: Option<Arc<dyn TokenAuthenticator>>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Registry,
+    pub shutdown: Shutdown,
 }
 
 /// Builds all of it over the served objects.
 pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, Error> {
-    let (authenticator, token_authenticator) = authenticators(parts, &objects)?;
+    let mut watched = Vec::new();
+    let (authenticator, token_authenticator) = authenticators(parts, &objects, &mut watched)?;
+    tokio::spawn(reload::follow(watched, parts.clock.clone(), parts.shutdown.clone()));
     let (authorizer, followers, rbac) = authorizers(&parts.options.authorization_modes)?;
     let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission)
         .map_err(apiserver::Error::from)?;
@@ -121,21 +130,25 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, E
     })
 }
 
+/// Of requests, and of bearer tokens alone (for TokenReview).
+type Authenticators = (Arc<dyn Authenticator>, Arc<dyn TokenAuthenticator>);
+
 fn authenticators(
     parts: &Parts<'_>,
     objects: &Arc<dyn Objects>,
-) -> Result<(Arc<dyn Authenticator>, Arc<dyn TokenAuthenticator>), Error> {
+    watched: &mut Vec<Watched>,
+) -> Result<Authenticators, Error> {
     let Parts { clock, metrics, .. } = parts;
     let options = &parts.options.authentication;
     let mut all: Vec<Arc<dyn Authenticator>> = Vec::new();
-    if let Some(proxy) = front_proxy(options, clock)? {
+    if let Some(proxy) = front_proxy(options, clock, watched)? {
         all.push(Arc::new(proxy));
     }
     if let Some(file) = &options.client_ca_file {
-        all.push(Arc::new(X509::new(trust(file)?, clock.clone(), metrics)));
+        all.push(Arc::new(X509::new(trust(file, watched)?, clock.clone(), metrics)));
     }
     let tokens: Arc<dyn TokenAuthenticator> =
-        Arc::new(TokenUnion::new(token_authenticators(parts, objects)?));
+        Arc::new(TokenUnion::new(token_authenticators(parts, objects, watched)?));
     all.push(Arc::new(Bearer::new(
         tokens.clone(),
         parts.tokens.audiences.clone(),
@@ -147,6 +160,7 @@ fn authenticators(
 fn token_authenticators(
     parts: &Parts<'_>,
     objects: &Arc<dyn Objects>,
+    watched: &mut Vec<Watched>,
 ) -> Result<Vec<Arc<dyn TokenAuthenticator>>, Error> {
     let options = &parts.options.authentication;
     let mut all: Vec<Arc<dyn TokenAuthenticator>> = Vec::new();
@@ -156,13 +170,15 @@ fn token_authenticators(
     }
     if !parts.tokens.keys.is_empty() {
         let verifier = parts.tokens.verifier();
-        all.push(Arc::new(ServiceAccountTokens::new(
+        let tokens = Arc::new(ServiceAccountTokens::new(
             verifier,
             objects.clone(),
             parts.tokens.audiences.clone(),
             parts.clock.clone(),
             &parts.metrics,
-        )));
+        ));
+        watched.push(Watched::keys(&parts.options.service_accounts, tokens.clone()));
+        all.push(tokens);
     }
     if options.bootstrap_tokens {
         all.push(Arc::new(BootstrapTokens::new(
@@ -176,6 +192,7 @@ fn token_authenticators(
 fn front_proxy(
     options: &AuthenticationOptions,
     clock: &Arc<dyn Clock>,
+    watched: &mut Vec<Watched>,
 ) -> Result<Option<RequestHeader>, Error> {
     let Some(file) = &options.front_proxy_ca_file else {
         return Ok(None);
@@ -187,15 +204,18 @@ fn front_proxy(
         extra_prefix: options.extra_prefixes.clone(),
     };
     Ok(Some(RequestHeader::new(
-        trust(file)?,
+        trust(file, watched)?,
         options.front_proxy_names.clone(),
         names,
         clock.clone(),
     )))
 }
 
-fn trust(file: &Path) -> Result<Arc<Trust>, Error> {
-    Ok(Trust::new(&tls::certificates(file)?)?)
+/// Trust in the authorities of a file, kept up to date with it.
+fn trust(file: &Path, watched: &mut Vec<Watched>) -> Result<Arc<Trust>, Error> {
+    let trust = Trust::new(&tls::certificates(file)?)?;
+    watched.push(Watched::authorities(file, trust.clone()));
+    Ok(trust)
 }
 
 /// All authorizers as one, the indexes to be fed, and the roles where those are in force.

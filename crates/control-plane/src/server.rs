@@ -76,6 +76,7 @@ impl ControlPlane {
             loopback: None,
             clock: clock.clone(),
             metrics,
+            shutdown: shutdown.clone(),
         };
         let server = Server::build(config, |objects| {
             security::build(&parts, objects).map_err(into_server_error)

@@ -17,7 +17,7 @@ use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::server::ResolvesServerCert;
 
-pub use files::{CertificateFiles, Reloading, ReloadingBundle, certificates, private_key};
+pub use files::{CertificateFiles, RELOAD_PERIOD, Reloading, ReloadingBundle, certificates, private_key};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -18,15 +18,21 @@ metadata: {name: p}
 spec:
   terminationGracePeriodSeconds: 1
   containers:
-  - {name: main, image: "oxikube.io/busybox:1", command: [sh, -c, "echo one; echo two >&2; sleep 1d"]}
+  - {name: main, image: "oxikube.io/busybox:1", command: [sh, -c, "echo one; echo two >&2; sleep 1; echo three; sleep 1d"]}
 "#,
     )?;
     kubectl.ready("p")?;
     eventually("both streams are logged", || {
         let logs = kubectl.run(&["logs", "p"])?;
-        contains(&logs, "one\n").and_then(|()| contains(&logs, "two\n"))
+        ["one\n", "two\n", "three\n"]
+            .iter()
+            .try_for_each(|line| contains(&logs, line))
     })?;
-    same("tail", kubectl.run(&["logs", "p", "--tail=1"])?.as_str(), "two\n")?;
+    same(
+        "tail",
+        kubectl.run(&["logs", "p", "--tail=1"])?.as_str(),
+        "three\n",
+    )?;
     contains(&kubectl.run(&["logs", "p", "--timestamps"])?, "Z one")?;
     same("exec", kubectl.exec("p", "echo $((6*7))")?.as_str(), "42\n")?;
     let piped = kubectl.run_with(&["exec", "-i", "p", "--", "cat"], "through and back")?;

@@ -2,7 +2,7 @@
 //!
 //! Follow `kubectl apply` top-down: [`server`] (what a server is made of), [`stack`] (what each request passes),
 //! [`request`] (what it asks for), [`dispatch`] (who serves it), [`verbs`] (one path for each verb), [`decode`]
-//! (bodies), [`write`] (the write path), [`objects`] (keys and stored form), [`render`] (the answer's form),
+//! (bodies), [`write`] (the write path), [`managed_fields`] (who set which field), [`objects`] (keys and stored form), [`render`] (the answer's form),
 //! [`response`]. Beside these: [`strategy`] (what a kind adds), [`resource`], [`kind`] and [`proto`] (versions and
 //! envelopes), [`subresources`], [`virtual_resources`], [`paths`] (health, version, metrics, discovery),
 //! [`object_reader`] (what authorizers and admission see), [`metrics`].
@@ -20,6 +20,7 @@ mod error;
 pub mod health;
 pub mod kind;
 pub mod local;
+pub mod managed_fields;
 pub mod metrics;
 pub mod object_reader;
 pub mod objects;

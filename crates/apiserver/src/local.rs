@@ -140,6 +140,7 @@ impl Local {
             subresource: "",
             dry_run: false,
             options: OperationOptions::default(),
+            manager: Some("kube-apiserver".to_owned()),
             warnings: Vec::new(),
         }
     }

@@ -19,9 +19,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
 
+use crate::managed_fields;
 use crate::objects::Written;
 use crate::render::{IncludeObject, Renderer, Source};
 use crate::request::Request;
+use crate::request::options;
 use crate::request::negotiate::{Offers, Output, View};
 use crate::resource::Served;
 use crate::response::{Response, compress, full};
@@ -29,6 +31,7 @@ use crate::state::Api;
 use crate::write::{OperationOptions, Writer};
 
 pub use create::create;
+pub use patch::to_document;
 pub use selection::Selection;
 
 /// Serves a request for a stored resource.
@@ -118,8 +121,15 @@ pub fn writer<'a>(
         subresource: &request.info.subresource,
         dry_run,
         options,
+        manager: Some(manager_of(request)),
         warnings: Vec::new(),
     }
+}
+
+/// Who comes to own the fields that a request writes.
+fn manager_of(request: &Request) -> String {
+    let stated = options::text(&request.query, "fieldManager");
+    managed_fields::manager_name(&stated, request.header("user-agent").unwrap_or_default())
 }
 
 /// A resourceVersion parameter.

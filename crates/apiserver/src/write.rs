@@ -19,6 +19,7 @@ use auth::UserInfo;
 
 use crate::objects::{Objects, Written};
 use crate::resource::Served;
+use crate::managed_fields;
 use crate::state::Api;
 use crate::strategy::{Behaviour, Context, Outcome, Strategy, Transaction};
 
@@ -39,6 +40,8 @@ pub struct Writer<'a> {
     pub dry_run: bool,
     /// The options of the request, for admission.
     pub options: OperationOptions,
+    /// Who comes to own the fields that are written; `None`: nobody.
+    pub manager: Option<String>,
     /// For the response's `Warning` headers.
     pub warnings: Vec<String>,
 }
@@ -96,6 +99,22 @@ impl Writer<'_> {
         }
         let kind = GroupKind::new(self.served.row.group, self.served.row.kind);
         Err(Status::invalid(&kind, name, &errors))
+    }
+
+    /// Records who changed what. A record that cannot be kept is given up rather than the write, as upstream does.
+    fn track_fields(&self, live: Option<&dyn Object>, new: &mut dyn Object) {
+        // A binding is recorded as what it is, not as a change of fields.
+        let Some(manager) = self.manager.as_deref().filter(|_| self.subresource != "binding") else { return };
+        let origin = managed_fields::Origin {
+            served: self.served,
+            manager,
+            subresource: self.subresource,
+            now: self.api.clock.now(),
+        };
+        if let Err(error) = managed_fields::track(origin, live, new) {
+            tracing::warn!(%error, kind = self.served.row.kind, name = new.metadata().name, "managed fields are lost");
+            new.metadata_mut().managed_fields.clear();
+        }
     }
 
     fn deduplicate_owners(&mut self, object: &mut dyn Object, when: &str) {

@@ -53,10 +53,14 @@ impl Walker {
         new: Option<&Value>,
         schema: Option<S>,
     ) -> Result<(), Error> {
-        let Some(shown) = new.or(old) else { return Ok(()) };
+        // Null says nothing of how a value is to be walked.
+        let stated = |value: &&Value| !value.is_null();
+        let Some(shown) = new.filter(stated).or(old.filter(stated)).or(new).or(old) else {
+            return Ok(());
+        };
         let how = walk(schema, shown);
         // A value that changes its kind is a leaf that was modified, over parts that are gone.
-        if let (Some(old), Some(_)) = (old, new)
+        if let (Some(old), Some(_)) = (old.filter(stated), new.filter(stated))
             && walk(schema, old) != how
         {
             self.parts(Some(old), None, schema, walk(schema, old))?;

@@ -53,6 +53,7 @@ pub async fn delete_collection(
             subresource: "",
             dry_run: !options.dry_run.is_empty(),
             options: admission_options(&options),
+            manager: None,
             warnings: Vec::new(),
         };
         match writer.delete(&options).await {

@@ -1,7 +1,5 @@
 //! PATCH: JSON patch, merge patch and strategic merge patch on the JSON of the served version.
 
-mod apply;
-
 use api::{Object, codec};
 use apimachinery::field::{Error, Path};
 use apimachinery::gvk::{GroupKind, GroupResource};
@@ -11,9 +9,10 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
 
-use super::{not_found, object_renderer, respond, writer};
+use super::{manager_of, not_found, object_renderer, respond, writer};
 use crate::decode::{Expected, decode_json};
 use crate::kind;
+use crate::managed_fields::{self, ApplyRequest, Configuration, Origin};
 use crate::request::options::{FieldValidation, WriteKind, WriteOptions};
 use crate::request::{Request, body};
 use crate::resource::Served;
@@ -34,7 +33,7 @@ pub enum Patch {
     Json(Value),
     Merge(Value),
     Strategic(Value),
-    Apply(apply::Configuration),
+    Apply(Configuration),
 }
 
 impl Patch {
@@ -59,7 +58,7 @@ impl Patch {
             }
             MERGE_PATCH => Ok(Patch::Merge(document()?)),
             STRATEGIC_MERGE_PATCH => Ok(Patch::Strategic(document()?)),
-            APPLY_PATCH => apply::Configuration::parse(body).map(Patch::Apply),
+            APPLY_PATCH => Configuration::parse(body).map(Patch::Apply),
             _ => Err(Status::unsupported_media_type(&[
                 JSON_PATCH,
                 MERGE_PATCH,
@@ -83,7 +82,7 @@ impl Patch {
                 Ok(document)
             }
             Patch::Strategic(patch) => strategic(ty, document, patch),
-            Patch::Apply(configuration) => configuration.apply(ty, document),
+            Patch::Apply(_) => Err(Status::bad_request("an apply patch applies to a resource, not to a part of one")),
         }
     }
 
@@ -102,16 +101,25 @@ pub struct Patching<'a> {
     pub name: &'a str,
     pub patch: Patch,
     pub validation: FieldValidation,
+    /// For apply patches, which record themselves who owns what.
+    pub origin: Origin<'a>,
+    pub force: bool,
 }
 
 impl Change for Patching<'_> {
+    fn tracks_fields(&self) -> bool {
+        matches!(self.patch, Patch::Apply(_))
+    }
+
     fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status> {
         let row = self.served.row;
-        let document = match current {
-            Some(current) => to_document(self.served, current)?,
-            None if self.patch.may_create() => Value::Object(serde_json::Map::new()),
-            None => return Err(not_found(self.served, self.name)),
-        };
+        if let Patch::Apply(configuration) = &self.patch {
+            let request = ApplyRequest { origin: self.origin, force: self.force };
+            let object = managed_fields::apply(request, configuration, current)?;
+            return Ok(Applied { object, warnings: Vec::new() });
+        }
+        let Some(current) = current else { return Err(not_found(self.served, self.name)) };
+        let document = to_document(self.served, current)?;
         let patched = self.patch.apply(row.ty, document)?;
         let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
         let decoded = decode_json(&json, Expected::from(row))
@@ -141,7 +149,7 @@ impl Patching<'_> {
         Status::invalid(
             &GroupKind::default(),
             "",
-            &vec![Error::invalid(&path, value, why)],
+            vec![Error::invalid(&path, value, why)],
         )
     }
 }
@@ -181,11 +189,14 @@ pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<
     let patch = Patch::parse(&content_type, &body)?;
     let name = request.info.name.clone();
     let force_create = patch.may_create();
+    let (manager, subresource) = (manager_of(request), request.info.subresource.clone());
     let change = Patching {
         served,
         name: &name,
         patch,
         validation: options.field_validation,
+        origin: Origin { served, manager: &manager, subresource: &subresource, now: api.clock.now() },
+        force: options.force == Some(true),
     };
     let mut writer = writer(api, served, request, options.dry_run, options.to_json(kind));
     let saved = writer.update(&change, force_create).await;

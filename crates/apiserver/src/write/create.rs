@@ -23,6 +23,7 @@ impl Writer<'_> {
         metadata::settle_namespace(object.metadata_mut(), self.object_namespace())?;
         self.deduplicate_owners(&mut *object, "");
         self.strategy().default(&mut *object);
+        self.track_fields(None, &mut *object);
         self.mutate(Operation::Create, &mut *object, None).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
 
@@ -75,7 +76,7 @@ impl Writer<'_> {
                 Ok(written)
             }
             Err(CommitError::Conflict) => Err(self.name_taken(&key, &name, generated).await),
-            Err(CommitError::Failed(status)) => Err(Refused::Failed(status)),
+            Err(CommitError::Failed(status)) => Err(Refused::Failed(*status)),
         }
     }
 

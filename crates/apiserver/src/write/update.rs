@@ -9,6 +9,7 @@ use storage::Expect;
 
 use super::admit::Operation;
 use super::{Reservation, Saved, Writer, deletion, metadata};
+use crate::managed_fields;
 use crate::objects::{CommitError, Loaded, Written};
 
 /// What upstream tells the loser of a race.
@@ -17,6 +18,11 @@ const MODIFIED: &str =
 
 /// Makes the wanted state of an object from its present one. Called again after each conflict.
 pub trait Change: Send + Sync {
+    /// Whether the change itself records who owns which field.
+    fn tracks_fields(&self) -> bool {
+        false
+    }
+
     /// `None`: there is no object; a change that can't create answers 404.
     fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status>;
 }
@@ -65,6 +71,9 @@ impl Writer<'_> {
         }
         self.settle_identity(&mut *object)?;
         self.strategy().default(&mut *object);
+        if !change.tracks_fields() {
+            self.track_fields(None, &mut *object);
+        }
         self.authorize_create().await?;
         self.mutate(Operation::Create, &mut *object, None).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
@@ -86,8 +95,12 @@ impl Writer<'_> {
         self.settle_identity(&mut *object)?;
         self.check_uid(&*object, &*old)?;
         self.strategy().default(&mut *object);
+        if !change.tracks_fields() {
+            self.track_fields(Some(&*old), &mut *object);
+        }
         self.mutate(Operation::Update, &mut *object, Some(&*old)).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
+        managed_fields::keep_times(&mut *object, &*old);
         self.check_version(&mut *object, &*old)?;
 
         object.metadata_mut().generation = old.metadata().generation;
@@ -129,7 +142,7 @@ impl Writer<'_> {
                 }))
             }
             Err(CommitError::Conflict) => Ok(Attempt::Raced),
-            Err(CommitError::Failed(status)) => Err(status),
+            Err(CommitError::Failed(status)) => Err(*status),
         }
     }
 
@@ -145,7 +158,7 @@ impl Writer<'_> {
             match self.objects().remove(key, stored.mod_revision).await {
                 Ok(_) => self.after_delete(object).await,
                 Err(CommitError::Conflict) => return Ok(Attempt::Raced),
-                Err(CommitError::Failed(status)) => return Err(status),
+                Err(CommitError::Failed(status)) => return Err(*status),
             }
         }
         Ok(Attempt::Done(Saved {
@@ -209,7 +222,7 @@ impl Writer<'_> {
             return Err(Status::invalid(
                 &kind,
                 self.name,
-                &vec![Error::invalid(&path, 0, "must be specified for an update")],
+                vec![Error::invalid(&path, 0, "must be specified for an update")],
             ));
         }
         if *wanted != old.metadata().resource_version {

@@ -1,0 +1,195 @@
+//! Apply patches: a configuration laid over the live object, in the name of a manager.
+
+use api::{Object, codec};
+use apimachinery::status::Status;
+use apimachinery::time::Time;
+use bytes::Bytes;
+use serde_json::Value;
+use structured_merge::managers::{self, Error, Manager};
+use structured_merge::{Conflict, Managers, Set, Versions, compare, field_set};
+
+use super::entries::Entries;
+use super::kind_versions::KindVersions;
+use super::node::Node;
+use super::{Origin, conflicts, document, record_update, strip};
+use crate::decode::{Expected, decode_json};
+use crate::resource::Served;
+
+/// Who owned what there was before anything was applied.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+/// The one manager that takes over what it applied on the client's side.
+const KUBECTL: &str = "kubectl";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// A partial object, as it was sent.
+pub struct Configuration(Value);
+
+/// What an apply is told beside its configuration.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub origin: Origin<'a>,
+    pub force: bool,
+}
+
+impl Configuration {
+    /// Reads YAML or JSON.
+    pub fn parse(body: &Bytes) -> Result<Configuration, Status> {
+        let unreadable =
+            |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
+        let json = codec::yaml::to_json(body).map_err(|error| unreadable(&error))?;
+        let document: Value = serde_json::from_slice(&json).map_err(|error| unreadable(&error))?;
+        Ok(Configuration(document))
+    }
+
+    /// Checks that it is a configuration of what it is sent to.
+    fn check(&self, served: &Served) -> Result<(), Status> {
+        let text = |key: &str| self.0[key].as_str().unwrap_or_default();
+        let row = served.row;
+        if (text("apiVersion"), text("kind")) != (row.api_version, row.kind) {
+            let (group_version, kind) = (text("apiVersion"), text("kind"));
+            return Err(Status::bad_request(format!(
+                "invalid object type: {group_version}, Kind={kind}"
+            )));
+        }
+        if !self.0["metadata"]["managedFields"].is_null() {
+            return Err(Status::bad_request("metadata.managedFields must be nil"));
+        }
+        let json = serde_json::to_vec(&self.0).map_err(Status::internal)?;
+        let metadata = |key: &str| self.0["metadata"][key].as_str().unwrap_or_default();
+        let untyped = |why: &str| {
+            let (namespace, name) = (metadata("namespace"), metadata("name"));
+            let kind = format!("{namespace}/{name}; {}, Kind={}", row.api_version, row.kind);
+            Status::unknown(format!("failed to create typed patch object ({kind}): {why}"))
+        };
+        let parsed = codec::json_to_proto(row.ty, &json).map_err(|error| untyped(&error.to_string()))?;
+        let unknown = parsed
+            .strict_errors
+            .iter()
+            .find_map(|error| error.strip_prefix("unknown field \""));
+        match unknown {
+            None => Ok(()),
+            Some(path) => Err(untyped(&format!(
+                ".{}: field not declared in schema",
+                path.trim_end_matches('"')
+            ))),
+        }
+    }
+}
+
+/// The object that applying makes of a live one (none: of nothing), with its managers.
+pub fn apply(
+    request: Request<'_>,
+    configuration: &Configuration,
+    live: Option<&dyn Object>,
+) -> Result<Box<dyn Object>, Status> {
+    let served = request.origin.served;
+    configuration.check(served)?;
+    let Some(mut entries) = Entries::decode(live.map_or(&[], |live| &live.metadata().managed_fields)) else {
+        return Err(Status::unknown("failed to decode managed fields"));
+    };
+    let before = document(served, live)?;
+    if entries.managers.is_empty() && live.is_some() {
+        let origin = Origin {
+            manager: BEFORE_FIRST_APPLY,
+            ..request.origin
+        };
+        record_update(&mut entries, origin, &document(served, None)?, &before)?;
+    }
+    let new = settle(request, configuration, &before, &mut entries)?;
+    let mut object = match (new, live) {
+        (None, Some(live)) => live.clone_box(),
+        (new, _) => to_object(served, &new.unwrap_or(before))?,
+    };
+    renew_last_applied(request.origin.manager, configuration, &mut *object);
+    object.metadata_mut().managed_fields = entries.encode();
+    Ok(object)
+}
+
+/// Applies, and takes over what a client applied by other means before.
+fn settle(
+    request: Request<'_>,
+    configuration: &Configuration,
+    before: &Value,
+    entries: &mut Entries,
+) -> Result<Option<Value>, Status> {
+    let origin = request.origin;
+    let versions = KindVersions::new(origin.served, origin.subresource);
+    let manager = Manager {
+        name: origin.manager.to_owned(),
+        applies: true,
+        api_version: String::new(),
+        subresource: origin.subresource.to_owned(),
+    };
+    let attempt = |managers: &mut Managers, force| {
+        managers::apply(managers, before, &configuration.0, &manager, force, &versions)
+    };
+    let mut managers = entries.managers.clone();
+    let mut result = attempt(&mut managers, request.force);
+    if let Err(Error::Conflicts(found)) = &result
+        && origin.manager == KUBECTL
+        && let Some(own) = last_applied(before, &versions)
+    {
+        let others: Vec<Conflict> = found
+            .iter()
+            .filter(|conflict| !own.has(&conflict.path))
+            .cloned()
+            .collect();
+        if !others.is_empty() {
+            return Err(conflicts::refuse(&others));
+        }
+        managers = entries.managers.clone();
+        result = attempt(&mut managers, true);
+    }
+    let new = result.map_err(|error| match error {
+        Error::Conflicts(found) => conflicts::refuse(&found),
+        other => Status::unknown(other.to_string()),
+    })?;
+    strip(&mut managers, &manager);
+    entries.managers = managers;
+    if new.is_some() || !entries.times.contains_key(&manager) {
+        entries.times.insert(manager, Some(Time(origin.now).truncated()));
+    }
+    Ok(new)
+}
+
+/// The fields that the last-applied annotation states and that are still as it states them.
+fn last_applied(live: &Value, versions: &KindVersions<'_>) -> Option<Set> {
+    let annotation = live["metadata"]["annotations"][LAST_APPLIED]
+        .as_str()
+        .filter(|text| !text.is_empty())?;
+    let stated: Value = serde_json::from_str(annotation).ok()?;
+    if stated["apiVersion"].as_str() != Some(versions.own()) {
+        return None;
+    }
+    let schema: Node = versions.schema(versions.own())?;
+    let comparison = compare(&stated, live, schema).ok()?;
+    let set = field_set(&stated, schema).ok()?;
+    Some(
+        set.difference(&comparison.modified)
+            .difference(&comparison.added)
+            .difference(&comparison.removed),
+    )
+}
+
+/// Keeps the annotation of a client that still applies by itself in step.
+fn renew_last_applied(manager: &str, configuration: &Configuration, object: &mut dyn Object) {
+    let annotations = &mut object.metadata_mut().annotations;
+    let Some(last) = annotations
+        .get_mut(LAST_APPLIED)
+        .filter(|last| manager == KUBECTL && !last.is_empty())
+    else {
+        return;
+    };
+    let mut stated = configuration.0.clone();
+    if let Some(annotations) = stated["metadata"]["annotations"].as_object_mut() {
+        annotations.remove(LAST_APPLIED);
+    }
+    *last = format!("{stated}\n");
+}
+
+fn to_object(served: &Served, document: &Value) -> Result<Box<dyn Object>, Status> {
+    let json = serde_json::to_vec(document).map_err(Status::internal)?;
+    let decoded = decode_json(&json, Expected::from(served.row))?;
+    let object = (served.row.decode)(&decoded.proto).map_err(Status::internal)?;
+    served.to_storage(object)
+}

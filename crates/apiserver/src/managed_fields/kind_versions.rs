@@ -1,0 +1,68 @@
+//! The versions of a served kind.
+
+use api::catalogue::{self, Resource};
+use serde_json::Value;
+use structured_merge::{Set, Versions};
+
+use super::node::Node;
+use crate::decode::{Expected, decode_json};
+use crate::kind;
+use crate::resource::Served;
+
+pub struct KindVersions<'a> {
+    served: &'a Served,
+    subresource: &'a str,
+}
+
+impl<'a> KindVersions<'a> {
+    pub fn new(served: &'a Served, subresource: &'a str) -> Self {
+        Self { served, subresource }
+    }
+
+    /// The row of another version; Events are the one kind that stands in two groups.
+    fn row(&self, version: &str) -> Option<&'static Resource> {
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let row = catalogue::resource(group, version, self.served.row.plural)?;
+        (row.kind == self.served.row.kind).then_some(row)
+    }
+
+    fn between(&self, value: &Value, from: &'static Resource, to: &'static Resource) -> Option<Value> {
+        if std::ptr::eq(from, to) {
+            return Some(value.clone());
+        }
+        let json = serde_json::to_vec(value).ok()?;
+        let decoded = decode_json(&json, Expected::from(from)).ok()?;
+        let object = kind::convert((from.decode)(&decoded.proto).ok()?, to).ok()?;
+        let json = kind::json(to.ty, &object.encode_to_vec()).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+}
+
+impl Versions for KindVersions<'_> {
+    type Schema = Node;
+
+    fn own(&self) -> &str {
+        self.served.row.api_version
+    }
+
+    fn schema(&self, version: &str) -> Option<Node> {
+        self.row(version).map(|row| Node::Kind(row.ty))
+    }
+
+    fn convert(&self, value: &Value, version: &str) -> Option<Value> {
+        self.between(value, self.served.row, self.row(version)?)
+    }
+
+    fn convert_back(&self, value: &Value, version: &str) -> Option<Value> {
+        self.between(value, self.row(version)?, self.served.row)
+    }
+
+    /// An update of an object leaves its status alone, and one of the status the rest.
+    fn ignored(&self, _version: &str) -> Set {
+        match self.subresource {
+            "" if self.served.row.subresource("status").is_some() => Set::of_fields(&[&["status"]]),
+            "status" => Set::of_fields(&[&["spec"]]),
+            _ => Set::default(),
+        }
+    }
+}

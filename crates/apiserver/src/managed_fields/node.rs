@@ -1,0 +1,121 @@
+//! Descriptors as structured-merge sees them.
+
+use api::types::{Base, Container, Field, Form, Omit, Type};
+use serde_json::{Value, json};
+use structured_merge::{Relation, Schema, Shape};
+
+/// A place in a type.
+#[derive(Clone, Copy)]
+pub enum Node {
+    /// A whole object.
+    Kind(&'static Type),
+    /// A field as a whole.
+    Field(&'static Field),
+    /// A value of a map, an item of a list.
+    Element(&'static Field),
+    /// `kind` and `apiVersion`, which no descriptor lists.
+    Name,
+}
+
+impl Node {
+    /// The struct at this place.
+    fn fields(self) -> Option<&'static Type> {
+        match self {
+            Self::Kind(ty) => Some(ty),
+            Self::Field(Field {
+                container: Container::One,
+                base: Base::Message(ty),
+                ..
+            })
+            | Self::Element(Field {
+                base: Base::Message(ty),
+                ..
+            }) => Some(ty),
+            _ => None,
+        }
+    }
+}
+
+fn relation(atomic: bool) -> Relation {
+    if atomic {
+        Relation::Atomic
+    } else {
+        Relation::Separable
+    }
+}
+
+fn struct_shape(ty: &Type, stated: &str) -> Shape {
+    match ty.form {
+        Form::Struct => Shape::Map(relation(
+            stated == "atomic" || (ty.atomic && stated != "granular"),
+        )),
+        _ => Shape::Untyped,
+    }
+}
+
+fn base_shape(base: Base, stated: &str) -> Shape {
+    match base {
+        Base::Message(ty) => struct_shape(ty, stated),
+        Base::FieldsV1 | Base::RawExtension | Base::Json => Shape::Untyped,
+        _ => Shape::Scalar,
+    }
+}
+
+impl Schema for Node {
+    fn shape(&self) -> Shape {
+        match self {
+            Self::Kind(ty) => struct_shape(ty, ""),
+            Self::Name => Shape::Scalar,
+            Self::Field(field) => match field.container {
+                Container::One => base_shape(field.base, field.map_type),
+                Container::List | Container::WrappedList => {
+                    Shape::List(relation(!matches!(field.list_type, "map" | "set")))
+                }
+                Container::Map | Container::MapOfLists => Shape::Map(relation(field.map_type == "atomic")),
+            },
+            Self::Element(Field {
+                container: Container::MapOfLists,
+                ..
+            }) => Shape::List(Relation::Atomic),
+            Self::Element(field) => base_shape(field.base, ""),
+        }
+    }
+
+    fn field(&self, name: &str) -> Option<Self> {
+        let ty = self.fields()?;
+        if ty.kind.is_some() && matches!(name, "kind" | "apiVersion") {
+            return Some(Self::Name);
+        }
+        ty.field(name).map(Self::Field)
+    }
+
+    fn element(&self) -> Option<Self> {
+        match self {
+            Self::Field(field) if field.container != Container::One => Some(Self::Element(field)),
+            _ => None,
+        }
+    }
+
+    fn keys(&self) -> &[&str] {
+        match self {
+            Self::Field(field) => field.list_keys,
+            _ => &[],
+        }
+    }
+
+    fn default_of(&self, name: &str) -> Option<Value> {
+        let field = self.fields()?.field(name)?;
+        if let Some(default) = field.default {
+            return serde_json::from_str(default).ok();
+        }
+        if field.pointer || field.omit != Omit::Never {
+            return None;
+        }
+        match field.base {
+            Base::String => Some(json!("")),
+            Base::Bool => Some(json!(false)),
+            Base::Int32 | Base::Int64 => Some(json!(0)),
+            _ => None,
+        }
+    }
+}

@@ -15,3 +15,6 @@ pub mod pool;
 mod task;
 
 pub use pool::Pool;
+
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 /// How long a failed update rests.
 const RETRY: Duration = Duration::from_secs(5);
@@ -42,7 +42,8 @@ struct Table {
 #[derive(Debug)]
 pub struct Statuses {
     table: Mutex<Table>,
-    changed: Notify,
+    /// Counts changes.
+    changed: watch::Sender<u64>,
     mirrors: Arc<MirrorTable>,
 }
 
@@ -50,7 +51,7 @@ impl Statuses {
     pub fn new(mirrors: Arc<MirrorTable>) -> Arc<Self> {
         Arc::new(Self {
             table: Mutex::default(),
-            changed: Notify::new(),
+            changed: watch::Sender::new(0),
             mirrors,
         })
     }
@@ -66,6 +67,11 @@ impl Statuses {
             .entries
             .get(&spec.metadata.uid)
             .map_or_else(|| spec.status.clone(), |entry| entry.latest.clone())
+    }
+
+    /// Changes with every status that is set.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
     }
 
     pub fn get(&self, uid: &str) -> Option<PodStatus> {
@@ -96,7 +102,7 @@ impl Statuses {
         };
         if changed {
             table.dirty.insert(uid);
-            self.changed.notify_one();
+            self.changed.send_modify(|count| *count = count.wrapping_add(1));
         }
     }
 
@@ -107,7 +113,7 @@ impl Statuses {
             entry.spec = spec.clone();
             entry.confirmed = None;
             table.dirty.insert(spec.metadata.uid.clone());
-            self.changed.notify_one();
+            self.changed.send_modify(|count| *count = count.wrapping_add(1));
         }
     }
 
@@ -120,7 +126,7 @@ impl Statuses {
             entry.finished = true;
             entry.spec = spec.clone();
             table.dirty.insert(spec.metadata.uid.clone());
-            self.changed.notify_one();
+            self.changed.send_modify(|count| *count = count.wrapping_add(1));
         }
     }
 
@@ -134,6 +140,7 @@ impl Statuses {
 
     /// Brings changes to the API server until shutdown.
     pub async fn run(self: Arc<Self>, client: Client, clock: Arc<dyn Clock>, shutdown: Shutdown) {
+        let mut changes = self.changed.subscribe();
         while !shutdown.is_triggered() {
             let dirty = std::mem::take(&mut self.lock().dirty);
             let mut failed = BTreeSet::new();
@@ -145,13 +152,13 @@ impl Statuses {
             }
             if failed.is_empty() {
                 tokio::select! {
-                    () = self.changed.notified() => {}
+                    _ = changes.changed() => {}
                     () = shutdown.wait() => {}
                 }
             } else {
                 self.lock().dirty.extend(failed);
                 tokio::select! {
-                    () = self.changed.notified() => {}
+                    _ = changes.changed() => {}
                     () = clock.sleep(RETRY) => {}
                     () = shutdown.wait() => {}
                 }

@@ -114,7 +114,7 @@ impl ObjectReader for CachedObjects {
                 .await
                 .map_err(|error| match error {
                     CommitError::Conflict => conflict(),
-                    CommitError::Failed(status) => status,
+                    CommitError::Failed(status) => *status,
                 })?;
             let revision = written.revision.unwrap_or(current.stored.mod_revision);
             object.metadata_mut().resource_version = revision.to_string();

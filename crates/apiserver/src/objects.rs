@@ -55,7 +55,7 @@ pub struct Written {
 pub enum CommitError {
     /// Something else stands there than was expected: read again and retry, or report.
     Conflict,
-    Failed(Status),
+    Failed(Box<Status>),
 }
 
 impl Objects {
@@ -199,7 +199,7 @@ impl Objects {
             match self.put(key, Expect::Unchanged(stored.mod_revision), value).await {
                 Ok(written) => return Ok(Some(written)),
                 Err(CommitError::Conflict) => {}
-                Err(CommitError::Failed(status)) => return Err(status),
+                Err(CommitError::Failed(status)) => return Err(*status),
             }
         }
     }
@@ -229,7 +229,7 @@ pub fn indexed_fields(row: &Resource) -> &'static [&'static str] {
 fn commit_error(error: Error) -> CommitError {
     match error {
         Error::Conflict { .. } => CommitError::Conflict,
-        other => CommitError::Failed(failed(&other)),
+        other => CommitError::Failed(Box::new(failed(&other))),
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Error {
     Encryption(#[from] component_base::config::Error),
     #[error("TLS to etcd")]
     EtcdTls(#[source] rustls::Error),
+    #[error("the authentication configuration")]
+    Authentication(#[from] auth::configuration::Error),
     #[error("the token file")]
     TokenFile(#[from] auth::authenticators::token_file::LoadError),
     #[error("the store can't be opened")]

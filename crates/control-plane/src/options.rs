@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use auth::configuration::{AnonymousAccess, Configuration};
 use component_base::options::Values;
 use component_base::tls::CertificateFiles;
 
@@ -40,7 +41,7 @@ pub struct AuthenticationOptions {
     pub client_ca_file: Option<PathBuf>,
     pub token_file: Option<PathBuf>,
     pub bootstrap_tokens: bool,
-    pub anonymous: bool,
+    pub anonymous: AnonymousAccess,
     pub front_proxy_ca_file: Option<PathBuf>,
     pub front_proxy_names: Vec<String>,
     pub username_headers: Vec<String>,
@@ -122,7 +123,7 @@ impl Options {
             storage: storage(values)?,
             encryption_config: path(values, "encryption-provider-config"),
             compaction_interval: values.duration("etcd-compaction-interval"),
-            authentication: authentication(values),
+            authentication: authentication(values)?,
             service_accounts: service_accounts(values)?,
             authorization_modes: values.strings("authorization-mode").to_vec(),
             enable_admission: values.strings("enable-admission-plugins").to_vec(),
@@ -160,7 +161,7 @@ impl Options {
             encryption_config: None,
             compaction_interval: Duration::ZERO,
             authentication: AuthenticationOptions {
-                anonymous: true,
+                anonymous: AnonymousAccess::Everywhere,
                 ..AuthenticationOptions::default()
             },
             service_accounts: ServiceAccountOptions::default(),
@@ -213,18 +214,34 @@ fn storage(values: &Values) -> Result<StorageOptions, Error> {
     }
 }
 
-fn authentication(values: &Values) -> AuthenticationOptions {
-    AuthenticationOptions {
+fn authentication(values: &Values) -> Result<AuthenticationOptions, Error> {
+    Ok(AuthenticationOptions {
         client_ca_file: path(values, "client-ca-file"),
         token_file: path(values, "token-auth-file"),
         bootstrap_tokens: values.bool("enable-bootstrap-token-auth"),
-        anonymous: values.bool("anonymous-auth"),
+        anonymous: anonymous(values)?,
         front_proxy_ca_file: path(values, "requestheader-client-ca-file"),
         front_proxy_names: values.strings("requestheader-allowed-names").to_vec(),
         username_headers: values.strings("requestheader-username-headers").to_vec(),
         uid_headers: values.strings("requestheader-uid-headers").to_vec(),
         group_headers: values.strings("requestheader-group-headers").to_vec(),
         extra_prefixes: values.strings("requestheader-extra-headers-prefix").to_vec(),
+    })
+}
+
+/// The configuration file, if it says something about it, takes the flag's place.
+fn anonymous(values: &Values) -> Result<AnonymousAccess, Error> {
+    let configuration = match path(values, "authentication-config") {
+        Some(file) => Configuration::load(&file)?,
+        None => Configuration::default(),
+    };
+    match configuration.anonymous {
+        Some(_) if values.changed("anonymous-auth") => {
+            Err(flag("anonymous-auth", "cannot be set when anonymous field is configured in authentication configuration file"))
+        }
+        Some(access) => Ok(access),
+        None if values.bool("anonymous-auth") => Ok(AnonymousAccess::Everywhere),
+        None => Ok(AnonymousAccess::Nowhere),
     }
 }
 

@@ -10,7 +10,7 @@ use apiserver::Security;
 use apiserver::paths::TokenKeys;
 use auth::authenticators::request_header::HeaderNames;
 use auth::authenticators::{
-    Anonymous, Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust,
+    Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust,
     Union, X509,
 };
 use auth::authorizers::{AlwaysAllow, AlwaysDeny, Chain, NodeAuthorizer, PrivilegedGroup, Rbac};
@@ -153,8 +153,7 @@ fn authenticators(
         tokens.clone(),
         parts.tokens.audiences.clone(),
     )));
-    let anonymous = options.anonymous.then(Anonymous::everywhere);
-    Ok((Arc::new(Union::new(all, anonymous)), tokens))
+    Ok((Arc::new(Union::new(all, options.anonymous.authenticator())), tokens))
 }
 
 fn token_authenticators(

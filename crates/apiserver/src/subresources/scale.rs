@@ -41,7 +41,7 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
             let options = WriteOptions::parse(&request.query, WriteKind::Update)?;
             let proto = read_message(request, SCALE, options.field_validation).await?;
             let scale = Scale::decode(&proto).map_err(|error| Status::bad_request(error.to_string()))?;
-            write(api, served, request, Edit::Replace(scale), options, output).await
+            write(api, served, request, Edit::Replace(Box::new(scale)), options, output).await
         }
         "patch" => {
             let content_type = request
@@ -122,7 +122,7 @@ fn answer(scale: &Scale, output: Output) -> Result<Response, Status> {
 }
 
 enum Edit {
-    Replace(Scale),
+    Replace(Box<Scale>),
     Patch(Patch),
 }
 
@@ -138,7 +138,7 @@ impl Change for ScaleChange<'_> {
         let current = current.ok_or_else(Status::path_not_found)?;
         let before = self.strategy.scale(current).ok_or_else(Status::path_not_found)?;
         let scale = match &self.edit {
-            Edit::Replace(scale) => scale.clone(),
+            Edit::Replace(scale) => (**scale).clone(),
             Edit::Patch(patch) => patched(patch, &before)?,
         };
         if scale.metadata.name != self.name {
@@ -157,7 +157,7 @@ impl Change for ScaleChange<'_> {
             return Err(Status::invalid(
                 &GroupKind::new("autoscaling", "Scale"),
                 self.name,
-                &vec![error],
+                vec![error],
             ));
         }
         let mut object = current.clone_box();

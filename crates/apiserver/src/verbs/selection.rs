@@ -57,7 +57,7 @@ impl Selection {
             })
         });
         let scope = match fields.requires_exact_match(NAME) {
-            Some(name) if !name.contains('/') && !(served.row.namespaced && namespace.is_empty()) => {
+            Some(name) if !name.contains('/') && (!served.row.namespaced || !namespace.is_empty()) => {
                 Scope::Key(Key::from(objects.key(&namespace, name)))
             }
             _ => indexed.unwrap_or(Scope::Prefix(prefix)),

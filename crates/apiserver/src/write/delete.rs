@@ -73,7 +73,7 @@ impl Writer<'_> {
                 Ok(Some(self.deleted(&*object, revision, gone)))
             }
             Err(CommitError::Conflict) => Ok(None),
-            Err(CommitError::Failed(status)) => Err(status),
+            Err(CommitError::Failed(status)) => Err(*status),
         }
     }
 

@@ -61,6 +61,7 @@ fn authentication(set: &mut FlagSet) {
         false,
         "Accept the tokens of bootstrap secrets in kube-system",
     )
+    .string("authentication-config", "", "An AuthenticationConfiguration: who may come without credentials, and where")
     .switch(
         "anonymous-auth",
         true,

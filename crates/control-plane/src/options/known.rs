@@ -38,7 +38,6 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("audit-webhook-truncate-max-batch-size", "int"),
     ("audit-webhook-truncate-max-event-size", "int"),
     ("audit-webhook-version", "string"),
-    ("authentication-config", "string"),
     ("authentication-token-webhook-cache-ttl", "duration"),
     ("authentication-token-webhook-config-file", "string"),
     ("authentication-token-webhook-version", "string"),

@@ -9,7 +9,7 @@ use super::known::KNOWN;
 pub fn flags() -> FlagSet {
     let mut set = FlagSet::new(
         "kube-apiserver",
-        "The Kubernetes API server validates and configures data for the API objects, and is the cluster's front end to their shared state.",
+        "Serves the Kubernetes API: the one way to the state of a cluster.",
     );
     serving(&mut set);
     storage(&mut set);

@@ -24,6 +24,8 @@ pub struct Expected {
     pub version: &'static str,
     pub kind: &'static str,
     pub ty: &'static Type,
+    /// Former versions, with the same fields, that are read as well.
+    pub also: &'static [&'static str],
 }
 
 impl From<&'static Resource> for Expected {
@@ -33,6 +35,7 @@ impl From<&'static Resource> for Expected {
             version: row.version,
             kind: row.kind,
             ty: row.ty,
+            also: &[],
         }
     }
 }
@@ -149,7 +152,8 @@ fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), S
         api_version
     };
     let kind = if kind.is_empty() { expected.kind } else { kind };
-    if kind == expected.kind && stated == wanted {
+    let former = |version: &&str| stated == api_version_of(expected.group, version);
+    if kind == expected.kind && (stated == wanted || expected.also.iter().any(former)) {
         return Ok(());
     }
     let group_version =

@@ -22,6 +22,7 @@ const BINDING: Expected = Expected {
     version: "v1",
     kind: "Binding",
     ty: &api::types::core_v1::BINDING,
+    also: &[],
 };
 
 /// POST `pods/NAME/binding`.

@@ -26,6 +26,7 @@ const EVICTION: Expected = Expected {
     version: "v1",
     kind: "Eviction",
     ty: &api::types::policy_v1::EVICTION,
+    also: &["v1beta1"],
 };
 
 /// How often a conflict that is not the client's is tried again.

@@ -29,6 +29,7 @@ const SCALE: Expected = Expected {
     version: "v1",
     kind: "Scale",
     ty: &api::types::autoscaling_v1::SCALE,
+    also: &[],
 };
 
 /// GET, PUT and PATCH.

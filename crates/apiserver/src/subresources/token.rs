@@ -27,6 +27,7 @@ const EXPECTED: Expected = Expected {
     version: KIND.1,
     kind: KIND.2,
     ty: &api::types::authentication_v1::TOKEN_REQUEST,
+    also: &[],
 };
 
 /// A token lives an hour unless asked otherwise, and ten minutes at least.

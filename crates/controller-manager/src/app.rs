@@ -69,6 +69,15 @@ impl Daemon {
         if let Some(unknown) = options.controllers.unknown(&catalogue::known_names()).next() {
             return Err(options::Error::UnknownController(unknown.to_owned()).into());
         }
+        for missing in catalogue::UPSTREAM_ONLY
+            .iter()
+            .filter(|name| options.controllers.names(name))
+        {
+            warn!(
+                controller = missing,
+                "this controller is asked for and not available yet"
+            );
+        }
         let config = client_config(&options)?;
         let root = Client::new(config.clone().with_user_agent(COMPONENT))?;
         let server = match options.serving.clone() {

@@ -8,11 +8,11 @@ use api::apps::v1::ReplicaSet;
 use api::core::v1::ReplicationController;
 use controller_runtime::Context;
 use controllers_cluster::{
-    certificates, garbage_collector, namespace, node_lifecycle, pod_gc, role_aggregation, root_ca,
-    service_account, taint_eviction,
+    certificates, garbage_collector, namespace, node_lifecycle, node_ttl, pod_gc, role_aggregation, root_ca,
+    service_account, taint_eviction, token_cleaner,
 };
 use controllers_network::{endpoint_slice, endpoints, node_ipam};
-use controllers_workloads::{deployment, replica_set};
+use controllers_workloads::{daemon_set, deployment, replica_set};
 use futures_util::future::BoxFuture;
 
 use crate::options::Options;
@@ -42,6 +42,19 @@ const fn row(name: &'static str, alias: &'static str, account: &'static str, sta
             name,
             alias,
             by_default: true,
+        },
+        account,
+        start,
+    }
+}
+
+/// A controller that `*` doesn't include.
+const fn optional(name: &'static str, alias: &'static str, account: &'static str, start: Start) -> Row {
+    Row {
+        names: Names {
+            name,
+            alias,
+            by_default: false,
         },
         account,
         start,
@@ -193,6 +206,26 @@ pub const ROWS: &[Row] = &[
         "clusterrole-aggregation-controller",
         |context, _| Some(Box::pin(role_aggregation::run(context))),
     ),
+    row("ttl-controller", "ttl", "ttl-controller", |context, _| {
+        Some(Box::pin(node_ttl::run(context)))
+    }),
+    optional(
+        "token-cleaner-controller",
+        "tokencleaner",
+        "token-cleaner",
+        |context, _| Some(Box::pin(token_cleaner::run(context))),
+    ),
+    row(
+        "daemonset-controller",
+        "daemonset",
+        "daemon-set-controller",
+        |context, inputs| {
+            Some(Box::pin(daemon_set::run(
+                context,
+                inputs.options.workers.daemon_set,
+            )))
+        },
+    ),
     row(
         "node-ipam-controller",
         "nodeipam",
@@ -212,15 +245,13 @@ pub fn known_names() -> Vec<&'static str> {
 }
 
 /// Upstream's controllers without a counterpart here yet.
-const UPSTREAM_ONLY: &[&str] = &[
+pub const UPSTREAM_ONLY: &[&str] = &[
     "bootstrap-signer-controller",
     "bootstrapsigner",
     "cloud-node-lifecycle-controller",
     "cloud-node-lifecycle",
     "cronjob-controller",
     "cronjob",
-    "daemonset-controller",
-    "daemonset",
     "device-taint-eviction-controller",
     "disruption-controller",
     "disruption",
@@ -262,12 +293,8 @@ const UPSTREAM_ONLY: &[&str] = &[
     "storage-version-migrator-controller",
     "storageversion-garbage-collector-controller",
     "storage-version-gc",
-    "token-cleaner-controller",
-    "tokencleaner",
     "ttl-after-finished-controller",
     "ttl-after-finished",
-    "ttl-controller",
-    "ttl",
     "validatingadmissionpolicy-status-controller",
     "volumeattributesclass-protection-controller",
     "podcertificaterequest-cleaner-controller",

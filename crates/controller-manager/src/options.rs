@@ -56,6 +56,7 @@ pub struct Options {
 /// How many keys each controller works on at a time.
 #[derive(Clone, Debug)]
 pub struct Workers {
+    pub daemon_set: usize,
     pub deployment: usize,
     pub endpoint: usize,
     pub namespace: usize,
@@ -333,6 +334,7 @@ impl Options {
 impl Workers {
     fn new(values: &Values) -> Result<Self, Error> {
         Ok(Workers {
+            daemon_set: count(values, "concurrent-daemonset-syncs")?,
             deployment: count(values, "concurrent-deployment-syncs")?,
             endpoint: count(values, "concurrent-endpoint-syncs")?,
             namespace: count(values, "concurrent-namespace-syncs")?,

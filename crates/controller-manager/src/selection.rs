@@ -47,6 +47,11 @@ impl Selection {
         star && names.by_default
     }
 
+    /// Whether a name is asked for by itself.
+    pub fn names(&self, name: &str) -> bool {
+        self.0.iter().any(|entry| entry == name)
+    }
+
     /// The entries that name nothing known.
     pub fn unknown<'a>(&'a self, known: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
         self.0

@@ -4,21 +4,23 @@
 //! [`garbage_collector`] deletes what has no owner left; [`nodes`] is what the next three share: [`node_lifecycle`]
 //! watches over nodes, [`taint_eviction`] evicts from tainted ones, [`pod_gc`] deletes pods that no kubelet will;
 //! [`certificates`] approves, signs and cleans up signing requests; [`role_aggregation`] fills cluster roles made of
-//! others.
+//! others; [`token_cleaner`] and [`node_ttl`] are small chores.
 //!
 //! Each controller is observe (informer stores), plan (pure) and execute (requests). This crate must not know the
 //! controller-manager that starts them, nor any other component.
 //!
 //! Upstream: pkg/controller/{serviceaccount,certificates,namespace,garbagecollector,nodelifecycle,tainteviction,podgc,
-//! clusterroleaggregation}
+//! clusterroleaggregation,bootstrap,ttl}
 
 pub mod certificates;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;
+pub mod node_ttl;
 pub mod nodes;
 pub mod pod_gc;
 pub mod role_aggregation;
 pub mod root_ca;
 pub mod service_account;
 pub mod taint_eviction;
+pub mod token_cleaner;

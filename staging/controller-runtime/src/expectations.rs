@@ -60,6 +60,22 @@ impl Expectations {
         self.lock().insert(key.clone(), pending);
     }
 
+    /// Before both.
+    pub fn expect(
+        &self,
+        key: &ObjectKey,
+        creations: u32,
+        deletions: impl IntoIterator<Item = String>,
+        now: Instant,
+    ) {
+        let pending = Pending {
+            creations,
+            deletions: deletions.into_iter().collect(),
+            since: now,
+        };
+        self.lock().insert(key.clone(), pending);
+    }
+
     /// A child appeared, or its creation failed.
     pub fn creation_observed(&self, key: &ObjectKey) {
         if let Some(pending) = self.lock().get_mut(key) {

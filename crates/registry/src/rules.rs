@@ -289,3 +289,13 @@ impl<R: Rules> Strategy for Typed<R> {
         R::row(own(object), now)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use api::Message;
+    use serde_json::Value;
+
+    pub fn parse<T: Message + Default>(json: &Value) -> T {
+        T::from_json(json.to_string().as_bytes()).unwrap()
+    }
+}

@@ -72,6 +72,10 @@ impl Cidr {
         self.family
     }
 
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.offset(ip).is_some()
+    }
+
     fn address(&self, offset: u128) -> IpAddr {
         let value = self.first + offset;
         match self.family {

@@ -87,10 +87,10 @@ impl World {
     }
 }
 
-/// Lets what was spawned run: the memory store never waits.
+/// Lets what was spawned run: the store answers from a thread of its own.
 async fn settle() {
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
+    for _ in 0..20 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
 }
 

@@ -22,6 +22,8 @@ pub const ALL: &[(&str, Case)] = &[
     ("deployments_roll", deployments::roll),
     ("nodes_are_drained", deployments::drain),
     ("services_are_reached", services::reached),
+    ("services_are_named", services::named),
+    ("services_are_governed", services::governed),
     ("logs_exec_and_copies", streams::logs_exec_and_copies),
     ("ports_are_forwarded", streams::ports_are_forwarded),
     ("owners_take_dependents_along", objects::garbage),

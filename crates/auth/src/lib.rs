@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`user`] (identities), [`credentials`] (what a request presents, [`Authenticator`]),
 //! [`attributes`] (what a request wants, [`Authorizer`]), [`objects`] (how API objects are read and
-//! followed), then the [`authenticators`], the [`authorizers`], [`bootstrap`] (the roles and bindings of a
-//! fresh cluster), [`escalation`] (who may grant what), [`review`] (TokenReview, SubjectAccessReview).
+//! followed), then the [`authenticators`] and their [`configuration`], the [`authorizers`], [`bootstrap`] (the
+//! roles and bindings of a fresh cluster), [`escalation`] (who may grant what), [`review`] (TokenReview,
+//! SubjectAccessReview).
 //!
 //! It knows nothing of HTTP responses, of the store or of the server: requests come as headers and
 //! attributes, objects through [`Objects`].
@@ -15,6 +16,7 @@ pub mod attributes;
 pub mod authenticators;
 pub mod authorizers;
 pub mod bootstrap;
+pub mod configuration;
 pub mod credentials;
 pub mod escalation;
 pub mod objects;

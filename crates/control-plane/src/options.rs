@@ -236,9 +236,10 @@ fn anonymous(values: &Values) -> Result<AnonymousAccess, Error> {
         None => Configuration::default(),
     };
     match configuration.anonymous {
-        Some(_) if values.changed("anonymous-auth") => {
-            Err(flag("anonymous-auth", "cannot be set when anonymous field is configured in authentication configuration file"))
-        }
+        Some(_) if values.changed("anonymous-auth") => Err(flag(
+            "anonymous-auth",
+            "cannot be set when anonymous field is configured in authentication configuration file",
+        )),
         Some(access) => Ok(access),
         None if values.bool("anonymous-auth") => Ok(AnonymousAccess::Everywhere),
         None => Ok(AnonymousAccess::Nowhere),
@@ -367,6 +368,34 @@ mod tests {
         assert_eq!(options.service_node_ports, (30000, 30100));
         assert_eq!(options.authorization_modes, ["Node", "RBAC"]);
         assert_eq!(options.service_accounts.audiences, ["https://issuer"]);
+    }
+
+    #[test]
+    fn anonymous_access_is_the_flags_or_the_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("authentication.yaml");
+        let text = "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\n\
+                    anonymous: {enabled: true, conditions: [{path: /livez}]}\n";
+        std::fs::write(&file, text).expect("written");
+        let file = format!("--authentication-config={}", file.display());
+        let anonymous = |arguments: &[&str]| {
+            let common = ["--storage-backend=memory", "--service-account-issuer=x"];
+            options(&[&common, arguments].concat()).map(|options| options.authentication.anonymous)
+        };
+        assert_eq!(anonymous(&[]), Ok(AnonymousAccess::Everywhere));
+        assert_eq!(
+            anonymous(&["--anonymous-auth=false"]),
+            Ok(AnonymousAccess::Nowhere)
+        );
+        assert_eq!(
+            anonymous(&[&file]),
+            Ok(AnonymousAccess::Paths(vec!["/livez".to_owned()]))
+        );
+        let both = anonymous(&[&file, "--anonymous-auth=true"]).expect_err("a contradiction");
+        assert!(
+            both.starts_with("invalid --anonymous-auth: cannot be set"),
+            "{both}"
+        );
     }
 
     #[test]

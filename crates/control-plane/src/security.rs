@@ -10,8 +10,7 @@ use apiserver::Security;
 use apiserver::paths::TokenKeys;
 use auth::authenticators::request_header::HeaderNames;
 use auth::authenticators::{
-    Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust,
-    Union, X509,
+    Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust, Union, X509,
 };
 use auth::authorizers::{AlwaysAllow, AlwaysDeny, Chain, NodeAuthorizer, PrivilegedGroup, Rbac};
 use auth::{Authenticator, Authorizer, Follower, Objects, TokenAuthenticator};
@@ -107,7 +106,11 @@ pub struct Parts<'a> {
 pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, Error> {
     let mut watched = Vec::new();
     let (authenticator, token_authenticator) = authenticators(parts, &objects, &mut watched)?;
-    tokio::spawn(reload::follow(watched, parts.clock.clone(), parts.shutdown.clone()));
+    tokio::spawn(reload::follow(
+        watched,
+        parts.clock.clone(),
+        parts.shutdown.clone(),
+    ));
     let (authorizer, followers, rbac) = authorizers(&parts.options.authorization_modes)?;
     let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission)
         .map_err(apiserver::Error::from)?;
@@ -153,7 +156,10 @@ fn authenticators(
         tokens.clone(),
         parts.tokens.audiences.clone(),
     )));
-    Ok((Arc::new(Union::new(all, options.anonymous.authenticator())), tokens))
+    Ok((
+        Arc::new(Union::new(all, options.anonymous.authenticator())),
+        tokens,
+    ))
 }
 
 fn token_authenticators(

@@ -61,7 +61,11 @@ fn authentication(set: &mut FlagSet) {
         false,
         "Accept the tokens of bootstrap secrets in kube-system",
     )
-    .string("authentication-config", "", "An AuthenticationConfiguration: who may come without credentials, and where")
+    .string(
+        "authentication-config",
+        "",
+        "An AuthenticationConfiguration: who may come without credentials, and where",
+    )
     .switch(
         "anonymous-auth",
         true,

@@ -17,9 +17,9 @@ use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
 use auth::UserInfo;
 
+use crate::managed_fields;
 use crate::objects::{Objects, Written};
 use crate::resource::Served;
-use crate::managed_fields;
 use crate::state::Api;
 use crate::strategy::{Behaviour, Context, Outcome, Strategy, Transaction};
 
@@ -104,7 +104,9 @@ impl Writer<'_> {
     /// Records who changed what. A record that cannot be kept is given up rather than the write, as upstream does.
     fn track_fields(&self, live: Option<&dyn Object>, new: &mut dyn Object) {
         // A binding is recorded as what it is, not as a change of fields.
-        let Some(manager) = self.manager.as_deref().filter(|_| self.subresource != "binding") else { return };
+        let Some(manager) = self.manager.as_deref().filter(|_| self.subresource != "binding") else {
+            return;
+        };
         let origin = managed_fields::Origin {
             served: self.served,
             manager,

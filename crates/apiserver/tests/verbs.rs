@@ -371,10 +371,25 @@ async fn evictions_of_the_former_version_are_read() {
     let server = TestServer::start().await;
     let pods = "/api/v1/namespaces/default/pods";
     for (name, version) in [("old", "policy/v1beta1"), ("new", "policy/v1")] {
-        server.call("POST", pods, json!({ "metadata": { "name": name } })).await;
+        server
+            .call("POST", pods, json!({ "metadata": { "name": name } }))
+            .await;
         let eviction = json!({ "kind": "Eviction", "apiVersion": version, "metadata": { "name": name } });
-        let evicted = server.call("POST", &format!("{pods}/{name}/eviction"), eviction).await;
-        assert_eq!((evicted.code, &evicted.json()["status"]), (201, &json!("Success")), "{}", evicted.line());
-        assert_eq!(server.call("GET", &format!("{pods}/{name}"), Value::Null).await.code, 404);
+        let evicted = server
+            .call("POST", &format!("{pods}/{name}/eviction"), eviction)
+            .await;
+        assert_eq!(
+            (evicted.code, &evicted.json()["status"]),
+            (201, &json!("Success")),
+            "{}",
+            evicted.line()
+        );
+        assert_eq!(
+            server
+                .call("GET", &format!("{pods}/{name}"), Value::Null)
+                .await
+                .code,
+            404
+        );
     }
 }

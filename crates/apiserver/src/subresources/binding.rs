@@ -2,6 +2,7 @@
 
 use api::Message;
 use api::core::v1::Binding;
+use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
 use http::StatusCode;
@@ -63,10 +64,29 @@ async fn answer(
     dry_run: bool,
 ) -> Result<Response, Status> {
     let output = request.output(Offers::Plain)?;
+    validate_target(binding)?;
     api.admit_subresource(request, pods.row, &mut binding.clone(), dry_run)
         .await?;
     bind(pods, binding, dry_run, api.clock.now()).await?;
     Ok(success(StatusCode::CREATED, None, output))
+}
+
+/// What a pod can be bound to. Upstream answers without a reason.
+fn validate_target(binding: &Binding) -> Result<(), Status> {
+    let target = Path::new("target");
+    let mut errors = ErrorList::new();
+    if !matches!(binding.target.kind.as_str(), "" | "Node") {
+        errors.push(Error::not_supported(&target.child("kind"), &binding.target.kind, &["Node", "<empty>"]));
+    }
+    if binding.target.name.is_empty() {
+        errors.push(Error::required(&target.child("name"), ""));
+    }
+    let messages: Vec<String> = errors.iter().map(Error::to_string).collect();
+    match messages.as_slice() {
+        [] => Ok(()),
+        [only] => Err(Status::unknown(only)),
+        several => Err(Status::unknown(format!("[{}]", several.join(", ")))),
+    }
 }
 
 async fn bind(pods: &Objects, binding: &Binding, dry_run: bool, now: Timestamp) -> Result<(), Status> {

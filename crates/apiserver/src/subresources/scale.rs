@@ -42,7 +42,15 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
             let options = WriteOptions::parse(&request.query, WriteKind::Update)?;
             let proto = read_message(request, SCALE, options.field_validation).await?;
             let scale = Scale::decode(&proto).map_err(|error| Status::bad_request(error.to_string()))?;
-            write(api, served, request, Edit::Replace(Box::new(scale)), options, output).await
+            write(
+                api,
+                served,
+                request,
+                Edit::Replace(Box::new(scale)),
+                options,
+                output,
+            )
+            .await
         }
         "patch" => {
             let content_type = request

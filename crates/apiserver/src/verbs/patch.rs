@@ -82,7 +82,9 @@ impl Patch {
                 Ok(document)
             }
             Patch::Strategic(patch) => strategic(ty, document, patch),
-            Patch::Apply(_) => Err(Status::bad_request("an apply patch applies to a resource, not to a part of one")),
+            Patch::Apply(_) => Err(Status::bad_request(
+                "an apply patch applies to a resource, not to a part of one",
+            )),
         }
     }
 
@@ -114,11 +116,19 @@ impl Change for Patching<'_> {
     fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status> {
         let row = self.served.row;
         if let Patch::Apply(configuration) = &self.patch {
-            let request = ApplyRequest { origin: self.origin, force: self.force };
+            let request = ApplyRequest {
+                origin: self.origin,
+                force: self.force,
+            };
             let object = managed_fields::apply(request, configuration, current)?;
-            return Ok(Applied { object, warnings: Vec::new() });
+            return Ok(Applied {
+                object,
+                warnings: Vec::new(),
+            });
         }
-        let Some(current) = current else { return Err(not_found(self.served, self.name)) };
+        let Some(current) = current else {
+            return Err(not_found(self.served, self.name));
+        };
         let document = to_document(self.served, current)?;
         let patched = self.patch.apply(row.ty, document)?;
         let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
@@ -146,11 +156,7 @@ impl Patching<'_> {
     fn unreadable(&self, patched: &[u8], why: &str) -> Status {
         let path = Path::new("patch");
         let value = String::from_utf8_lossy(patched).into_owned();
-        Status::invalid(
-            &GroupKind::default(),
-            "",
-            vec![Error::invalid(&path, value, why)],
-        )
+        Status::invalid(&GroupKind::default(), "", vec![Error::invalid(&path, value, why)])
     }
 }
 
@@ -195,7 +201,12 @@ pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<
         name: &name,
         patch,
         validation: options.field_validation,
-        origin: Origin { served, manager: &manager, subresource: &subresource, now: api.clock.now() },
+        origin: Origin {
+            served,
+            manager: &manager,
+            subresource: &subresource,
+            now: api.clock.now(),
+        },
         force: options.force == Some(true),
     };
     let mut writer = writer(api, served, request, options.dry_run, options.to_json(kind));

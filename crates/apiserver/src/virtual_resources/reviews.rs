@@ -199,7 +199,7 @@ fn validate_attributes(
         )],
         (None, None) => vec![Error::invalid(
             &spec.child("resourceAttributes"),
-            "",
+            Value::Json("null".to_owned()),
             "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         )],
         _ => ErrorList::new(),

@@ -9,6 +9,7 @@ mod housekeeping;
 mod parts;
 
 use crate::{
+    bootstrap::{self, Bootstrap},
     config::Config,
     gc::images::ImageGc,
     image::Images,
@@ -70,6 +71,8 @@ pub enum Error {
     Io { what: String, source: io::Error },
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error(transparent)]
+    Bootstrap(#[from] bootstrap::Error),
 }
 
 /// Who has to be woken when something about a pod changed; set once the workers exist.
@@ -106,6 +109,18 @@ impl Agent {
         let config = Arc::new(options.config.clone());
         let metrics = Arc::new(Metrics::new(registry));
         metrics.set_node_name(&options.node_name);
+        if let (Some(kubeconfig), Some(bootstrap_kubeconfig)) =
+            (&options.kubeconfig, &options.bootstrap_kubeconfig)
+        {
+            let bootstrap = Bootstrap {
+                bootstrap_kubeconfig,
+                kubeconfig,
+                cert_dir: &options.cert_dir,
+                node_name: &options.node_name,
+                clock: &clock,
+            };
+            bootstrap.run().await?;
+        }
         let client = parts::client(&options)?;
         let (runtime, version) = parts::runtime(&config, &metrics).await?;
         let prepared = parts::prepare(&options, &version, client.is_some()).await?;

@@ -13,7 +13,7 @@
 //! - [`node`]: the node's own object, lease and conditions.
 //! - [`gc`]: what is no longer needed.
 //! - [`server`]: logs, exec and metrics for others; [`stats`] measures.
-//! - [`config`], [`options`]: what the kubelet is told; [`settings`]: what follows from it; [`agent`] ties everything
+//! - [`config`], [`options`]: what the kubelet is told; [`bootstrap`]: how it gets its identity; [`settings`]: what follows from it; [`agent`] ties everything
 //!   together.
 //!
 //! The kubelet knows the cluster only through the API, and containers only through the runtime interface. It starts no
@@ -23,6 +23,7 @@
 
 pub mod admission;
 pub mod agent;
+pub mod bootstrap;
 pub mod cgroup;
 pub mod config;
 pub mod container_config;

@@ -32,6 +32,8 @@ pub trait Objects: Send + Sync {
         pod: &'a Pod,
         projection: &'a ServiceAccountTokenProjection,
     ) -> BoxFuture<'a, Result<String, String>>;
+    /// The runtime's own name for a RuntimeClass.
+    fn runtime_handler<'a>(&'a self, class: &'a str) -> BoxFuture<'a, Result<String, String>>;
     /// The variables that announce services to the pod; fails until services are known.
     fn service_variables(&self, pod: &Pod) -> Result<BTreeMap<String, String>, String>;
 }
@@ -74,6 +76,11 @@ impl Objects for Detached {
     ) -> BoxFuture<'a, Result<String, String>> {
         let message = "cannot use TokenManager when kubelet is in standalone mode";
         Box::pin(std::future::ready(Err(message.to_owned())))
+    }
+
+    fn runtime_handler<'a>(&'a self, class: &'a str) -> BoxFuture<'a, Result<String, String>> {
+        let message = format!("failed to get RuntimeClass {class:?}: no kubeClient defined");
+        Box::pin(std::future::ready(Err(message)))
     }
 
     fn service_variables(&self, _: &Pod) -> Result<BTreeMap<String, String>, String> {

@@ -9,6 +9,7 @@ use crate::env::{
 use api::{
     Resource,
     core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccountTokenProjection},
+    node::v1::RuntimeClass,
 };
 use client::Client;
 use component_base::{clock::Clock, shutdown::Shutdown};
@@ -127,6 +128,7 @@ pub struct Watched {
     secrets: Follower<Secret>,
     services: Informer<Service>,
     tokens: Tokens,
+    client: Client,
 }
 
 impl Watched {
@@ -145,7 +147,8 @@ impl Watched {
             ),
             secrets: Follower::new("secret", client.clone(), follower_shutdown, listener),
             services: Informer::start(client.api::<Service>(), options, shutdown),
-            tokens: Tokens::new(client, clock),
+            tokens: Tokens::new(client.clone(), clock),
+            client,
         }
     }
 }
@@ -244,6 +247,15 @@ impl Objects for Watched {
         projection: &'a ServiceAccountTokenProjection,
     ) -> BoxFuture<'a, Result<String, String>> {
         Box::pin(self.tokens.get(pod, projection))
+    }
+
+    fn runtime_handler<'a>(&'a self, class: &'a str) -> BoxFuture<'a, Result<String, String>> {
+        Box::pin(async move {
+            let found = self.client.api::<RuntimeClass>().get(class).await;
+            found
+                .map(|class| class.handler)
+                .map_err(|error| format!("failed to get RuntimeClass {class:?}: {error}"))
+        })
     }
 
     fn service_variables(&self, pod: &Pod) -> Result<BTreeMap<String, String>, String> {

@@ -270,7 +270,7 @@ impl Executor {
         config: &v1::PodSandboxConfig,
     ) -> Result<(String, Vec<String>), String> {
         self.metrics.pod_started();
-        let result = self.try_create_sandbox(config).await;
+        let result = self.try_create_sandbox(spec, config).await;
         if let Err(error) = &result {
             self.metrics.pod_start_failed();
             self.events.warning(
@@ -284,13 +284,18 @@ impl Executor {
 
     async fn try_create_sandbox(
         &self,
+        spec: &Pod,
         config: &v1::PodSandboxConfig,
     ) -> Result<(String, Vec<String>), String> {
         fs::create_dir_all(&config.log_directory)
             .map_err(|error| format!("create {}: {error}", config.log_directory))?;
+        let runtime_handler = match spec.spec.runtime_class_name.as_deref() {
+            None | Some("") => String::new(),
+            Some(class) => self.objects.runtime_handler(class).await?,
+        };
         let request = v1::RunPodSandboxRequest {
             config: Some(config.clone()),
-            runtime_handler: String::new(),
+            runtime_handler,
         };
         let id = self
             .runtime

@@ -274,6 +274,11 @@ fn leader_flags(set: &mut FlagSet) {
 
 fn worker_flags(set: &mut FlagSet) {
     set.int(
+        "concurrent-daemonset-syncs",
+        2,
+        "Daemon sets worked on at a time.",
+    );
+    set.int(
         "concurrent-deployment-syncs",
         5,
         "Deployments worked on at a time.",
@@ -438,4 +443,73 @@ fn mask(values: &Values, flag: &'static str, default: u8) -> Result<u8, Error> {
     size.map_or(Ok(default), |size| {
         u8::try_from(size).map_err(|_| Error::Number(flag))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use component_base::options::Invocation;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Options, Error> {
+        match flags().parse(arguments.iter().copied()).expect("parses") {
+            Invocation::Run(values) => Options::new(&values),
+            Invocation::Print(text) => panic!("prints {text}"),
+        }
+    }
+
+    #[test]
+    fn defaults_are_upstreams() {
+        let options = parse(&[]).expect("valid");
+        assert_eq!(options.workers.garbage_collector, 20);
+        assert_eq!(
+            options.node_lifecycle.timing.grace_period,
+            Duration::from_secs(50)
+        );
+        assert_eq!(options.node_ipam, None);
+        assert_eq!(options.signing, None);
+        let lease = options.leader_election.expect("on");
+        assert_eq!(
+            (lease.namespace.as_str(), lease.name.as_str()),
+            ("kube-system", "kube-controller-manager")
+        );
+        assert_eq!(options.serving.expect("on").address.port(), PORT);
+    }
+
+    #[test]
+    fn ranges_and_authorities_are_understood() {
+        let options = parse(&[
+            "--allocate-node-cidrs",
+            "--cluster-cidr=10.244.0.0/16,fd00:10::/48",
+            "--node-cidr-mask-size-ipv4=25",
+            "--cluster-signing-cert-file=/ca.crt",
+            "--cluster-signing-key-file=/ca.key",
+            "--cluster-signing-kubelet-serving-cert-file=/own.crt",
+            "--cluster-signing-kubelet-serving-key-file=/own.key",
+        ])
+        .expect("valid");
+        let ipam = options.node_ipam.expect("on");
+        assert_eq!(
+            (ipam.cluster_cidrs.len(), ipam.mask_size_ipv4, ipam.mask_size_ipv6),
+            (2, 25, 64)
+        );
+        let authorities = options.signing.expect("on").authorities;
+        assert_eq!(
+            authorities[&Signer::KubeletServing].key,
+            PathBuf::from("/own.key")
+        );
+        assert_eq!(authorities[&Signer::ApiClient].key, PathBuf::from("/ca.key"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let message = |arguments: &[&str]| parse(arguments).map(drop).expect_err("refused").to_string();
+        let missing = "--cluster-cidr is required when --allocate-node-cidrs is set";
+        assert_eq!(message(&["--allocate-node-cidrs"]), missing);
+        let number = "--concurrent-gc-syncs must not be negative or too large";
+        assert_eq!(message(&["--concurrent-gc-syncs=-1"]), number);
+        assert!(
+            message(&["--allocate-node-cidrs", "--cluster-cidr=nonsense"]).starts_with("--cluster-cidr: ")
+        );
+    }
 }

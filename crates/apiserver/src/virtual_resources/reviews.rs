@@ -8,7 +8,7 @@ use api::authorization::v1::{
 use api::catalogue::Resource;
 use api::meta::v1::ObjectMeta;
 use api::{Kind, Object};
-use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::field::{Error, ErrorList, Path, Value};
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
 use apimachinery::time::Time;

@@ -19,6 +19,7 @@ pub mod resources;
 pub mod rules;
 pub mod scale;
 pub mod table;
+pub mod webhook_client;
 
 pub mod admissionregistration;
 pub mod apps;

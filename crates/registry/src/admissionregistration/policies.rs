@@ -1,0 +1,366 @@
+//! Policies of admission and their bindings.
+
+use std::collections::BTreeSet;
+
+use api::admissionregistration::v1::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ParamKind, ParamRef, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding, Validation,
+};
+use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::validation::{
+    is_dns1035_label, is_dns1123_subdomain, is_qualified_name, is_valid_path_segment_name,
+    name_is_dns_subdomain,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::matching;
+use crate::metadata::messages;
+use crate::rules::Rules;
+use crate::{label_selector, table};
+
+const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
+const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
+const PATCH_TYPES: [&str; 2] = ["ApplyConfiguration", "JSONPatch"];
+const MOST_AUDIT_ANNOTATIONS: usize = 20;
+
+/// ValidatingAdmissionPolicies.
+pub struct ValidatingPolicies;
+
+impl Rules for ValidatingPolicies {
+    type Object = ValidatingAdmissionPolicy;
+    const UNCONDITIONAL_UPDATE: bool = false;
+
+    crate::spec!();
+    crate::status!();
+    crate::generation!(spec);
+
+    fn default(policy: &mut ValidatingAdmissionPolicy) {
+        let spec = &mut policy.spec;
+        spec.failure_policy.get_or_insert_with(|| "Fail".to_owned());
+        if let Some(resources) = &mut spec.match_constraints {
+            matching::default_resources(resources);
+        }
+    }
+
+    fn validate(policy: &ValidatingAdmissionPolicy) -> ErrorList {
+        let (spec, path) = (&policy.spec, Path::new("spec"));
+        let mut errors = ErrorList::new();
+        errors.extend(matching::failure_policy(spec.failure_policy.as_deref(), &path));
+        if let Some(kind) = &spec.param_kind {
+            errors.extend(validate_param_kind(kind, &path.child("paramKind")));
+        }
+        let at = path.child("matchConstraints");
+        match &spec.match_constraints {
+            None => errors.push(Error::required(&at, "")),
+            Some(resources) => {
+                errors.extend(matching::validate_match_resources(resources, &at));
+                if resources.resource_rules.is_empty() {
+                    errors.push(Error::required(&at.child("resourceRules"), ""));
+                }
+            }
+        }
+        let at = path.child("matchConditions");
+        errors.extend(matching::validate_conditions(&spec.match_conditions, &at));
+        for (index, variable) in spec.variables.iter().enumerate() {
+            let path = path.child("variables").index(index);
+            errors.extend(present(
+                &variable.name,
+                "name is not specified",
+                &path.child("name"),
+            ));
+            let at = path.child("expression");
+            errors.extend(present(&variable.expression, "expression is not specified", &at));
+        }
+        if spec.validations.is_empty() && spec.audit_annotations.is_empty() {
+            let detail = "validations or auditAnnotations must contain at least one item";
+            for field in ["validations", "auditAnnotations"] {
+                errors.push(Error::required(&path.child(field), detail));
+            }
+            return errors;
+        }
+        for (index, validation) in spec.validations.iter().enumerate() {
+            errors.extend(validate_validation(
+                validation,
+                &path.child("validations").index(index),
+            ));
+        }
+        errors.extend(validate_audit(policy, &path.child("auditAnnotations")));
+        errors
+    }
+
+    fn row(object: &ValidatingAdmissionPolicy, now: Timestamp) -> Vec<Value> {
+        table::cluster::validating_policy(object, now)
+    }
+}
+
+/// An error if a text has only blanks.
+fn present(text: &str, detail: &str, path: &Path) -> Option<Error> {
+    text.trim().is_empty().then(|| Error::required(path, detail))
+}
+
+fn validate_audit(policy: &ValidatingAdmissionPolicy, list: &Path) -> ErrorList {
+    let annotations = &policy.spec.audit_annotations;
+    let mut errors = ErrorList::new();
+    if annotations.len() > MOST_AUDIT_ANNOTATIONS {
+        let detail = format!("must not have more than {MOST_AUDIT_ANNOTATIONS} auditAnnotations");
+        errors.push(Error::invalid(
+            list,
+            crate::metadata::shown_list(annotations),
+            detail,
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, annotation) in annotations.iter().enumerate() {
+        let path = list.index(index);
+        let (key, at) = (&annotation.key, path.child("key"));
+        if policy.metadata.name.is_empty() {
+            let detail = "requires metadata.name be non-empty";
+            errors.push(Error::invalid(&at, key.as_str(), detail));
+        } else {
+            let full = format!("{}/{key}", policy.metadata.name);
+            errors.extend(messages(&at, &full, is_qualified_name(&full)));
+        }
+        let detail = "valueExpression is not specified";
+        errors.extend(present(
+            &annotation.value_expression,
+            detail,
+            &path.child("valueExpression"),
+        ));
+        if !seen.insert(key) {
+            errors.push(Error::duplicate(&at, key.as_str()));
+        }
+    }
+    errors
+}
+
+fn validate_validation(validation: &Validation, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let at = path.child("expression");
+    errors.extend(present(
+        &validation.expression,
+        "expression is not specified",
+        &at,
+    ));
+    for (text, field) in [
+        (&validation.message_expression, "messageExpression"),
+        (&validation.message, "message"),
+    ] {
+        if !text.is_empty() && text.trim().is_empty() {
+            let detail = "must be non-empty if specified";
+            errors.push(Error::invalid(&path.child(field), text.as_str(), detail));
+        }
+    }
+    if validation.message.trim().contains(['\n', '\r']) {
+        let detail = "must not contain line breaks";
+        errors.push(Error::invalid(
+            &path.child("message"),
+            validation.message.as_str(),
+            detail,
+        ));
+    }
+    errors.extend(matching::known(
+        validation.reason.as_deref(),
+        &REASONS,
+        &path.child("reason"),
+    ));
+    errors
+}
+
+fn validate_param_kind(kind: &ParamKind, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let (text, at) = (kind.api_version.as_str(), path.child("apiVersion"));
+    let (group, version) = text.split_once('/').unwrap_or(("", text));
+    if text.is_empty() {
+        errors.push(Error::required(&at, ""));
+    } else if version.contains('/') {
+        let detail = format!("unexpected GroupVersion string: {text}");
+        errors.push(Error::invalid(&at, text, detail));
+    } else {
+        let mut check = |part: &str, wrong: Vec<String>| {
+            if !wrong.is_empty() {
+                errors.push(Error::invalid(&at, part, wrong.join(",")));
+            }
+        };
+        if !group.is_empty() {
+            check(group, is_dns1123_subdomain(group));
+        }
+        if version.is_empty() {
+            check(text, vec!["version must be specified".to_owned()]);
+        } else {
+            check(version, is_dns1035_label(version));
+        }
+    }
+    let at = path.child("kind");
+    let wrong = is_dns1035_label(&kind.kind.to_lowercase());
+    if kind.kind.is_empty() {
+        errors.push(Error::required(&at, ""));
+    } else if !wrong.is_empty() {
+        let wrong = wrong.join(",");
+        let detail = format!("may have mixed case, but should otherwise match: {wrong}");
+        errors.push(Error::invalid(&at, kind.kind.as_str(), detail));
+    }
+    errors
+}
+
+/// MutatingAdmissionPolicies.
+pub struct MutatingPolicies;
+
+impl Rules for MutatingPolicies {
+    type Object = MutatingAdmissionPolicy;
+    const UNCONDITIONAL_UPDATE: bool = false;
+
+    crate::generation!(spec);
+
+    fn default(policy: &mut MutatingAdmissionPolicy) {
+        let spec = &mut policy.spec;
+        spec.failure_policy.get_or_insert_with(|| "Fail".to_owned());
+        if let Some(resources) = &mut spec.match_constraints {
+            matching::default_resources(resources);
+        }
+    }
+
+    fn validate(policy: &MutatingAdmissionPolicy) -> ErrorList {
+        let (spec, path) = (&policy.spec, Path::new("spec"));
+        let mut errors = ErrorList::new();
+        errors.extend(matching::failure_policy(spec.failure_policy.as_deref(), &path));
+        if let Some(kind) = &spec.param_kind {
+            errors.extend(validate_param_kind(kind, &path.child("paramKind")));
+        }
+        let at = path.child("matchConstraints");
+        match &spec.match_constraints {
+            None => errors.push(Error::required(&at, "")),
+            Some(resources) => errors.extend(matching::validate_match_resources(resources, &at)),
+        }
+        let at = path.child("matchConditions");
+        errors.extend(matching::validate_conditions(&spec.match_conditions, &at));
+        let at = path.child("mutations");
+        if spec.mutations.is_empty() {
+            errors.push(Error::required(&at, "mutations must contain at least one item"));
+        }
+        for (index, mutation) in spec.mutations.iter().enumerate() {
+            let at = at.index(index).child("patchType");
+            errors.extend(matching::known(Some(&mutation.patch_type), &PATCH_TYPES, &at));
+        }
+        errors
+    }
+
+    fn row(object: &MutatingAdmissionPolicy, now: Timestamp) -> Vec<Value> {
+        table::cluster::mutating_policy(object, now)
+    }
+}
+
+fn validate_policy_name(name: &str, path: &Path) -> ErrorList {
+    let at = path.child("policyName");
+    if name.is_empty() {
+        return vec![Error::required(&at, "")];
+    }
+    messages(&at, name, name_is_dns_subdomain(name, false)).collect()
+}
+
+fn validate_param_ref(reference: &ParamRef, path: &Path) -> ErrorList {
+    let exclusive = "name and selector are mutually exclusive";
+    let (name, selector) = (reference.name.as_str(), reference.selector.as_deref());
+    let mut errors = ErrorList::new();
+    if !name.is_empty() {
+        let at = path.child("name");
+        errors.extend(messages(&at, name, is_valid_path_segment_name(name)));
+        errors.extend(selector.map(|_| Error::forbidden(&at, exclusive)));
+    }
+    if let Some(selector) = selector {
+        let at = path.child("selector");
+        errors.extend(label_selector::validate(selector, &at));
+        errors.extend((!name.is_empty()).then(|| Error::forbidden(&at, exclusive)));
+    }
+    if name.is_empty() && selector.is_none() {
+        errors.push(Error::required(path, "one of name or selector must be specified"));
+    }
+    let at = path.child("parameterNotFoundAction");
+    errors.extend(match reference.parameter_not_found_action.as_deref() {
+        None | Some("") => Some(Error::required(&at, "")),
+        action => matching::known(action, &["Deny", "Allow"], &at),
+    });
+    errors
+}
+
+/// ValidatingAdmissionPolicyBindings.
+pub struct ValidatingPolicyBindings;
+
+impl Rules for ValidatingPolicyBindings {
+    type Object = ValidatingAdmissionPolicyBinding;
+    const UNCONDITIONAL_UPDATE: bool = false;
+
+    crate::generation!(spec);
+
+    fn default(binding: &mut ValidatingAdmissionPolicyBinding) {
+        if let Some(resources) = &mut binding.spec.match_resources {
+            matching::default_resources(resources);
+        }
+    }
+
+    fn validate(binding: &ValidatingAdmissionPolicyBinding) -> ErrorList {
+        let (spec, path) = (&binding.spec, Path::new("spec"));
+        let mut errors = validate_policy_name(&spec.policy_name, &path);
+        if let Some(reference) = &spec.param_ref {
+            errors.extend(validate_param_ref(reference, &path.child("paramRef")));
+        }
+        if let Some(resources) = &spec.match_resources {
+            let at = path.child("matchResources");
+            errors.extend(matching::validate_match_resources(resources, &at));
+        }
+        let (actions, at) = (&spec.validation_actions, path.child("validationActions"));
+        let mut seen = BTreeSet::new();
+        for (index, action) in actions.iter().enumerate() {
+            let at = at.index(index);
+            errors.extend(matching::known(Some(action), &ACTIONS, &at));
+            if !seen.insert(action.as_str()) {
+                errors.push(Error::duplicate(&at, action.as_str()));
+            }
+        }
+        if seen.contains("Deny") && seen.contains("Warn") {
+            let detail = "must not contain both Deny and Warn (repeating the same validation failure information in the API response and headers serves no purpose)";
+            errors.push(Error::invalid(&at, actions.as_slice(), detail));
+        }
+        if actions.is_empty() {
+            errors.push(Error::required(&at, "at least one validation action is required"));
+        }
+        errors
+    }
+
+    fn row(object: &ValidatingAdmissionPolicyBinding, now: Timestamp) -> Vec<Value> {
+        table::cluster::validating_policy_binding(object, now)
+    }
+}
+
+/// MutatingAdmissionPolicyBindings.
+pub struct MutatingPolicyBindings;
+
+impl Rules for MutatingPolicyBindings {
+    type Object = MutatingAdmissionPolicyBinding;
+    const UNCONDITIONAL_UPDATE: bool = false;
+
+    crate::generation!(spec);
+
+    fn default(binding: &mut MutatingAdmissionPolicyBinding) {
+        if let Some(resources) = &mut binding.spec.match_resources {
+            matching::default_resources(resources);
+        }
+    }
+
+    fn validate(binding: &MutatingAdmissionPolicyBinding) -> ErrorList {
+        let (spec, path) = (&binding.spec, Path::new("spec"));
+        let mut errors = validate_policy_name(&spec.policy_name, &path);
+        if let Some(reference) = &spec.param_ref {
+            errors.extend(validate_param_ref(reference, &path.child("paramRef")));
+        }
+        if let Some(resources) = &spec.match_resources {
+            let at = path.child("matchResources");
+            errors.extend(matching::validate_match_resources(resources, &at));
+        }
+        errors
+    }
+
+    fn row(object: &MutatingAdmissionPolicyBinding, now: Timestamp) -> Vec<Value> {
+        table::cluster::mutating_policy_binding(object, now)
+    }
+}

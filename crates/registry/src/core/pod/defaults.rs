@@ -170,14 +170,13 @@ fn container(container: &mut Container) {
     env(&mut container.env);
     round_up(&mut container.resources.limits);
     round_up(&mut container.resources.requests);
-    for probe in [
+    let probes = [
         &mut container.liveness_probe,
         &mut container.readiness_probe,
         &mut container.startup_probe,
-    ] {
-        if let Some(probe) = probe {
-            self::probe(probe);
-        }
+    ];
+    for probe in probes.into_iter().flatten() {
+        self::probe(probe);
     }
     if let Some(lifecycle) = &mut container.lifecycle {
         lifecycle

@@ -24,6 +24,10 @@ pub async fn reconcile(bootstrap: &Bootstrap) -> Result<(), Status> {
     super::namespaces::ensure(&bootstrap.local).await?;
     super::ensure(&bootstrap.local, service(address, bootstrap.address.port())).await?;
     let (ip, port) = (bootstrap.address.ip(), i32::from(bootstrap.address.port()));
+    if ip.is_loopback() {
+        // Nobody but this host can reach it, and the API refuses such endpoints.
+        return Ok(());
+    }
     put_endpoints(bootstrap, ip, port).await?;
     put_slice(bootstrap, ip, port).await
 }

@@ -7,6 +7,8 @@
 mod dispatch;
 mod housekeeping;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     bootstrap::{self, Bootstrap},

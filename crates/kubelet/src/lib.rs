@@ -56,3 +56,6 @@ pub mod status;
 pub mod sync;
 pub mod volume;
 pub mod worker;
+
+#[cfg(test)]
+mod test_node;

@@ -67,14 +67,14 @@ impl PodTable {
         self.lock().get(uid).map(|row| row.spec.clone())
     }
 
-    /// The pod of this name that is not about to be replaced.
+    /// The pod of this name; of a static pod and its mirror, the one that runs.
     pub fn named(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         let rows = self.lock();
-        let mut named = rows
-            .values()
-            .map(|row| &row.spec)
-            .filter(|spec| spec.metadata.name == name && spec.metadata.namespace == namespace);
-        named.next().cloned()
+        let is_named = |spec: &&Arc<Pod>| {
+            let meta = &spec.metadata;
+            meta.name == name && meta.namespace == namespace && !pod::is_mirror(spec)
+        };
+        rows.values().map(|row| &row.spec).find(is_named).cloned()
     }
 
     pub fn has_static(&self, full_name: &str) -> bool {

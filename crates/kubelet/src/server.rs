@@ -240,7 +240,13 @@ impl Server {
             pod.status = self.statuses.current(&spec);
             pod
         };
-        self.pods.all().into_iter().map(with_status).collect()
+        let runs_here = |spec: &Arc<Pod>| !crate::pod::is_mirror(spec);
+        self.pods
+            .all()
+            .into_iter()
+            .filter(runs_here)
+            .map(with_status)
+            .collect()
     }
 
     async fn running_pods(&self) -> Response {

@@ -108,7 +108,7 @@ start_pod_network() {
 start_kube_proxy() {
     local n=$1 dir
     dir=$(node_dir "$n")
-    cat >"$dir/kube-proxy.yaml" <<EOF
+    cat >"$dir/kube-proxy.yaml.new" <<EOF
 apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $OUT/kubeconfig/kube-proxy.conf}
@@ -116,5 +116,12 @@ clusterCIDR: $POD_CIDR
 hostnameOverride: $(node_name "$n")
 mode: $PROXY_MODE
 EOF
+    # The proxy, ours as well as the Go one, exits when its configuration changes.
+    if cmp -s "$dir/kube-proxy.yaml.new" "$dir/kube-proxy.yaml"; then
+        rm "$dir/kube-proxy.yaml.new"
+    else
+        stop_daemon "node-$n-kube-proxy"
+        mv "$dir/kube-proxy.yaml.new" "$dir/kube-proxy.yaml"
+    fi
     start_daemon "node-$n-kube-proxy" $(on_node "$n") "$KUBE_PROXY" --config="$dir/kube-proxy.yaml" --v=2
 }

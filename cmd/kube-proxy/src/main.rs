@@ -1,4 +1,5 @@
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use component_base::clock::SystemClock;
 use component_base::options::{Values, run_command};
@@ -25,12 +26,22 @@ async fn run(values: Values) -> Result<(), Box<dyn std::error::Error>> {
         return Ok(());
     }
     adjust_oom_score(options.config.oom_score_adj);
-    let shutdown = shutdown::signal()?;
-    Daemon::build(options.config, SystemClock::shared())
-        .await?
-        .run(shutdown)
-        .await;
-    Ok(())
+    let (shutdown, clock) = (shutdown::signal()?, SystemClock::shared());
+    let daemon = Daemon::build(options.config, Arc::clone(&clock)).await?;
+    let changed = async {
+        match options.file {
+            Some(file) => file.changed(clock).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = daemon.run(shutdown.clone()) => Ok(()),
+        // Whoever supervises the daemon starts it again, with the new configuration.
+        () = changed => {
+            shutdown.trigger();
+            Err("content of the proxy server's configuration file was updated".into())
+        }
+    }
 }
 
 /// Without privileges a score can only be raised; the proxy works either way.

@@ -5,6 +5,7 @@
 mod file;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;

@@ -6,11 +6,14 @@ use component_base::features;
 use component_base::options::{FlagSet, Values};
 use component_base::upstream::flags::KUBE_PROXY;
 
+use crate::config::watch::Watched;
 use crate::config::{self, Config, Error, Mode, address, detect_local, ip, node_port_addresses};
 
 #[derive(Clone, Debug)]
 pub struct Options {
     pub config: Config,
+    /// The file that the configuration is from.
+    pub file: Option<Watched>,
     /// Remove all rules and exit.
     pub cleanup: bool,
     /// Do what needs full privileges and exit.
@@ -149,8 +152,11 @@ pub fn flags() -> FlagSet {
 
 impl Options {
     pub fn new(values: &Values) -> Result<Self, Error> {
-        let mut config = match values.non_empty("config") {
-            Some(path) => config::read(&PathBuf::from(path))?,
+        let path = values.non_empty("config").map(PathBuf::from);
+        // Noted before it is read: a change in between is noticed then.
+        let file = path.clone().map(Watched::new).transpose()?;
+        let mut config = match path {
+            Some(path) => config::read(&path)?,
             None => from_flags(values)?,
         };
         let name = values.string("hostname-override").trim().to_lowercase();
@@ -161,6 +167,7 @@ impl Options {
         config.validate()?;
         Ok(Self {
             config,
+            file,
             cleanup: values.bool("cleanup"),
             init_only: values.bool("init-only"),
         })

@@ -9,6 +9,7 @@
 //!
 //! Upstream: `apiserver/pkg/storage/cacher`.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -40,8 +41,10 @@ use watchers::{Registration, Watcher};
 /// Bounds of one cache.
 #[derive(Clone)]
 pub struct Options {
-    /// Changes kept for watches that start in the past and for lists at a past revision.
+    /// Changes kept for watches that start in the past and for lists at a past revision, ...
     pub history: HistoryLimit,
+    /// ... for about that long: a quiet resource must not hold on to old objects for hours.
+    pub history_age: Duration,
     /// Events that a watcher may be behind before it is dropped with [`Error::Slow`].
     pub watcher_buffer: usize,
     /// Fields whose value leads to its objects directly.
@@ -59,6 +62,7 @@ impl Default for Options {
                 changes: 16 * 1024,
                 bytes: 32 << 20,
             },
+            history_age: Duration::from_secs(300),
             watcher_buffer: 1024,
             indexed_fields: &[],
             bookmark_interval: Duration::from_secs(60),
@@ -117,6 +121,7 @@ impl Cache {
             mirror: mirror.clone(),
             following: following.clone(),
             bookmark_interval: options.bookmark_interval,
+            marks: Marks::new(options.history_age, options.bookmark_interval),
         };
         let task = tokio::spawn(feed.run(set_ready)).abort_handle();
         Arc::new(Self {
@@ -309,12 +314,40 @@ struct Feed {
     mirror: Arc<Mirror>,
     following: Arc<OnceLock<Box<dyn Following>>>,
     bookmark_interval: Duration,
+    marks: Marks,
+}
+
+/// Where the cache was at the last bookmarks: history goes when it is older than the oldest mark kept.
+struct Marks {
+    revisions: VecDeque<Revision>,
+    kept: usize,
+}
+
+impl Marks {
+    fn new(age: Duration, interval: Duration) -> Self {
+        let kept = age.as_secs_f64() / interval.as_secs_f64().max(f64::MIN_POSITIVE);
+        Self {
+            revisions: VecDeque::new(),
+            kept: (kept.ceil() as usize).clamp(1, 10_000),
+        }
+    }
+
+    /// Notes a revision; returns the one before which history is too old by now.
+    fn note(&mut self, revision: Revision) -> Option<Revision> {
+        self.revisions.push_back(revision);
+        if self.revisions.len() > self.kept {
+            self.revisions.pop_front()
+        } else {
+            None
+        }
+    }
 }
 
 impl Feed {
-    async fn run(self, ready: latest::Sender<bool>) {
+    async fn run(mut self, ready: latest::Sender<bool>) {
         let following = self.follow().await;
-        let following = self.following.get_or_init(|| following);
+        let shared = self.following.clone();
+        let following = shared.get_or_init(|| following);
         ready.send_replace(true);
         let mut bookmarks = interval(self.bookmark_interval);
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -327,6 +360,9 @@ impl Feed {
                     let position = following.position();
                     self.mirror.dispatch();
                     self.mirror.watchers.bookmark(position);
+                    if let Some(old) = self.marks.note(position) {
+                        self.mirror.forget_before(old);
+                    }
                 }
             }
         }

@@ -97,6 +97,17 @@ impl Mirror {
         }
     }
 
+    /// Drops history before a revision that the watchers have left behind.
+    pub fn forget_before(&self, revision: Revision) {
+        let mut state = self.state.write();
+        let Some(state) = state.as_mut() else { return };
+        let revision = revision.min(state.dispatched).min(state.entries.revision());
+        state
+            .entries
+            .compact(revision)
+            .expect("invariant: not beyond the newest revision");
+    }
+
     fn entry(&self, stored: &Arc<KeyValue>) -> Arc<Entry> {
         let extracted = self.extract.extract(&stored.key, &stored.value).unwrap_or_else(|reason| {
             error!(key = %stored.key, revision = %stored.mod_revision, %reason, "stored object can't be read");

@@ -399,6 +399,33 @@ async fn bookmarks_tell_the_stores_revision() {
 }
 
 #[tokio::test]
+async fn old_history_is_forgotten() {
+    let quick = Duration::from_millis(1);
+    let bed = Bed::new(Options {
+        bookmark_interval: quick,
+        history_age: quick,
+        ..options()
+    })
+    .await;
+    let first = bed.create("default/a", "|").await;
+    let second = bed.update("default/a", first, "x=y|").await;
+    let mut reader = bed.watch(all(), Start::After(second), None).await;
+    // Each bookmark is another tick of the history's clock.
+    for _ in 0..4 {
+        reader.next().await.unwrap();
+    }
+    let old = bed.cache.watch(request(all(), Start::After(first), None)).await;
+    assert!(matches!(old, Err(Error::Compacted { .. })));
+    assert!(matches!(
+        bed.cache.snapshot_at(first).await,
+        Err(Error::Compacted { .. })
+    ));
+    assert_eq!(bed.cache.snapshot_at(second).await.unwrap().len(), 1);
+    bed.delete("default/a", second).await;
+    while !show(&reader.next().await.unwrap()).starts_with("DELETED default/a") {}
+}
+
+#[tokio::test]
 async fn frames_are_made_once_for_all_watchers() {
     let bed = Bed::new(options()).await;
     let start = bed.cache.revision();

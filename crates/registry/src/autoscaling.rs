@@ -28,8 +28,6 @@ pub struct AutoscalersV1;
 impl Rules for AutoscalersV1 {
     type Object = v1::HorizontalPodAutoscaler;
 
-    const GENERATION: bool = true;
-
     crate::spec!();
     crate::status!();
 

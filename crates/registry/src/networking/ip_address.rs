@@ -19,8 +19,6 @@ pub struct IpAddresses;
 impl Rules for IpAddresses {
     type Object = IPAddress;
 
-    const GENERATION: bool = true;
-
     fn check_name(name: &str, _prefix: bool) -> Vec<String> {
         let errors = is_ip(&Path::new(""), name);
         errors.into_iter().map(|error| error.detail).collect()
@@ -76,8 +74,6 @@ pub struct ServiceCidrs;
 
 impl Rules for ServiceCidrs {
     type Object = ServiceCIDR;
-
-    const GENERATION: bool = true;
 
     crate::spec!();
     crate::status!();

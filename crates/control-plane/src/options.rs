@@ -149,7 +149,7 @@ impl Options {
         })
     }
 
-    /// A server for tests: memory, port 0 on loopback, nothing optional.
+    /// A server for tests: memory, port 0 on loopback, security as kubeadm sets it up.
     pub fn for_test() -> Options {
         Options {
             bind_address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0),
@@ -166,7 +166,7 @@ impl Options {
             },
             service_accounts: ServiceAccountOptions::default(),
             authorization_modes: vec!["Node".to_owned(), "RBAC".to_owned()],
-            enable_admission: Vec::new(),
+            enable_admission: vec!["NodeRestriction".to_owned()],
             disable_admission: Vec::new(),
             not_ready_toleration: Duration::from_secs(300),
             unreachable_toleration: Duration::from_secs(300),

@@ -23,6 +23,7 @@ use crate::command::Runner;
 use crate::config::{Config, Mode};
 use crate::dataplane::Dataplane;
 use crate::health::Health;
+use crate::iptables;
 use crate::metrics::Metrics;
 use crate::model::Family;
 use crate::proxier::{Parts, Proxier};
@@ -114,15 +115,7 @@ impl Daemon {
         let metrics = Metrics::new(&registry, config.mode);
         let health = Health::new(Arc::clone(&clock), 2 * config.sync_period);
         let mut machine = initialize(&config);
-        if config.mode == Mode::IpTables {
-            let probe = crate::iptables::backend::Backend::new(Runner::default(), Family::V4);
-            machine.random_fully = probe.has_random_fully().await?;
-        }
-        let families = if sysctl::has_ipv6() {
-            vec![Family::V4, Family::V6]
-        } else {
-            vec![Family::V4]
-        };
+        let families = supported_families(config.mode, &mut machine).await?;
         let node_name = node_name(&config)?;
         let external_ips = match config.gates.enabled("AllowServiceExternalIPs") {
             true => ExternalIps::Allowed,
@@ -267,6 +260,27 @@ impl Daemon {
             ));
         }
     }
+}
+
+/// The families that the machine can serve; with iptables, its tools have a say. IPv4 must work, IPv6 may.
+async fn supported_families(mode: Mode, machine: &mut Machine) -> Result<Vec<Family>, crate::command::Error> {
+    let mut families = vec![Family::V4];
+    let probe = |family| iptables::backend::Backend::new(Runner::default(), family);
+    if mode == Mode::IpTables {
+        probe(Family::V4).check_present().await?;
+        machine.random_fully = probe(Family::V4).has_random_fully().await?;
+    }
+    if !sysctl::has_ipv6() {
+        return Ok(families);
+    }
+    match mode {
+        Mode::NfTables => families.push(Family::V6),
+        Mode::IpTables => match probe(Family::V6).check_present().await {
+            Ok(()) => families.push(Family::V6),
+            Err(error) => warn!(%error, "no iptables support for IPv6"),
+        },
+    }
+    Ok(families)
 }
 
 fn connect(config: &Config) -> Result<Client, client::config::Error> {

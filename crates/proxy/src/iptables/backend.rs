@@ -92,6 +92,15 @@ impl Backend {
         Ok(version(&text).is_some_and(|version| version >= (1, 6, 2)))
     }
 
+    /// Fails where the tool or the kernel lacks what rules of the family need.
+    pub async fn check_present(&self) -> Result<(), Error> {
+        let arguments = ["-t", "nat", "-S", "POSTROUTING", "1"];
+        self.tools
+            .iptables(arguments.map(str::to_owned).to_vec())
+            .await
+            .map(drop)
+    }
+
     /// The extent that the next sync will have.
     pub fn next_extent(&self) -> Extent {
         if self.applied.is_some() {

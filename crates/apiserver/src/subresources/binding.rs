@@ -76,7 +76,11 @@ fn validate_target(binding: &Binding) -> Result<(), Status> {
     let target = Path::new("target");
     let mut errors = ErrorList::new();
     if !matches!(binding.target.kind.as_str(), "" | "Node") {
-        errors.push(Error::not_supported(&target.child("kind"), &binding.target.kind, &["Node", "<empty>"]));
+        errors.push(Error::not_supported(
+            &target.child("kind"),
+            &binding.target.kind,
+            &["Node", "<empty>"],
+        ));
     }
     if binding.target.name.is_empty() {
         errors.push(Error::required(&target.child("name"), ""));

@@ -348,6 +348,24 @@ async fn a_slow_watcher_is_dropped_and_costs_the_others_nothing() {
 }
 
 #[tokio::test]
+async fn a_long_past_makes_no_watcher_slow() {
+    let bed = Bed::new(Options {
+        watcher_buffer: 4,
+        ..options()
+    })
+    .await;
+    let start = bed.cache.revision();
+    for n in 0..20 {
+        bed.create(&format!("default/past-{n}"), "|").await;
+    }
+    let mut reader = bed.watch(all(), Start::After(start), None).await;
+    for n in 0..4 {
+        bed.create(&format!("default/new-{n}"), "|").await;
+    }
+    assert_eq!(reader.take(24).await.len(), 24);
+}
+
+#[tokio::test]
 async fn the_past_beyond_the_history_is_gone() {
     let bed = Bed::new(Options {
         history: HistoryLimit {

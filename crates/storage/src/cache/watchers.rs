@@ -30,6 +30,8 @@ pub(super) struct Watcher {
 #[derive(Default)]
 struct Queue {
     items: VecDeque<WatchEvent>,
+    /// Room for what was queued at the start, on top of the buffer.
+    preloaded: usize,
     waker: Option<Waker>,
     /// Why nothing more will be queued.
     ended: Option<Error>,
@@ -86,7 +88,9 @@ impl Watcher {
 
     /// Queues what the watcher gets at its start, however much it is: it exists already and is shared.
     pub fn preload(&self, events: impl Iterator<Item = WatchEvent>) {
-        self.queue.lock().items.extend(events);
+        let mut queue = self.queue.lock();
+        queue.items.extend(events);
+        queue.preloaded = queue.items.len();
     }
 
     fn offer(&self, change: &EntryChange, frames: &Arc<Frames>) {
@@ -104,7 +108,7 @@ impl Watcher {
         if queue.ended.is_some() {
             return;
         }
-        if queue.items.len() >= self.buffer {
+        if queue.items.len() >= self.buffer + queue.preloaded {
             queue.ended = Some(Error::Slow);
             queue.items = VecDeque::new();
         } else {

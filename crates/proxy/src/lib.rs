@@ -20,6 +20,8 @@ pub mod config;
 pub mod conntrack;
 pub mod daemon;
 pub mod dataplane;
+#[cfg(test)]
+mod fake_tool;
 pub mod health;
 pub mod iptables;
 pub mod local_detector;

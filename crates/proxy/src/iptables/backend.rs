@@ -198,3 +198,6 @@ fn version(text: &str) -> Option<(u32, u32, u32)> {
         numbers.next()?.ok()?,
     ))
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,3 +151,6 @@ fn found(text: &str) -> Found {
         containers: sets.chain(maps).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,8 @@ pub struct Options {
     /// attack (CVE-2023-44487) and cut off.
     pub max_pending_reset_streams: usize,
     pub handshake_timeout: Duration,
+    /// From the end of one HTTP/1 request to the end of the next one's headers: a slow client and an idle
+    /// connection are the same to hyper, so this is upstream's limit for idle ones.
     pub header_timeout: Duration,
     /// A connection without a frame for this long is probed by a ping.
     pub ping_interval: Duration,
@@ -81,7 +83,7 @@ impl Default for Options {
             max_concurrent_streams: 1000,
             max_pending_reset_streams: 50,
             handshake_timeout: Duration::from_secs(10),
-            header_timeout: Duration::from_secs(32),
+            header_timeout: Duration::from_secs(90),
             ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
             drain_timeout: Duration::from_secs(60),

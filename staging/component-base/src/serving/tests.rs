@@ -111,3 +111,83 @@ async fn collected_bodies_keep_their_chunks_in_order() {
         .unwrap_err();
     assert!(matches!(error, body::Error::TooLarge(5)));
 }
+
+/// A client that speaks HTTP/2 from its first byte.
+async fn http2(addr: std::net::SocketAddr) -> hyper::client::conn::http2::SendRequest<super::Body> {
+    let stream = hyper_util::rt::TokioIo::new(TcpStream::connect(addr).await.unwrap());
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let (client, connection) = hyper::client::conn::http2::handshake(executor, stream)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+fn get(path: &str) -> http::request::Builder {
+    http::Request::get(format!("http://server{path}"))
+}
+
+#[tokio::test]
+async fn http2_streams_run_side_by_side_within_their_limit() {
+    let (entered, release) = (Arc::new(tokio::sync::Semaphore::new(0)), Arc::new(Notify::new()));
+    let (entering, releasing) = (entered.clone(), release.clone());
+    let handler = move |request: Request| {
+        let (entered, release) = (entering.clone(), releasing.clone());
+        async move {
+            if request.uri().path() == "/slow" {
+                let released = release.notified();
+                entered.add_permits(1);
+                released.await;
+            }
+            body::text(StatusCode::OK, request.uri().path().to_owned())
+        }
+    };
+    let options = Options {
+        max_concurrent_streams: 2,
+        ..Options::default()
+    };
+    let (addr, shutdown, server) = start(Arc::new(handler), options).await;
+    let mut client = http2(addr).await;
+    let slow: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(client.send_request(get("/slow").body(body::empty()).unwrap())))
+        .collect();
+    // Both streams of the connection are taken; a third request waits for its turn.
+    let _both = entered.acquire_many(2).await.unwrap();
+    let third = tokio::spawn(client.send_request(get("/third").body(body::empty()).unwrap()));
+    tokio::task::yield_now().await;
+    assert!(!third.is_finished());
+    release.notify_waiters();
+    for request in slow.into_iter().chain([third]) {
+        assert_eq!(request.await.unwrap().unwrap().status(), StatusCode::OK);
+    }
+    drop(client);
+    shutdown.trigger();
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn headers_are_bounded() {
+    let handler = |_: Request| async { body::text(StatusCode::OK, "ok") };
+    let options = Options {
+        max_header_bytes: 16 << 10,
+        ..Options::default()
+    };
+    let (addr, shutdown, server) = start(Arc::new(handler), options).await;
+    let large = "x".repeat(20 << 10);
+    let mut client = http2(addr).await;
+    let request = get("/").header("x-large", &large).body(body::empty()).unwrap();
+    let refused = client.send_request(request).await;
+    assert!(
+        refused.is_err()
+            || refused.is_ok_and(|answer| answer.status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    );
+    let answer = exchange(
+        addr,
+        &format!("GET / HTTP/1.1\r\nhost: x\r\nx-large: {large}\r\n\r\n"),
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    drop(client);
+    shutdown.trigger();
+    server.await.unwrap();
+}

@@ -81,7 +81,11 @@ pub fn plan(
             })
         }),
     };
-    let ranges = cluster_cidrs.iter().copied();
+    let ranges = nodes
+        .values()
+        .flat_map(|node| &node.pod_cidrs)
+        .chain(cluster_cidrs)
+        .copied();
     let addresses = nodes
         .values()
         .flat_map(|node| &node.internal_ips)

@@ -56,6 +56,10 @@ pub enum Error {
         "kubelet is configured to not run on a host using cgroup v1. cgroup v1 support is in maintenance mode"
     )]
     CgroupV1,
+    #[error("cgroup driver {0:?} is not supported: use cgroupfs here and in the runtime")]
+    CgroupDriver(String),
+    #[error("{0}")]
+    Sysctl(String),
     #[error("no address for the node: give one with --node-ip")]
     NoAddress,
     #[error("cannot use the kubeconfig")]

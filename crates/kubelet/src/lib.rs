@@ -2,7 +2,7 @@
 //!
 //! Reading order:
 //! - [`source`]: where pods come from: the API server, and manifests in a folder ([`mirror`] shows those in the API).
-//! - [`admission`]: whether the node takes a pod. Pure.
+//! - [`admission`], [`sysctl`]: whether the node takes a pod. Pure.
 //! - [`worker`]: one worker a pod, a state machine from sync over termination to clean-up.
 //! - [`sync`]: one pass over a pod: plan (pure) and execute; [`runtime`] observes.
 //! - [`pleg`]: notices changes in the runtime and wakes workers.
@@ -54,6 +54,7 @@ pub mod source;
 pub mod stats;
 pub mod status;
 pub mod sync;
+pub mod sysctl;
 pub mod volume;
 pub mod worker;
 

@@ -154,6 +154,11 @@ pub fn flags() -> FlagSet {
     );
     set.map("system-reserved", "", "Resources kept from pods for the system.");
     set.string("provider-id", "", "Identifier of the node at the cloud provider.");
+    set.strings(
+        "allowed-unsafe-sysctls",
+        "",
+        "Kernel parameters, or prefixes with a star, that pods may set beside the safe ones.",
+    );
     set.known(upstream::flags::KUBELET);
     set
 }
@@ -254,6 +259,9 @@ fn over(values: &Values, config: &mut Config) -> Result<(), Error> {
     path("tls-private-key-file", &mut config.tls_private_key_file);
     if values.changed("cluster-dns") {
         config.cluster_dns = values.strings("cluster-dns").to_vec();
+    }
+    if values.changed("allowed-unsafe-sysctls") {
+        config.allowed_unsafe_sysctls = values.strings("allowed-unsafe-sysctls").to_vec();
     }
     if values.changed("authorization-mode") {
         config.authorization.always_allow = values.string("authorization-mode") == "AlwaysAllow";

@@ -1,6 +1,6 @@
 //! What the runtime is asked for when a pod's sandbox is made. Pure. Upstream: `kuberuntime_sandbox.go`.
 
-use crate::{cgroup::resources, hosts, pod, runtime::labels, security, settings::Settings};
+use crate::{cgroup::resources, hosts, pod, runtime::labels, security, settings::Settings, sysctl};
 use api::core::v1::Pod;
 use cri_api::v1::{self, DnsConfig};
 
@@ -46,26 +46,11 @@ fn linux(spec: &Pod, settings: &Settings) -> v1::LinuxPodSandboxConfig {
         security_context: Some(security::for_sandbox(spec)),
         // The runtime knows only the dotted form.
         sysctls: sysctls
-            .map(|sysctl| (dotted(&sysctl.name), sysctl.value.clone()))
+            .map(|one| (sysctl::dotted(&one.name), one.value.clone()))
             .collect(),
         overhead: Some(overhead),
         resources: Some(resources),
     }
-}
-
-/// `net/ipv4/conf/eth0.1/x` as `net.ipv4.conf.eth0/1.x`.
-fn dotted(name: &str) -> String {
-    let first_separator = name.find(['.', '/']);
-    if first_separator.is_none_or(|at| name[at..].starts_with('.')) {
-        return name.to_owned();
-    }
-    name.chars()
-        .map(|c| match c {
-            '/' => '.',
-            '.' => '/',
-            other => other,
-        })
-        .collect()
 }
 
 /// Each published port once; sidecars publish as well.
@@ -95,19 +80,4 @@ fn port_mappings(spec: &Pod) -> Vec<v1::PortMapping> {
         }
     }
     mappings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sysctls_are_dotted() {
-        assert_eq!(dotted("net.ipv4.ip_forward"), "net.ipv4.ip_forward");
-        assert_eq!(
-            dotted("net/ipv4/conf/eth0.1/rp_filter"),
-            "net.ipv4.conf.eth0/1.rp_filter"
-        );
-        assert_eq!(dotted("plain"), "plain");
-    }
 }

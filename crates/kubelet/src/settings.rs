@@ -26,6 +26,8 @@ pub struct Settings {
     /// The kernel's huge page sizes, as `2MB`.
     pub huge_page_sizes: Vec<String>,
     pub seccomp_default: bool,
+    /// Patterns of kernel parameters that pods may set beside the safe ones.
+    pub allowed_unsafe_sysctls: Vec<String>,
     pub dns: Cluster,
     /// The node's own resolver configuration; empty to give pods none of it.
     pub resolv_conf: String,

@@ -89,6 +89,7 @@ impl Node {
             allocatable: [("pods".into(), Quantity::parse("10").unwrap())].into(),
             huge_page_sizes: vec![],
             seccomp_default: false,
+            allowed_unsafe_sysctls: vec![],
             dns: Cluster {
                 servers: vec!["10.96.0.10".into()],
                 domain: "cluster.local".into(),

@@ -11,6 +11,7 @@ use crate::{
     settings::Settings,
     source::Change,
     status::manager::Statuses,
+    sysctl,
     worker::Pool,
 };
 use api::core::v1::{Node, Pod, PodStatus};
@@ -117,7 +118,11 @@ impl Dispatch {
             .into_iter()
             .filter(|other| other.metadata.uid != *uid)
             .collect();
-        admission::admit(spec, &others, &node, &self.settings.allocatable)
+        admission::admit(spec, &others, &node, &self.settings.allocatable)?;
+        sysctl::check(spec, &self.settings.allowed_unsafe_sysctls).map_err(|message| Rejection {
+            reason: "SysctlForbidden".into(),
+            message,
+        })
     }
 
     /// The node as the API has it, or as it would be registered while the API hasn't it.

@@ -19,6 +19,7 @@ use crate::{
     },
     options::Options,
     settings::Settings,
+    sysctl,
     volume::directory::Root,
 };
 use client::Client;
@@ -110,6 +111,16 @@ pub async fn prepare(
     if config.fail_swap_on && machine.swap_bytes > 0 {
         return Err(Error::Swap);
     }
+    if config.cgroups_per_qos && config.cgroup_driver != "cgroupfs" {
+        return Err(Error::CgroupDriver(config.cgroup_driver.clone()));
+    }
+    if let Some(reason) = config
+        .allowed_unsafe_sysctls
+        .iter()
+        .find_map(|pattern| sysctl::invalid_pattern(pattern))
+    {
+        return Err(Error::Sysctl(reason));
+    }
     let hierarchy = Hierarchy::detect(Path::new(CGROUPS))?;
     if config.fail_cgroup_v1 && hierarchy.version() == Version::V1 {
         return Err(Error::CgroupV1);
@@ -148,6 +159,7 @@ pub async fn prepare(
         allocatable,
         huge_page_sizes: machine.huge_page_sizes(),
         seccomp_default: config.seccomp_default,
+        allowed_unsafe_sysctls: config.allowed_unsafe_sysctls.clone(),
         dns: Cluster {
             servers: config.cluster_dns.clone(),
             domain: config.cluster_domain.clone(),

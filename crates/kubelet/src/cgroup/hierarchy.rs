@@ -414,6 +414,46 @@ mod tests {
     }
 
     #[test]
+    fn version_two_weighs_and_hands_controllers_down() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| fs::write(root.path().join(path), text).unwrap();
+        let read = |path: &str| fs::read_to_string(root.path().join(path)).unwrap();
+        write("cgroup.controllers", "cpu memory pids\n");
+        write("cgroup.procs", "");
+        write("cgroup.subtree_control", "memory pids\n");
+        fs::create_dir(root.path().join("kubepods")).unwrap();
+        write("kubepods/cgroup.subtree_control", "cpu memory pids\n");
+        let hierarchy = Hierarchy::detect(root.path()).unwrap();
+        assert_eq!(hierarchy.version(), Version::V2);
+        let limits = GroupLimits {
+            cpu_shares: Some(1024),
+            cpu_quota_us: Some(50_000),
+            cpu_period_us: 100_000,
+            memory_bytes: Some(4096),
+            pids: Some(7),
+        };
+        hierarchy.ensure("/kubepods/pod1", &limits).unwrap();
+        assert_eq!(read("cgroup.subtree_control"), "+cpu", "only what was missing");
+        assert_eq!(read("kubepods/cgroup.subtree_control"), "cpu memory pids\n");
+        assert_eq!(read("kubepods/pod1/cpu.weight"), "39");
+        assert_eq!(read("kubepods/pod1/cpu.max"), "50000 100000");
+        assert_eq!(read("kubepods/pod1/memory.max"), "4096");
+        write("kubepods/pod1/memory.current", "1000\n");
+        write(
+            "kubepods/pod1/memory.stat",
+            "anon 100\ninactive_file 200\npgfault 5\n",
+        );
+        write("kubepods/pod1/cpu.stat", "usage_usec 3\n");
+        write("kubepods/pod1/pids.current", "2\n");
+        let usage = hierarchy.usage("/kubepods/pod1").unwrap();
+        assert_eq!(
+            (usage.working_set_bytes, usage.cpu_nanos, usage.processes),
+            (800, 3000, 2)
+        );
+        assert_eq!(usage.memory_limit, Some(4096));
+    }
+
+    #[test]
     fn nothing_mounted_is_said() {
         let root = tempfile::tempdir().unwrap();
         assert!(matches!(

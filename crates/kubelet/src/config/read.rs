@@ -56,7 +56,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "showHiddenMetricsForVersion",
     "systemReservedCgroup",
     "kubeReservedCgroup",
-    "allowedUnsafeSysctls",
     "volumePluginDir",
     "kernelMemcgNotification",
     "logging",
@@ -231,6 +230,12 @@ fn pods(config: &mut Config, root: &mut Object) -> Result<(), Error> {
     take!(root, bool, "cpuCFSQuota", config.cpu_cfs_quota);
     take!(root, duration, "cpuCFSQuotaPeriod", config.cpu_cfs_quota_period);
     take!(root, bool, "seccompDefault", config.seccomp_default);
+    take!(
+        root,
+        strings,
+        "allowedUnsafeSysctls",
+        config.allowed_unsafe_sysctls
+    );
     let parallel = root.int("maxParallelImagePulls")?;
     config.max_parallel_image_pulls = parallel
         .and_then(|count| usize::try_from(count).ok())

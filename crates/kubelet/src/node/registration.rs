@@ -6,6 +6,7 @@ use api::core::v1::{Node, NodeStatus, Taint};
 use apimachinery::time::Time;
 use client::Client;
 use component_base::{clock::Clock, shutdown::Shutdown};
+use cri_api::v1;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -155,6 +156,7 @@ impl Registration {
             other => other?,
         };
         let status = self.facts.status(&node, self.now()).await;
+        self.tell_of_reboot(&node.status, &status);
         let before = is_ready(&node.status);
         let changed = meaning(&status) != meaning(&node.status);
         let now = self.clock.monotonic();
@@ -167,12 +169,52 @@ impl Registration {
         }
         let after = is_ready(&node.status);
         if before != after {
-            let word = if after { "NodeReady" } else { "NodeNotReady" };
-            self.events
-                .node_normal(word, format!("Node {} status is now: {word}", self.node_name));
+            self.tell(if after { "NodeReady" } else { "NodeNotReady" });
         }
+        let cordoned = self.node.borrow().as_ref().map(|last| last.spec.unschedulable);
+        match (cordoned, node.spec.unschedulable) {
+            (Some(false), true) => self.tell("NodeNotSchedulable"),
+            (Some(true), false) => self.tell("NodeSchedulable"),
+            _ => {}
+        }
+        self.announce_pod_cidr(&node).await;
         self.seen(node);
         Ok(())
+    }
+
+    fn tell(&self, word: &str) {
+        let message = format!("Node {} status is now: {word}", self.node_name);
+        self.events.node_normal(word, message);
+    }
+
+    fn tell_of_reboot(&self, before: &NodeStatus, now: &NodeStatus) {
+        let (old, new) = (&before.node_info.boot_id, &now.node_info.boot_id);
+        if !old.is_empty() && old != new {
+            let message = format!("Node {} has been rebooted, boot id: {new}", self.node_name);
+            self.events.node_warning("Rebooted", message);
+        }
+    }
+
+    /// Tells the runtime, which may have a network of its own to configure, which addresses pods get.
+    async fn announce_pod_cidr(&self, node: &Node) {
+        let last = self
+            .node
+            .borrow()
+            .as_ref()
+            .map(|last| last.spec.pod_cidrs.clone());
+        let cidrs = &node.spec.pod_cidrs;
+        if cidrs.is_empty() || last.as_ref() == Some(cidrs) {
+            return;
+        }
+        let network_config = Some(v1::NetworkConfig {
+            pod_cidr: cidrs.join(","),
+        });
+        let request = v1::UpdateRuntimeConfigRequest {
+            runtime_config: Some(v1::RuntimeConfig { network_config }),
+        };
+        if let Err(error) = self.facts.runtime.update_runtime_config(request).await {
+            tracing::warn!(%error, "cannot tell the runtime the node's pod addresses");
+        }
     }
 }
 

@@ -5,11 +5,13 @@
 //! order, escapes, number forms, zero values.
 //!
 //! Reading order: [`text`] (JSON strings, numbers, raw documents), [`scalar`] (quantities, times, base64),
-//! [`to_json`], [`lexer`], [`to_proto`], [`check`], [`envelope`], [`list`], [`yaml`].
+//! [`to_json`], [`lexer`], [`to_proto`], [`check`], [`envelope`], [`list`], [`yaml`],
+//! [`document`] (JSON without a type).
 //!
 //! Upstream: `apimachinery/pkg/runtime/serializer/{json,protobuf}`, `sigs.k8s.io/json`.
 
 mod check;
+pub mod document;
 pub mod envelope;
 mod lexer;
 pub mod list;

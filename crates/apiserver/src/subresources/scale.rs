@@ -63,7 +63,7 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
                 .to_owned();
             let body: Bytes = body::read(request).await?;
             let options = WriteOptions::parse(&request.query, WriteKind::Patch)?;
-            let patch = Patch::parse(&content_type, &body)?;
+            let (patch, _) = Patch::parse(&content_type, &body)?;
             write(api, served, request, Edit::Patch(patch), options, output).await
         }
         other => Err(Status::method_not_supported(&served.group_resource(), other)),

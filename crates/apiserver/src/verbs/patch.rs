@@ -37,16 +37,15 @@ pub enum Patch {
 }
 
 impl Patch {
-    /// Reads a patch of a content type.
-    pub fn parse(content_type: &str, body: &Bytes) -> Result<Patch, Status> {
+    /// Reads a patch of a content type, and what strict reading has against it.
+    pub fn parse(content_type: &str, body: &Bytes) -> Result<(Patch, Vec<String>), Status> {
         let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
-        let document = || {
-            serde_json::from_slice::<Value>(body)
-                .map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+        let document = |context: &str| {
+            codec::document::parse(body).map_err(|error| Status::bad_request(format!("{context}{error}")))
         };
         match content_type {
             JSON_PATCH => {
-                let operations = document()?;
+                let (operations, repeated) = document("error decoding patch: ")?;
                 patch::parse(&operations).map_err(|error| unreadable(&error))?;
                 let count = operations.as_array().map_or(0, Vec::len);
                 if count > MAX_OPERATIONS {
@@ -54,11 +53,20 @@ impl Patch {
                         "The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}"
                     )));
                 }
-                Ok(Patch::Json(operations))
+                let repeated = repeated.iter().map(|error| format!("json patch {error}"));
+                Ok((Patch::Json(operations), repeated.collect()))
             }
-            MERGE_PATCH => Ok(Patch::Merge(document()?)),
-            STRATEGIC_MERGE_PATCH => Ok(Patch::Strategic(document()?)),
-            APPLY_PATCH => Configuration::parse(body).map(Patch::Apply),
+            MERGE_PATCH => {
+                let (patch, repeated) = document("error decoding patch: ")?;
+                check_object(&patch, "error decoding patch: ")?;
+                Ok((Patch::Merge(patch), repeated))
+            }
+            STRATEGIC_MERGE_PATCH => {
+                let (patch, repeated) = document("")?;
+                check_object(&patch, "")?;
+                Ok((Patch::Strategic(patch), repeated))
+            }
+            APPLY_PATCH => Ok((Configuration::parse(body).map(Patch::Apply)?, Vec::new())),
             _ => Err(Status::unsupported_media_type(&[
                 JSON_PATCH,
                 MERGE_PATCH,
@@ -93,6 +101,18 @@ impl Patch {
     }
 }
 
+fn check_object(patch: &Value, context: &str) -> Result<(), Status> {
+    let found = match patch {
+        Value::Object(_) | Value::Null => return Ok(()),
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+    };
+    let why = format!("{context}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
+    Err(Status::bad_request(why))
+}
+
 fn strategic(ty: &'static api::types::Type, document: Value, patch: &Value) -> Result<Value, Status> {
     api::smp::apply(document, patch.clone(), ty).map_err(|error| Status::bad_request(error.to_string()))
 }
@@ -103,6 +123,8 @@ pub struct Patching<'a> {
     pub name: &'a str,
     pub patch: Patch,
     pub validation: FieldValidation,
+    /// Members that the patch repeats.
+    pub repeated: Vec<String>,
     /// For apply patches, which record themselves who owns what.
     pub origin: Origin<'a>,
     pub force: bool,
@@ -134,12 +156,14 @@ impl Change for Patching<'_> {
         let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
         let decoded = decode_json(&json, Expected::from(row))
             .map_err(|status| self.unreadable(&json, &status.message))?;
+        let mut strict_errors = self.repeated.clone();
+        strict_errors.extend(decoded.strict_errors);
         let warnings = match self.validation {
             FieldValidation::Ignore => Vec::new(),
-            FieldValidation::Warn => decoded.strict_errors,
-            FieldValidation::Strict if decoded.strict_errors.is_empty() => Vec::new(),
+            FieldValidation::Warn => strict_errors,
+            FieldValidation::Strict if strict_errors.is_empty() => Vec::new(),
             FieldValidation::Strict => {
-                let why = format!("strict decoding error: {}", decoded.strict_errors.join(", "));
+                let why = format!("strict decoding error: {}", strict_errors.join(", "));
                 return Err(self.unreadable(&json, &why));
             }
         };
@@ -192,7 +216,7 @@ pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<
     let renderer = object_renderer(api, served, request)?;
     let body = body::read(request).await?;
     let options = WriteOptions::parse(&request.query, kind)?;
-    let patch = Patch::parse(&content_type, &body)?;
+    let (patch, repeated) = Patch::parse(&content_type, &body)?;
     let name = request.info.name.clone();
     let force_create = patch.may_create();
     let (manager, subresource) = (manager_of(request), request.info.subresource.clone());
@@ -201,6 +225,7 @@ pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<
         name: &name,
         patch,
         validation: options.field_validation,
+        repeated,
         origin: Origin {
             served,
             manager: &manager,

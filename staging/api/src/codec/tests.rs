@@ -209,6 +209,15 @@ fn envelopes_open_to_what_was_wrapped() {
 }
 
 #[test]
+fn documents_without_a_type_report_repeated_members() {
+    let (value, repeated) = super::document::parse(br#"{"a":[{"b":1,"b":2.5}],"c":null}"#).unwrap();
+    assert_eq!(value.to_string(), r#"{"a":[{"b":2.5}],"c":null}"#);
+    assert_eq!(repeated, [r#"duplicate field "a[0].b""#]);
+    let error = super::document::parse(b"{\"a\":").unwrap_err();
+    assert_eq!(error.to_string(), "unexpected end of JSON input");
+}
+
+#[test]
 fn documents_inside_protobuf_must_be_json() {
     let check = |raw: &[u8]| {
         let mut revision = crate::apps::v1::ControllerRevision::default();

@@ -1,5 +1,6 @@
 use super::*;
 use crate::Resource;
+use crate::message::Message;
 
 const POD: &str = r#"{"metadata":{"namespace":"ns","name":"p"},"spec":{"containers":[
     {"name":"a","resources":{"requests":{"cpu":"100m","example.com/gpu":"2"},"limits":{"cpu":"1","memory":"1Gi"}}},

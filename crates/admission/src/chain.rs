@@ -1,6 +1,7 @@
 //! The plugins in their order, and the two phases over them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use apimachinery::status::Status;
 use component_base::clock::Clock;
@@ -130,6 +131,7 @@ pub struct Chain {
     plugins: Vec<Arc<dyn Plugin>>,
     clock: Arc<dyn Clock>,
     durations: HistogramVec,
+    steps: HistogramVec,
 }
 
 #[derive(Clone, Copy)]
@@ -183,10 +185,17 @@ impl Chain {
             &["name", "operation", "rejected", "type"],
             BUCKETS,
         );
+        let steps = metrics.histogram_vec(
+            "apiserver_admission_step_admission_duration_seconds",
+            "[STABLE] Admission sub-step latency histogram in seconds, broken out for each operation and API resource and step type (validate or admit).",
+            &["operation", "rejected", "type"],
+            BUCKETS,
+        );
         Ok(Self {
             plugins,
             clock,
             durations,
+            steps,
         })
     }
 
@@ -216,31 +225,46 @@ impl Chain {
         attributes: &Attributes<'_>,
         review: &mut Review<'_>,
     ) -> Result<(), Status> {
-        for plugin in self
-            .plugins
-            .iter()
-            .filter(|plugin| plugin.handles(attributes.operation))
-        {
+        let started = self.clock.monotonic();
+        let outcome = self.run_each(phase, attributes, review).await;
+        let labels = [attributes.operation.as_str(), rejected(&outcome), phase.label()];
+        self.observe(&self.steps, &labels, started);
+        outcome
+    }
+
+    async fn run_each(
+        &self,
+        phase: Phase,
+        attributes: &Attributes<'_>,
+        review: &mut Review<'_>,
+    ) -> Result<(), Status> {
+        let operation = attributes.operation;
+        for plugin in self.plugins.iter().filter(|plugin| plugin.handles(operation)) {
             let started = self.clock.monotonic();
             let outcome = match phase {
                 Phase::Mutate => plugin.mutate(attributes, review).await,
                 Phase::Validate => plugin.validate(attributes, review).await,
             };
-            let elapsed = self.clock.monotonic().saturating_sub(started);
-            let rejected = if outcome.is_err() { "true" } else { "false" };
             let labels = [
                 plugin.name(),
-                attributes.operation.as_str(),
-                rejected,
+                operation.as_str(),
+                rejected(&outcome),
                 phase.label(),
             ];
-            self.durations
-                .with_label_values(&labels)
-                .observe(elapsed.as_secs_f64());
+            self.observe(&self.durations, &labels, started);
             outcome?;
         }
         Ok(())
     }
+
+    fn observe(&self, histogram: &HistogramVec, labels: &[&str], started: Duration) {
+        let elapsed = self.clock.monotonic().saturating_sub(started);
+        histogram.with_label_values(labels).observe(elapsed.as_secs_f64());
+    }
+}
+
+fn rejected(outcome: &Result<(), Status>) -> &'static str {
+    if outcome.is_err() { "true" } else { "false" }
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use auth::authorizers::Rbac;
 use auth::{Authorizer, Objects};
 use component_base::clock::Clock;
+use component_base::metrics::Registry;
 
 use crate::Plugin;
 
@@ -42,6 +43,7 @@ pub struct Dependencies {
     /// Where roles are in force: their writes are checked for escalation.
     pub rbac: Option<Arc<Rbac>>,
     pub clock: Arc<dyn Clock>,
+    pub metrics: Registry,
     /// `--default-not-ready-toleration-seconds`
     pub not_ready_toleration_seconds: i64,
     /// `--default-unreachable-toleration-seconds`
@@ -65,7 +67,7 @@ pub fn all(with: &Dependencies) -> Vec<Arc<dyn Plugin>> {
         Arc::new(node_restriction::NodeRestriction::new(objects(), authorizer())),
         Arc::new(taint_nodes_by_condition::TaintNodesByCondition),
         Arc::new(always_pull_images::AlwaysPullImages),
-        Arc::new(pod_security::PodSecurity::new(objects())),
+        Arc::new(pod_security::PodSecurity::new(objects(), &with.metrics)),
         Arc::new(priority::Priority::new(objects())),
         Arc::new(default_toleration_seconds::DefaultTolerationSeconds {
             not_ready: with.not_ready_toleration_seconds,

@@ -8,8 +8,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use auth::configuration::{AnonymousAccess, Configuration};
+use component_base::features::FeatureGates;
 use component_base::options::Values;
 use component_base::tls::CertificateFiles;
+use component_base::upstream::GATES;
 
 use crate::Error;
 
@@ -86,6 +88,7 @@ pub struct Options {
     pub compaction_interval: Duration,
     pub authentication: AuthenticationOptions,
     pub service_accounts: ServiceAccountOptions,
+    pub features: FeatureGates,
     pub authorization_modes: Vec<String>,
     pub enable_admission: Vec<String>,
     pub disable_admission: Vec<String>,
@@ -125,6 +128,7 @@ impl Options {
             compaction_interval: values.duration("etcd-compaction-interval"),
             authentication: authentication(values)?,
             service_accounts: service_accounts(values)?,
+            features: features(values)?,
             authorization_modes: values.strings("authorization-mode").to_vec(),
             enable_admission: values.strings("enable-admission-plugins").to_vec(),
             disable_admission: values.strings("disable-admission-plugins").to_vec(),
@@ -165,6 +169,7 @@ impl Options {
                 ..AuthenticationOptions::default()
             },
             service_accounts: ServiceAccountOptions::default(),
+            features: FeatureGates::new(GATES),
             authorization_modes: vec!["Node".to_owned(), "RBAC".to_owned()],
             enable_admission: vec!["NodeRestriction".to_owned()],
             disable_admission: Vec::new(),
@@ -212,6 +217,15 @@ fn storage(values: &Values) -> Result<StorageOptions, Error> {
             &format!("{other:?} is not available: embedded, etcd3, memory"),
         )),
     }
+}
+
+/// Upstream's gates: those that nothing here asks for are accepted all the same.
+fn features(values: &Values) -> Result<FeatureGates, Error> {
+    let mut gates = FeatureGates::new(GATES);
+    gates
+        .set_from(values)
+        .map_err(|error| flag("feature-gates", &error.to_string()))?;
+    Ok(gates)
 }
 
 fn authentication(values: &Values) -> Result<AuthenticationOptions, Error> {

@@ -12,7 +12,9 @@ use auth::authenticators::request_header::HeaderNames;
 use auth::authenticators::{
     Bearer, BootstrapTokens, RequestHeader, ServiceAccountTokens, TokenFile, TokenUnion, Trust, Union, X509,
 };
-use auth::authorizers::{AlwaysAllow, AlwaysDeny, Chain, NodeAuthorizer, PrivilegedGroup, Rbac};
+use auth::authorizers::{
+    AlwaysAllow, AlwaysDeny, Chain, Counted, Measured, NodeAuthorizer, PrivilegedGroup, Rbac,
+};
 use auth::{Authenticator, Authorizer, Follower, Objects, TokenAuthenticator};
 use component_base::clock::Clock;
 use component_base::metrics::Registry;
@@ -111,7 +113,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, E
         parts.clock.clone(),
         parts.shutdown.clone(),
     ));
-    let (authorizer, followers, rbac) = authorizers(&parts.options.authorization_modes)?;
+    let (authorizer, followers, rbac) = authorizers(parts)?;
     let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission)
         .map_err(apiserver::Error::from)?;
     let plugins = plugins::all(&plugins::Dependencies {
@@ -119,6 +121,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, E
         authorizer: authorizer.clone(),
         rbac,
         clock: parts.clock.clone(),
+        metrics: parts.metrics.clone(),
         not_ready_toleration_seconds: parts.options.not_ready_toleration.as_secs() as i64,
         unreachable_toleration_seconds: parts.options.unreachable_toleration.as_secs() as i64,
     });
@@ -227,26 +230,27 @@ fn trust(file: &Path, watched: &mut Vec<Watched>) -> Result<Arc<Trust>, Error> {
 type Authorization = (Arc<dyn Authorizer>, Vec<Arc<dyn Follower>>, Option<Arc<Rbac>>);
 
 /// The authorizers in the order of the modes, behind the group that may do anything.
-fn authorizers(modes: &[String]) -> Result<Authorization, Error> {
+fn authorizers(parts: &Parts<'_>) -> Result<Authorization, Error> {
     let mut all: Vec<Arc<dyn Authorizer>> = vec![Arc::new(PrivilegedGroup)];
     let mut followers: Vec<Arc<dyn Follower>> = Vec::new();
     let mut roles = None;
-    for mode in modes {
+    let counted = |inner: Arc<dyn Authorizer>, mode| Arc::new(Counted::new(inner, mode, &parts.metrics));
+    for mode in &parts.options.authorization_modes {
         match mode.as_str() {
-            "AlwaysAllow" => all.push(Arc::new(AlwaysAllow)),
-            "AlwaysDeny" => all.push(Arc::new(AlwaysDeny)),
+            "AlwaysAllow" => all.push(counted(Arc::new(AlwaysAllow), "AlwaysAllow")),
+            "AlwaysDeny" => all.push(counted(Arc::new(AlwaysDeny), "AlwaysDeny")),
             "RBAC" => {
                 let rbac = Arc::new(Rbac::new());
                 followers.push(rbac.clone());
                 roles = Some(rbac.clone());
-                all.push(rbac);
+                all.push(counted(rbac, "RBAC"));
             }
             "Node" => {
                 let node = Arc::new(NodeAuthorizer::new(
                     auth::bootstrap::policy().rules_of("system:node").to_vec(),
                 ));
                 followers.push(node.clone());
-                all.push(node);
+                all.push(counted(node, "Node"));
             }
             other => {
                 return Err(Error::Flag {
@@ -256,5 +260,6 @@ fn authorizers(modes: &[String]) -> Result<Authorization, Error> {
             }
         }
     }
-    Ok((Arc::new(Chain::new(all)), followers, roles))
+    let all = Measured::new(Arc::new(Chain::new(all)), parts.clock.clone(), &parts.metrics);
+    Ok((Arc::new(all), followers, roles))
 }

@@ -9,7 +9,6 @@ use apiserver::server::BehaviourOf;
 use apiserver::subresources::TokenIssuer;
 use apiserver::{Config, Limits, Server};
 use component_base::clock::{Clock, SystemClock};
-use component_base::features::FeatureGates;
 use component_base::metrics::Registry;
 use component_base::serving;
 use component_base::shutdown::Shutdown;
@@ -41,7 +40,10 @@ impl ControlPlane {
     pub async fn build(options: Options, shutdown: Shutdown) -> Result<ControlPlane, Error> {
         let clock = SystemClock::shared();
         let metrics = Registry::new();
-        metrics.describe_process(&FeatureGates::new(&[]));
+        metrics.describe_process(&options.features);
+        for gate in options.features.unrecognized() {
+            tracing::warn!(gate = %gate, "unrecognized feature gate");
+        }
         let tls = serving_tls(&options, &clock, &shutdown)?;
         let listener = TcpListener::bind(options.bind_address)
             .await

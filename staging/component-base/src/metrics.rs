@@ -230,6 +230,9 @@ mod tests {
             "process_resident_memory_bytes ",
             "process_cpu_seconds_total ",
             "process_start_time_seconds ",
+            "process_max_fds ",
+            "process_network_receive_bytes_total ",
+            "process_virtual_memory_max_bytes ",
         ] {
             assert!(text.contains(name), "{name} in {text}");
         }

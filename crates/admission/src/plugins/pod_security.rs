@@ -15,6 +15,7 @@ use api::meta::v1::ObjectMeta;
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
 use auth::Objects;
+use component_base::metrics::{IntCounterVec, Registry};
 
 use crate::plugin::{Outcome, done, pass};
 use crate::{Attributes, Operation, Plugin, Review};
@@ -36,8 +37,27 @@ const IGNORED: [&str; 9] = [
 /// Pods to look at when a namespace becomes stricter, for a warning.
 const MAX_PODS_TO_WARN_OF: usize = 3000;
 
+/// What a standard is evaluated for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Enforce,
+    Audit,
+    Warn,
+}
+
+impl Mode {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Audit => "audit",
+            Self::Warn => "warn",
+        }
+    }
+}
+
 pub struct PodSecurity {
     objects: Arc<dyn Objects>,
+    evaluations: IntCounterVec,
 }
 
 /// Every violation of a standard: a reason with its detail, baseline first.
@@ -57,8 +77,51 @@ fn violations(standard: Standard, metadata: &ObjectMeta, spec: &PodSpec) -> Vec<
 }
 
 impl PodSecurity {
-    pub fn new(objects: Arc<dyn Objects>) -> Self {
-        Self { objects }
+    pub fn new(objects: Arc<dyn Objects>, metrics: &Registry) -> Self {
+        let evaluations = metrics.counter_vec(
+            "pod_security_evaluations_total",
+            "[STABLE] Number of policy evaluations that occurred, not counting ignored or exempt requests.",
+            &[
+                "decision",
+                "mode",
+                "policy_level",
+                "policy_version",
+                "request_operation",
+                "resource",
+                "subresource",
+            ],
+        );
+        Self { objects, evaluations }
+    }
+
+    fn count(&self, attributes: &Attributes<'_>, mode: Mode, standard: Standard, broken: &[String]) {
+        let decision = if broken.is_empty() { "allow" } else { "deny" };
+        // What is allowed counts where it is enforced alone.
+        if broken.is_empty() && mode != Mode::Enforce {
+            return;
+        }
+        let text = standard.to_string();
+        let (level, version) = text.split_once(':').unwrap_or((&text, ""));
+        let resource = if attributes.resource.resource == "pods" {
+            "pod"
+        } else {
+            "controller"
+        };
+        let operation = if attributes.operation == Operation::Create {
+            "create"
+        } else {
+            "update"
+        };
+        let labels = [
+            decision,
+            mode.label(),
+            level,
+            version,
+            operation,
+            resource,
+            attributes.subresource,
+        ];
+        self.evaluations.with_label_values(&labels).inc();
     }
 
     async fn check_pod(&self, attributes: &Attributes<'_>, review: &mut Review<'_>) -> Result<(), Status> {
@@ -76,6 +139,7 @@ impl PodSecurity {
             return Ok(());
         }
         let broken = violations(policy.enforce, &pod.metadata, &pod.spec);
+        self.count(attributes, Mode::Enforce, policy.enforce, &broken);
         if !broken.is_empty() {
             let message = format!(
                 "violates PodSecurity \"{}\": {}",
@@ -86,6 +150,8 @@ impl PodSecurity {
         }
         let warned = violations(policy.warn, &pod.metadata, &pod.spec);
         let audited = violations(policy.audit, &pod.metadata, &pod.spec);
+        self.count(attributes, Mode::Audit, policy.audit, &audited);
+        self.count(attributes, Mode::Warn, policy.warn, &warned);
         tell(review, &policy, &warned, &audited);
         Ok(())
     }
@@ -104,6 +170,8 @@ impl PodSecurity {
         };
         let warned = violations(policy.warn, metadata, spec);
         let audited = violations(policy.audit, metadata, spec);
+        self.count(attributes, Mode::Audit, policy.audit, &audited);
+        self.count(attributes, Mode::Warn, policy.warn, &warned);
         tell(review, &policy, &warned, &audited);
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use api::core::v1::{Secret, ServiceAccount};
 use arc_swap::ArcSwap;
 use component_base::clock::Clock;
-use component_base::metrics::{IntCounter, Registry};
+use component_base::metrics::{IntCounter, IntCounterVec, Registry};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use pki::token::{Claims, LegacyClaims, Refusal, Verifier};
@@ -36,6 +36,7 @@ pub struct ServiceAccountTokens {
     stale: IntCounter,
     valid: IntCounter,
     legacy: IntCounter,
+    cache: IntCounterVec,
 }
 
 /// What is remembered belongs to the keys that verified it.
@@ -78,6 +79,11 @@ impl ServiceAccountTokens {
                 "serviceaccount_legacy_tokens_total",
                 "[ALPHA] Cumulative legacy service account tokens used",
             ),
+            cache: metrics.counter_vec(
+                "authentication_token_cache_request_total",
+                "[ALPHA] Requests for the verification of a token, by whether it was remembered.",
+                &["status"],
+            ),
         }
     }
 
@@ -98,8 +104,10 @@ impl ServiceAccountTokens {
     fn verified(&self, text: &str) -> Result<Option<Token>, Error> {
         let generation = self.verifier.load();
         if let Some(token) = generation.remembered.get(text) {
+            self.cache.with_label_values(&["hit"]).inc();
             return Ok(Some(token));
         }
+        self.cache.with_label_values(&["miss"]).inc();
         let verified = match generation.verifier.verify(text) {
             Ok(None) => return Ok(None),
             Ok(Some(verified)) => verified,

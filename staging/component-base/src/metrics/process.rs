@@ -61,10 +61,39 @@ fn boot_seconds() -> Option<f64> {
         .ok()
 }
 
-fn max_open_files() -> Option<f64> {
+/// A soft limit of the process; what is unlimited is the largest number, as Prometheus' own clients say.
+fn limit(name: &str) -> Option<f64> {
     let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max open files"))?;
-    line.split_whitespace().nth(3)?.parse().ok()
+    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
+    match line.split_whitespace().next()? {
+        "unlimited" => Some(u64::MAX as f64),
+        number => number.parse().ok(),
+    }
+}
+
+/// Bytes that came and went in the process's network namespace.
+fn network_bytes() -> Option<(f64, f64)> {
+    let devices = fs::read_to_string("/proc/self/net/dev").ok()?;
+    let counts = devices.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_once(':')?.1.split_whitespace().collect();
+        Some((
+            fields.first()?.parse::<f64>().ok()?,
+            fields.get(8)?.parse::<f64>().ok()?,
+        ))
+    });
+    Some(counts.fold((0.0, 0.0), |sum, (received, sent)| {
+        (sum.0 + received, sum.1 + sent)
+    }))
+}
+
+fn counter(name: &str, help: &str, value: f64) -> Vec<MetricFamily> {
+    match Counter::new(name, help) {
+        Ok(counter) => {
+            counter.inc_by(value);
+            counter.collect()
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 fn gauge(name: &str, help: &str, value: f64) -> Vec<MetricFamily> {
@@ -86,16 +115,17 @@ impl Collector for ProcessCollector {
         let Some(reading) = self.read() else {
             return Vec::new();
         };
-        let mut families = match Counter::new(
+        let mut families = counter(
             "process_cpu_seconds_total",
             "Total user and system CPU time spent in seconds.",
-        ) {
-            Ok(counter) => {
-                counter.inc_by(reading.cpu_seconds);
-                counter.collect()
-            }
-            Err(_) => Vec::new(),
-        };
+            reading.cpu_seconds,
+        );
+        if let Some((received, sent)) = network_bytes() {
+            let help = "Number of bytes received by the process over the network.";
+            families.extend(counter("process_network_receive_bytes_total", help, received));
+            let help = "Number of bytes sent by the process over the network.";
+            families.extend(counter("process_network_transmit_bytes_total", help, sent));
+        }
         families.extend(gauge(
             "process_start_time_seconds",
             "Start time of the process since unix epoch in seconds.",
@@ -116,12 +146,16 @@ impl Collector for ProcessCollector {
             "Number of open file descriptors.",
             reading.open_files,
         ));
-        if let Some(limit) = max_open_files() {
+        if let Some(files) = limit("Max open files") {
             families.extend(gauge(
                 "process_max_fds",
                 "Maximum number of open file descriptors.",
-                limit,
+                files,
             ));
+        }
+        if let Some(bytes) = limit("Max address space") {
+            let help = "Maximum amount of virtual memory available in bytes.";
+            families.extend(gauge("process_virtual_memory_max_bytes", help, bytes));
         }
         families
     }

@@ -13,7 +13,7 @@ fn namespace(labels: &str) -> Namespace {
 fn plugin(labels: &str) -> (Arc<MemoryObjects>, PodSecurity) {
     let objects = Arc::new(MemoryObjects::new());
     objects.insert(namespace(labels));
-    (objects.clone(), PodSecurity::new(objects))
+    (objects.clone(), PodSecurity::new(objects, &Registry::new()))
 }
 
 fn pod(spec: &str) -> Pod {

@@ -109,7 +109,8 @@ fn check_object(patch: &Value, context: &str) -> Result<(), Status> {
         Value::Number(_) => "number",
         Value::Bool(_) => "bool",
     };
-    let why = format!("{context}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
+    let why =
+        format!("{context}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
     Err(Status::bad_request(why))
 }
 

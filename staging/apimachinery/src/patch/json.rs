@@ -11,7 +11,10 @@ const MAX_COPIED_BYTES: usize = 3 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     #[error("json: cannot unmarshal {found} into Go value of type {expected}")]
-    Parse { found: &'static str, expected: &'static str },
+    Parse {
+        found: &'static str,
+        expected: &'static str,
+    },
     #[error("Unexpected kind: {0}")]
     UnknownOperation(String),
     #[error("{operation} operation does not apply: doc is missing {member}")]
@@ -42,9 +45,10 @@ pub enum Operation {
 
 /// Reads a patch document.
 pub fn parse(document: &Value) -> Result<Vec<Operation>, Error> {
-    let items = document
-        .as_array()
-        .ok_or_else(|| Error::Parse { found: go_kind(document), expected: "jsonpatch.Patch" })?;
+    let items = document.as_array().ok_or_else(|| Error::Parse {
+        found: go_kind(document),
+        expected: "jsonpatch.Patch",
+    })?;
     items.iter().map(parse_operation).collect()
 }
 
@@ -61,9 +65,10 @@ fn go_kind(value: &Value) -> &'static str {
 }
 
 fn parse_operation(item: &Value) -> Result<Operation, Error> {
-    let members = item
-        .as_object()
-        .ok_or_else(|| Error::Parse { found: go_kind(item), expected: "jsonpatch.Operation" })?;
+    let members = item.as_object().ok_or_else(|| Error::Parse {
+        found: go_kind(item),
+        expected: "jsonpatch.Operation",
+    })?;
     let text = |member: &'static str, operation: &'static str| {
         let value = members.get(member).and_then(Value::as_str).map(str::to_owned);
         value.ok_or(Error::MissingMember { operation, member })

@@ -92,7 +92,10 @@ impl Totals {
 mod tests {
     use super::*;
 
-    fn check(containers: &[(&[(&str, &str)], &[(&str, &str)])], expected: Class) {
+    /// Amounts by resource.
+    type Amounts<'a> = &'a [(&'a str, &'a str)];
+
+    fn check(containers: &[(Amounts<'_>, Amounts<'_>)], expected: Class) {
         let list = |pairs: &[(&str, &str)]| -> BTreeMap<String, Quantity> {
             pairs
                 .iter()

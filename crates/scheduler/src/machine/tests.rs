@@ -131,7 +131,7 @@ fn preemption_nominates_and_keeps_the_room() {
     assert_eq!(b.next(0), r#"preempt ["low"] on a"#);
     b.delete(pod("low").cpu("1").on("a"), 3);
     b.apply(pod("other").cpu("1").priority(5), 3);
-    let mut order = vec![b.next(3), b.next(3)];
+    let mut order = [b.next(3), b.next(3)];
     order.sort();
     assert_eq!(order[1], "bind high a");
     assert!(

@@ -59,6 +59,9 @@ enforceNodeAllocatable: [pods]
 clusterDNS: [$DNS_IP]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix://$dir/containerd.sock
+# The nodes share the machine's disk with everything else on it: how full that is says nothing about them.
+evictionHard: {memory.available: 100Mi, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
+imageGCHighThresholdPercent: 100
 failSwapOn: false
 failCgroupV1: false
 healthzBindAddress: 127.0.0.1

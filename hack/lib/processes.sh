@@ -5,11 +5,12 @@ alive() {
     local pid started
     [[ -e $OUT/run/$1.pid ]] || return 1
     read -r pid started <"$OUT/run/$1.pid" || return 1
-    [[ $(process_start "$pid") == "$started" ]]
+    [[ -n $started && $(process_start "$pid") == "$started" ]]
 }
 
-# Start time of a process in clock ticks since boot: with the pid it names one process for good.
-process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+# Start time of a process in clock ticks since boot: with the pid it names one process for good. Nothing for one that
+# has ended and was not reaped yet.
+process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { print $20 }'; }
 
 # start_daemon NAME COMMAND...: starts it unless it runs with the same command line and binary.
 start_daemon() {

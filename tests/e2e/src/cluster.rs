@@ -48,7 +48,9 @@ impl Cluster {
             owned: true,
         };
         cluster.script("down", &[])?;
-        cluster.script("up", &["--nodes", "2"]).inspect_err(|_| cluster.print_state())?;
+        cluster
+            .script("up", &["--nodes", "2"])
+            .inspect_err(|_| cluster.print_state())?;
         Ok(cluster)
     }
 

@@ -151,10 +151,11 @@ impl Cluster {
 
     fn script(&self, name: &str, args: &[&str]) -> Outcome {
         let mut command = Command::new(self.root.join("hack").join(name));
-        command
-            .args(args)
-            .env("OXIKUBE_OUTPUT", &self.output)
-            .envs(ENVIRONMENT.iter().copied());
+        command.args(args).env("OXIKUBE_OUTPUT", &self.output);
+        // A cluster that stood before has the names that the caller's environment says.
+        if self.owned {
+            command.envs(ENVIRONMENT.iter().copied());
+        }
         let status = command
             .stdin(Stdio::null())
             .status()

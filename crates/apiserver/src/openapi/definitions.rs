@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::catalogue::KINDS;
+use api::descriptions::{self, Description};
 use api::types::{Base, Container, Field, Form, Omit, Type};
 use serde_json::{Map, Value, json};
 
@@ -80,15 +81,21 @@ fn struct_schema(ty: &'static Type, dialect: Dialect) -> Value {
     if ty.form != Form::Struct {
         return json!({});
     }
+    let description = Description::of(ty);
     let mut properties = Map::new();
     let mut required = Vec::new();
     // A watch event is a kind without a name of its own.
     if ty.kind.is_some_and(|kind| kind.kind != "WatchEvent") {
-        properties.insert("apiVersion".to_owned(), json!({"type": "string"}));
-        properties.insert("kind".to_owned(), json!({"type": "string"}));
+        for name in ["apiVersion", "kind"] {
+            let schema = described(json!({"type": "string"}), description.field(name));
+            properties.insert(name.to_owned(), schema);
+        }
     }
     add_properties(ty, dialect, &mut properties, &mut required);
     let mut schema = Map::new();
+    if let Some(summary) = description.summary {
+        schema.insert("description".to_owned(), json!(summary));
+    }
     schema.insert("type".to_owned(), json!("object"));
     if !properties.is_empty() {
         schema.insert("properties".to_owned(), Value::Object(properties));
@@ -130,13 +137,15 @@ fn add_properties(
     properties: &mut Map<String, Value>,
     required: &mut Vec<&'static str>,
 ) {
+    let description = Description::of(ty);
     for field in ty.fields {
         match field.base {
             Base::Message(inner) if field.name.is_empty() => {
                 add_properties(inner, dialect, properties, required)
             }
             _ => {
-                properties.insert(field.name.to_owned(), property(field, dialect));
+                let words = description.field(field.name);
+                properties.insert(field.name.to_owned(), property(field, words, dialect));
                 if field.required {
                     required.push(field.name);
                 }
@@ -145,7 +154,14 @@ fn add_properties(
     }
 }
 
-fn property(field: &Field, dialect: Dialect) -> Value {
+fn described(mut schema: Value, words: Option<&'static str>) -> Value {
+    if let (Value::Object(members), Some(words)) = (&mut schema, words) {
+        members.insert("description".to_owned(), json!(words));
+    }
+    schema
+}
+
+fn property(field: &Field, words: Option<&'static str>, dialect: Dialect) -> Value {
     let item = base_schema(field.base, dialect);
     let mut schema = match field.container {
         Container::One => item,
@@ -156,6 +172,9 @@ fn property(field: &Field, dialect: Dialect) -> Value {
         }
     };
     let mut facts = Map::new();
+    if let Some(words) = words {
+        facts.insert("description".to_owned(), json!(words));
+    }
     for (name, value) in [
         ("x-kubernetes-list-type", field.list_type),
         ("x-kubernetes-map-type", field.map_type),
@@ -216,6 +235,13 @@ fn base_schema(base: Base, dialect: Dialect) -> Value {
 }
 
 fn built_in_schema(base: Base, dialect: Dialect) -> Value {
+    let words = names::built_in(base)
+        .and_then(|name| name.rsplit('.').next())
+        .and_then(descriptions::of_value);
+    described(built_in_form(base, dialect), words)
+}
+
+fn built_in_form(base: Base, dialect: Dialect) -> Value {
     match (base, dialect) {
         (Base::Quantity, Dialect::V2) => json!({"type": "string"}),
         (Base::Quantity, Dialect::V3) => json!({"oneOf": [{"type": "string"}, {"type": "number"}]}),

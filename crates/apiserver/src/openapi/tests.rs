@@ -1,4 +1,4 @@
-//! The documents against those that upstream serves, without descriptions and reduced to stable versions.
+//! The documents against those that upstream serves, reduced to stable versions. Descriptions are words of our own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn parse(served: &super::Served) -> Value {
     serde_json::from_slice(&served.identity().unwrap()).unwrap()
 }
 
-/// Drops what we don't publish: descriptions, unions, the wrapping of a reference, kinds of versions not served.
+/// Drops what differs: descriptions, unions, the wrapping of a reference, kinds of versions not served.
 fn comparable(value: &Value, is_properties: bool) -> Value {
     match value {
         Value::Object(members) => {
@@ -81,6 +81,29 @@ fn compare_schemas(found: &Value, recorded: &Value, mismatches: &mut Vec<String>
         if found != expected {
             mismatches.push(format!("{name}\n  found    {found}\n  expected {expected}"));
         }
+    }
+}
+
+/// What `kubectl explain` prints.
+#[test]
+fn types_values_and_fields_are_described() {
+    let document = parse(&Documents::new(|_, _| true).v2(Form::Json));
+    for pointer in [
+        "io.k8s.api.core.v1.PodSpec",
+        "io.k8s.api.core.v1.PodSpec/properties/restartPolicy",
+        "io.k8s.api.core.v1.ConfigMapKeySelector/properties/name",
+        "io.k8s.api.core.v1.EphemeralContainer/properties/image",
+        "io.k8s.api.apps.v1.Deployment/properties/spec",
+        "io.k8s.api.apps.v1.Deployment/properties/apiVersion",
+        "io.k8s.apimachinery.pkg.apis.meta.v1.Time",
+    ] {
+        let words = document.pointer(&format!("/definitions/{pointer}/description"));
+        assert!(
+            words
+                .and_then(Value::as_str)
+                .is_some_and(|words| words.ends_with('.')),
+            "{pointer}: {words:?}"
+        );
     }
 }
 

@@ -1,7 +1,9 @@
 //! An HTTP server over TCP or TLS: HTTP/1.1 with upgrades, HTTP/2, limits, graceful drain.
 //!
 //! [`Server::serve`] runs until its shutdown is triggered, then stops accepting, lets running requests end
-//! within the drain time, and returns. Who connects is known to the handler as [`Peer`].
+//! within the drain time, and returns. Who connects is known to the handler as [`Peer`]; how long its answer may
+//! take to be read it says with [`FinishBy`]. An answer with `Connection: close` ends an HTTP/2 connection too, by a
+//! GOAWAY.
 
 pub mod body;
 mod connection;
@@ -9,6 +11,7 @@ mod connection;
 #[cfg(test)]
 mod tests;
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +56,15 @@ pub struct Peer {
     pub secure: bool,
 }
 
+/// An extension of a response: when all of it has to be with the client. One that has not taken it by then loses its
+/// HTTP/2 stream or its HTTP/1 connection, and what that holds in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct FinishBy(pub tokio::time::Instant);
+
+/// An extension of a response: kept until its body was sent or its client has gone.
+#[derive(Clone)]
+pub struct UntilSent(pub Arc<dyn Any + Send + Sync>);
+
 /// Bounds of a server. The defaults are upstream's where it has them.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -69,6 +81,10 @@ pub struct Options {
     /// A connection without a frame for this long is probed by a ping.
     pub ping_interval: Duration,
     pub ping_timeout: Duration,
+    /// A connection without a request for this long is closed.
+    pub idle_timeout: Duration,
+    /// A peer that takes nothing of what is written to it for this long is cut off.
+    pub write_timeout: Duration,
     /// How long running requests may go on after the shutdown.
     pub drain_timeout: Duration,
     /// Memory that one HTTP/2 stream may buffer for a client that does not read.
@@ -80,12 +96,14 @@ impl Default for Options {
         Self {
             max_connections: 8192,
             max_header_bytes: 1 << 20,
-            max_concurrent_streams: 1000,
+            max_concurrent_streams: 100,
             max_pending_reset_streams: 50,
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(90),
             ping_interval: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(90),
+            write_timeout: Duration::from_secs(120),
             drain_timeout: Duration::from_secs(60),
             max_send_buffer_bytes: 256 << 10,
         }

@@ -1,31 +1,52 @@
 //! One connection: handshake, protocol, requests, graceful end.
+//!
+//! Reading order: this file, [`transport`] (bounds on bytes that do not move), [`requests`] (what runs, what idles,
+//! what is overdue).
+
+mod requests;
+mod transport;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
+use http::header::CONNECTION;
+use http::{StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Body, Handler, Options, Peer, Response};
+use super::{Body, FinishBy, Handler, Options, Peer, Response, UntilSent};
 use crate::shutdown::Shutdown;
+use requests::{Answering, Deadline, Requests, Streams};
+use transport::{Transport, Unbounded};
 
 pub(super) struct Acceptor {
-    builder: Builder<TokioExecutor>,
+    builder: Builder<Streams>,
     tls: Option<TlsAcceptor>,
     handler: Arc<dyn Handler>,
-    handshake_timeout: std::time::Duration,
+    options: Options,
     /// Finish what runs, take nothing new.
     shutdown: Shutdown,
     /// Time is up.
     cut_off: Shutdown,
+}
+
+/// What the requests of a connection share with it.
+#[derive(Clone)]
+struct Shared {
+    handler: Arc<dyn Handler>,
+    requests: Requests,
+    /// An answer asks that the connection be closed after it.
+    close: Arc<Notify>,
+    unbounded: Unbounded,
 }
 
 impl Acceptor {
@@ -40,7 +61,7 @@ impl Acceptor {
             builder: builder(options),
             tls: tls.map(TlsAcceptor::from),
             handler,
-            handshake_timeout: options.handshake_timeout,
+            options: options.clone(),
             shutdown,
             cut_off,
         }
@@ -60,7 +81,7 @@ impl Acceptor {
         let Some(tls) = &self.tls else {
             return self.serve(stream, peer).await;
         };
-        let handshake = tokio::time::timeout(self.handshake_timeout, tls.accept(stream));
+        let handshake = tokio::time::timeout(self.options.handshake_timeout, tls.accept(stream));
         match self.shutdown.guard(handshake).await {
             Some(Ok(Ok(stream))) => {
                 if let Some(certificates) = stream.get_ref().1.peer_certificates() {
@@ -76,29 +97,92 @@ impl Acceptor {
 
     async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
         let addr = peer.addr;
-        let handler = self.handler.clone();
-        let service = service_fn(move |request: http::Request<Incoming>| {
-            let answer = handler.handle(with_peer(request, &peer));
+        let shared = Shared {
+            handler: self.handler.clone(),
+            requests: Requests::default(),
+            close: Arc::default(),
+            unbounded: Unbounded::default(),
+        };
+        let transport = Transport::new(
+            stream,
+            self.options.header_timeout,
+            self.options.write_timeout,
+            shared.unbounded.clone(),
+        );
+        match Deadline::default()
+            .bound(self.drive(transport, peer, shared))
+            .await
+        {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(peer = %addr, %error, "connection ended with an error"),
+            None => {
+                tracing::debug!(peer = %addr, "a client did not take its answer in time: connection closed")
+            }
+        }
+    }
+
+    /// Serves until the peer goes, or the connection is to be closed and its requests are through.
+    async fn drive(
+        &self,
+        transport: Transport<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+        peer: Peer,
+        shared: Shared,
+    ) -> Result<(), super::BoxError> {
+        let (requests, close) = (shared.requests.clone(), shared.close.clone());
+        let service = service_fn(move |request| {
+            let answer = answer(shared.clone(), with_peer(request, &peer));
             async move { Ok::<Response, Infallible>(answer.await) }
         });
         let mut connection = pin!(
             self.builder
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .serve_connection_with_upgrades(TokioIo::new(transport), service)
         );
-        let ended = tokio::select! {
+        tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = self.shutdown.wait() => {}
+            () = close.notified() => {}
+            () = requests.idle(self.options.idle_timeout) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.shutdown.wait() => {
-                connection.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = connection => ended,
-                    () = self.cut_off.wait() => return,
-                }
-            }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(peer = %addr, error = %error, "connection ended with an error");
+            () = self.cut_off.wait() => Ok(()),
+            // The peer was told to go, has nothing left to wait for, and stays.
+            () = requests.idle(self.options.handshake_timeout) => Ok(()),
         }
     }
+}
+
+/// Answers one request; counts it until its answer is out.
+async fn answer(shared: Shared, request: super::Request) -> Response {
+    let running = shared.requests.begin();
+    let version = request.version();
+    let mut response = shared.handler.handle(request).await;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        shared.unbounded.set();
+    }
+    // HTTP/2 has no such header: what it asks for is a GOAWAY.
+    if version == Version::HTTP_2 && wants_close(&response) {
+        response.headers_mut().remove(CONNECTION);
+        shared.close.notify_one();
+    }
+    let deadline = response.extensions_mut().remove::<FinishBy>();
+    let kept = response.extensions_mut().remove::<UntilSent>();
+    response.map(|body| {
+        Body::new(Answering {
+            body,
+            _kept: kept,
+            _running: running,
+            _deadline: deadline.and_then(|FinishBy(at)| Deadline::set_current(at)),
+        })
+    })
+}
+
+fn wants_close(response: &Response) -> bool {
+    response
+        .headers()
+        .get(CONNECTION)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"close"))
 }
 
 fn prepare(stream: &TcpStream) -> std::io::Result<SocketAddr> {
@@ -112,8 +196,8 @@ fn with_peer(request: http::Request<Incoming>, peer: &Peer) -> super::Request {
     request
 }
 
-fn builder(options: &Options) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(options: &Options) -> Builder<Streams> {
+    let mut builder = Builder::new(Streams);
     builder
         .http1()
         .timer(TokioTimer::new())

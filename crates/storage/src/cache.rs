@@ -2,7 +2,8 @@
 //! the watchers of both.
 //!
 //! Modules in reading order: `pairs`, `entry` (an object at rest), `index`, `state` (fed by the store),
-//! `snapshot` (what readers get), `watch` (what watchers ask and get), `watchers` (who gets what).
+//! `snapshot` (what readers get), `watch` (what watchers ask and get), `watchers` (who gets what), `consistency`
+//! (the comparison with the store).
 //!
 //! Reads are consistent without asking the store for data: the cache waits until it has applied everything up to
 //! the store's newest revision, which a store within the process guarantees before it acknowledges a commit.
@@ -10,14 +11,16 @@
 //! Upstream: `apiserver/pkg/storage/cacher`.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use tokio::sync::watch as latest;
+use parking_lot::RwLock;
+use tokio::sync::{Notify, watch as latest};
 use tokio::task::AbortHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
+mod consistency;
 mod entry;
 mod index;
 mod pairs;
@@ -33,7 +36,9 @@ pub use pairs::Pairs;
 pub use snapshot::{Entries, Snapshot};
 pub use watch::{EventKind, ObjectEvent, Predicate, Scope, Start, Watch, WatchEvent, WatchRequest};
 
+use crate::metrics::ResourceMetrics;
 use crate::{Error, Following, Found, HistoryLimit, Key, Revision, Store};
+pub use consistency::{Difference, Verdict};
 use state::{EntryChange, Mirror, State};
 use watch::Initial;
 use watchers::{Registration, Watcher};
@@ -53,6 +58,9 @@ pub struct Options {
     pub bookmark_interval: Duration,
     /// How long a read waits for a revision that the cache has not seen yet.
     pub wait_limit: Duration,
+    /// How often the cache is compared with the store, up to half of it later; zero: never.
+    pub check_interval: Duration,
+    pub metrics: Option<ResourceMetrics>,
 }
 
 impl Default for Options {
@@ -67,6 +75,8 @@ impl Default for Options {
             indexed_fields: &[],
             bookmark_interval: Duration::from_secs(60),
             wait_limit: Duration::from_secs(3),
+            check_interval: Duration::from_secs(300),
+            metrics: None,
         }
     }
 }
@@ -88,10 +98,15 @@ pub struct Cache {
     options: Options,
     prefix: Key,
     mirror: Arc<Mirror>,
-    following: Arc<OnceLock<Box<dyn Following>>>,
+    following: Arc<Place>,
     ready: latest::Receiver<bool>,
+    /// Rung when the cache is to be filled anew.
+    refill: Arc<Notify>,
     task: AbortHandle,
 }
+
+/// The cache's place in the store's history; none while it is (re)filled.
+type Place = RwLock<Option<Arc<dyn Following>>>;
 
 impl Drop for Cache {
     fn drop(&mut self) {
@@ -112,27 +127,38 @@ impl Cache {
         options: Options,
     ) -> Arc<Self> {
         let fields: Arc<[&'static str]> = options.indexed_fields.into();
-        let mirror = Arc::new(Mirror::new(prefix.clone(), extract, fields, options.history));
-        let following = Arc::new(OnceLock::new());
+        let mirror = Arc::new(Mirror::new(
+            prefix.clone(),
+            extract,
+            fields,
+            options.history,
+            options.metrics.clone(),
+        ));
+        let following = Arc::new(Place::default());
+        let refill = Arc::new(Notify::new());
         let (set_ready, ready) = latest::channel(false);
         let feed = Feed {
             store: store.clone(),
             prefix: prefix.clone(),
             mirror: mirror.clone(),
             following: following.clone(),
+            refill: refill.clone(),
             bookmark_interval: options.bookmark_interval,
             marks: Marks::new(options.history_age, options.bookmark_interval),
         };
         let task = tokio::spawn(feed.run(set_ready)).abort_handle();
-        Arc::new(Self {
+        let cache = Arc::new(Self {
             store,
             options,
             prefix,
             mirror,
             following,
             ready,
+            refill,
             task,
-        })
+        });
+        consistency::keep_checking(&cache);
+        cache
     }
 
     /// Resolves once the cache holds the store's content.
@@ -154,11 +180,8 @@ impl Cache {
 
     /// The newest revision whose changes the cache has applied.
     pub fn revision(&self) -> Revision {
-        let position = self
-            .following
-            .get()
-            .map(|following| following.position())
-            .unwrap_or_default();
+        let following = self.following.read().clone();
+        let position = following.map_or(Revision::default(), |following| following.position());
         self.mirror
             .read(|state| state.entries.revision())
             .unwrap_or_default()
@@ -273,14 +296,28 @@ impl Cache {
             Freshness::Latest => self.store.current_revision().await?,
         };
         let newest = following.position();
-        if newest >= wanted {
-            return Ok(match freshness {
+        let reached = if newest >= wanted {
+            Ok(match freshness {
                 // The state may be newer than what was asked for: it must not claim to be older.
                 Freshness::AtLeast(_) => newest,
                 _ => wanted,
-            });
+            })
+        } else {
+            self.wait_for(&*following, wanted).await
+        };
+        if let (Some(metrics), Freshness::Latest) = (&self.options.metrics, freshness) {
+            metrics.consistent_read(reached.is_ok());
         }
-        match timeout(self.options.wait_limit, following.reached(wanted)).await {
+        reached
+    }
+
+    async fn wait_for(&self, following: &dyn Following, wanted: Revision) -> Result<Revision, Error> {
+        let began = Instant::now();
+        let reached = timeout(self.options.wait_limit, following.reached(wanted)).await;
+        if let Some(metrics) = &self.options.metrics {
+            metrics.waited(began.elapsed());
+        }
+        match reached {
             Ok(reached) => reached.map(|()| wanted),
             Err(_) => Err(Error::Future {
                 requested: wanted,
@@ -289,14 +326,21 @@ impl Cache {
         }
     }
 
-    async fn following(&self) -> Result<&dyn Following, Error> {
+    /// A list was answered from this cache: through an index (`""`: none), from so many objects.
+    pub fn record_list(&self, index: &str, fetched: usize, returned: usize) {
+        if let Some(metrics) = &self.options.metrics {
+            metrics.listed(index, fetched, returned);
+        }
+    }
+
+    async fn following(&self) -> Result<Arc<dyn Following>, Error> {
         let is_not_filled = || Error::Unavailable("the cache is not filled yet".into());
         if !self.is_ready() {
             timeout(self.options.wait_limit, self.ready())
                 .await
                 .map_err(|_| is_not_filled())??;
         }
-        self.following.get().map(AsRef::as_ref).ok_or_else(is_not_filled)
+        self.following.read().clone().ok_or_else(is_not_filled)
     }
 }
 
@@ -312,7 +356,8 @@ struct Feed {
     store: Arc<dyn Store>,
     prefix: Key,
     mirror: Arc<Mirror>,
-    following: Arc<OnceLock<Box<dyn Following>>>,
+    following: Arc<Place>,
+    refill: Arc<Notify>,
     bookmark_interval: Duration,
     marks: Marks,
 }
@@ -345,16 +390,19 @@ impl Marks {
 
 impl Feed {
     async fn run(mut self, ready: latest::Sender<bool>) {
-        let following = self.follow().await;
-        let shared = self.following.clone();
-        let following = shared.get_or_init(|| following);
-        ready.send_replace(true);
+        let mut following = self.fill(&ready).await;
         let mut bookmarks = interval(self.bookmark_interval);
         bookmarks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         bookmarks.reset();
         loop {
             tokio::select! {
                 () = self.mirror.changed.notified() => self.mirror.dispatch(),
+                () = self.refill.notified() => {
+                    // Two followings at once would feed each change twice.
+                    *self.following.write() = None;
+                    drop(following);
+                    following = self.fill(&ready).await;
+                }
                 _ = bookmarks.tick() => {
                     // Read before dispatching: everything up to it is in the mirror, and then with the watchers.
                     let position = following.position();
@@ -366,6 +414,15 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// Fills the cache, and lets readers in.
+    async fn fill(&self, ready: &latest::Sender<bool>) -> Arc<dyn Following> {
+        ready.send_replace(false);
+        let following: Arc<dyn Following> = Arc::from(self.follow().await);
+        *self.following.write() = Some(following.clone());
+        ready.send_replace(true);
+        following
     }
 
     /// Retries until the store can be read: a server starts before its store is reachable.

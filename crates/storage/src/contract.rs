@@ -184,6 +184,8 @@ pub trait Follower: Send + Sync {
     fn reset(&self, revision: Revision, items: Vec<Arc<KeyValue>>);
     /// The next changes, in revision order.
     fn apply(&self, events: &[Arc<Event>]);
+    /// The store says that nothing more was changed up to this revision.
+    fn progressed(&self, _revision: Revision) {}
     /// The store closed or lost its connection; `reset` or `apply` may follow when it recovers.
     fn interrupted(&self, error: &Error);
 }
@@ -240,4 +242,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Bytes that the store holds on disk (0 for memory).
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>>;
+
+    /// Whether the store would take a write now: what health checks ask.
+    fn probe(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move { self.current_revision().await.map(drop) })
+    }
 }

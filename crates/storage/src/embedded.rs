@@ -2,7 +2,7 @@
 //!
 //! Reading order: `frame` (pure: bytes of a batch and back), `directory` (names, lock, syncing of names),
 //! `segment` (one log file), `snapshot` (one state file), `recovery`, `journal` (the log as the writer sees it),
-//! `backup` (online backup, restore, integrity check).
+//! `backup` (reading beside a server, backups, making a store of one).
 //!
 //! A batch of writes is one frame, appended and synced before anything of it is acknowledged or visible. A frame
 //! that is incomplete at the very end of the log is a write that nobody was told of: recovery cuts it off. A bad
@@ -33,7 +33,7 @@ mod tests;
 use crate::Error;
 use crate::local;
 pub use crate::local::LocalStore;
-pub use backup::{Report, backup, check, restore};
+pub use backup::{fill, load, read, save};
 use directory::Directory;
 use journal::LogJournal;
 

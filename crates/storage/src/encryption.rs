@@ -10,18 +10,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt, StreamExt};
 use parking_lot::RwLock;
-use tracing::error;
 
 mod cipher;
 mod provider;
 #[cfg(test)]
 mod tests;
 
+use crate::translated::{Translated, Translation};
 use crate::{
-    Error, Event, Expect, Follower, Following, Found, Key, KeyValue, RangeRequest, RangeResponse, Revision,
-    Store, WatchItem, WatchStream, Write,
+    Error, Expect, Follower, Following, Found, Key, KeyValue, RangeRequest, RangeResponse, Revision, Store,
+    WatchStream, Write,
 };
 pub use cipher::{Algorithm, KeyError};
 pub use provider::{Provider, SecretKey};
@@ -80,47 +79,55 @@ impl Rules {
             Key::from(key)
         )))
     }
-
-    fn plain(&self, item: &Arc<KeyValue>) -> Result<Arc<KeyValue>, Error> {
-        let (value, _) = self.decrypt(&item.key, &item.value)?;
-        // Most values are plain anyhow: they stay shared with the store.
-        Ok(if value == item.value {
-            item.clone()
-        } else {
-            Arc::new(KeyValue {
-                value,
-                ..(**item).clone()
-            })
-        })
-    }
-
-    fn plain_event(&self, event: &Arc<Event>) -> Result<Arc<Event>, Error> {
-        let side = |side: &Option<Arc<KeyValue>>| side.as_ref().map(|item| self.plain(item)).transpose();
-        Ok(Arc::new(Event {
-            revision: event.revision,
-            current: side(&event.current)?,
-            previous: side(&event.previous)?,
-        }))
-    }
 }
 
 /// See the module.
 pub struct Encrypted {
     inner: Arc<dyn Store>,
-    rules: Arc<RwLock<Arc<Rules>>>,
+    current: Arc<Current>,
+    plain: Translated<Current>,
+}
+
+/// The rules that hold now.
+struct Current(RwLock<Arc<Rules>>);
+
+impl Translation for Current {
+    fn value_in(&self, key: &[u8], value: Bytes) -> Result<Bytes, Error> {
+        self.rules().encrypt(key, &value)
+    }
+
+    fn item_out(&self, item: &Arc<KeyValue>) -> Result<Arc<KeyValue>, Error> {
+        let (value, _) = self.rules().decrypt(&item.key, &item.value)?;
+        // Most values are plain anyhow: they stay shared with the store.
+        if value.as_ptr() == item.value.as_ptr() {
+            return Ok(item.clone());
+        }
+        Ok(Arc::new(KeyValue {
+            value,
+            ..(**item).clone()
+        }))
+    }
+}
+
+impl Current {
+    fn rules(&self) -> Arc<Rules> {
+        self.0.read().clone()
+    }
 }
 
 impl Encrypted {
     pub fn new(inner: Arc<dyn Store>, rules: Rules) -> Self {
+        let current = Arc::new(Current(RwLock::new(Arc::new(rules))));
         Self {
+            plain: Translated::new(inner.clone(), current.clone()),
             inner,
-            rules: Arc::new(RwLock::new(Arc::new(rules))),
+            current,
         }
     }
 
     /// Takes new rules for what comes, as after a change of the configuration.
     pub fn replace_rules(&self, rules: Rules) {
-        *self.rules.write() = Arc::new(rules);
+        *self.current.0.write() = Arc::new(rules);
     }
 
     /// Writes every value under the prefix again that is not kept as it would be written now; returns how many.
@@ -140,7 +147,7 @@ impl Encrypted {
             };
             after = Some(last.key.clone());
             for item in &page {
-                let (value, is_current) = self.rules().decrypt(&item.key, &item.value)?;
+                let (value, is_current) = self.current.rules().decrypt(&item.key, &item.value)?;
                 if is_current {
                     continue;
                 }
@@ -159,28 +166,6 @@ impl Encrypted {
             }
         }
     }
-
-    fn rules(&self) -> Arc<Rules> {
-        self.rules.read().clone()
-    }
-
-    async fn write(&self, key: &[u8], expect: Expect, write: Write) -> Result<Revision, Error> {
-        let rules = self.rules();
-        let write = match write {
-            Write::Put { value, ttl } => Write::Put {
-                value: rules.encrypt(key, &value)?,
-                ttl,
-            },
-            Write::Delete => Write::Delete,
-        };
-        match self.inner.commit(key, expect, write).await {
-            Err(Error::Conflict { key, current }) => {
-                let current = current.map(|item| rules.plain(&item)).transpose()?;
-                Err(Error::Conflict { key, current })
-            }
-            outcome => outcome,
-        }
-    }
 }
 
 impl Store for Encrypted {
@@ -189,23 +174,11 @@ impl Store for Encrypted {
         key: &'a [u8],
         revision: Option<Revision>,
     ) -> BoxFuture<'a, Result<Found<KeyValue>, Error>> {
-        async move {
-            let (revision, item) = self.inner.get(key, revision).await?;
-            Ok((revision, item.map(|item| self.rules().plain(&item)).transpose()?))
-        }
-        .boxed()
+        self.plain.get(key, revision)
     }
 
     fn range(&self, request: RangeRequest) -> BoxFuture<'_, Result<RangeResponse, Error>> {
-        async move {
-            let mut response = self.inner.range(request).await?;
-            let rules = self.rules();
-            for item in &mut response.items {
-                *item = rules.plain(item)?;
-            }
-            Ok(response)
-        }
-        .boxed()
+        self.plain.range(request)
     }
 
     fn count<'a>(&'a self, prefix: &'a [u8]) -> BoxFuture<'a, Result<u64, Error>> {
@@ -218,23 +191,11 @@ impl Store for Encrypted {
         expect: Expect,
         write: Write,
     ) -> BoxFuture<'a, Result<Revision, Error>> {
-        self.write(key, expect, write).boxed()
+        self.plain.commit(key, expect, write)
     }
 
     fn watch(&self, prefix: Key, after: Option<Revision>) -> BoxFuture<'_, Result<WatchStream, Error>> {
-        async move {
-            let rules = self.rules.clone();
-            let decrypt = move |item: Result<WatchItem, Error>| match item? {
-                WatchItem::Events(events) => {
-                    let rules = rules.read().clone();
-                    let events = events.iter().map(|event| rules.plain_event(event));
-                    events.collect::<Result<_, _>>().map(WatchItem::Events)
-                }
-                progress @ WatchItem::Progress(_) => Ok(progress),
-            };
-            Ok(self.inner.watch(prefix, after).await?.map(decrypt).boxed())
-        }
-        .boxed()
+        self.plain.watch(prefix, after)
     }
 
     fn follow(
@@ -242,13 +203,7 @@ impl Store for Encrypted {
         prefix: Key,
         follower: Arc<dyn Follower>,
     ) -> BoxFuture<'_, Result<Box<dyn Following>, Error>> {
-        self.inner.follow(
-            prefix,
-            Arc::new(Decrypting {
-                rules: self.rules.clone(),
-                follower,
-            }),
-        )
+        self.plain.follow(prefix, follower)
     }
 
     fn current_revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
@@ -262,39 +217,8 @@ impl Store for Encrypted {
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>> {
         self.inner.size_on_disk()
     }
-}
 
-/// Feeds a follower with plain values.
-struct Decrypting {
-    rules: Arc<RwLock<Arc<Rules>>>,
-    follower: Arc<dyn Follower>,
-}
-
-impl Follower for Decrypting {
-    fn reset(&self, revision: Revision, mut items: Vec<Arc<KeyValue>>) {
-        let rules = self.rules.read().clone();
-        for item in &mut items {
-            match rules.plain(item) {
-                Ok(plain) => *item = plain,
-                // One value that can't be read must not take the others with it: who asks for it gets an error.
-                Err(error) => error!(%error, "a stored value is handed on as it is"),
-            }
-        }
-        self.follower.reset(revision, items);
-    }
-
-    fn apply(&self, events: &[Arc<Event>]) {
-        let rules = self.rules.read().clone();
-        let plain = |event: &Arc<Event>| {
-            rules.plain_event(event).unwrap_or_else(|error| {
-                error!(%error, "an event is handed on as it is");
-                event.clone()
-            })
-        };
-        self.follower.apply(&events.iter().map(plain).collect::<Vec<_>>());
-    }
-
-    fn interrupted(&self, error: &Error) {
-        self.follower.interrupted(error);
+    fn probe(&self) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.probe()
     }
 }

@@ -1,7 +1,8 @@
 //! The store on an etcd v3 cluster, versions 3.4 and later: for more than one API server.
 //!
 //! Reading order: `proto` (the messages that are used), `channel` (connections), `calls` (one function an RPC),
-//! `lease` (times to live), `watch` (streams of events), `follow` (mirrors that survive reconnects).
+//! `lease` (times to live), `watch` (streams of events), `follow` (mirrors that survive reconnects),
+//! `transfer` (everything out of etcd and into it).
 //!
 //! Keys, values and revisions are etcd's own, so a cluster written by upstream's API server is read as it is.
 //!
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use component_base::metrics::Histogram;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
@@ -19,6 +21,7 @@ mod channel;
 mod follow;
 mod lease;
 mod proto;
+mod transfer;
 mod watch;
 
 use crate::{
@@ -45,6 +48,10 @@ pub struct Options {
     pub call_timeout: Duration,
     /// Keys share a lease when their times to live end within this of each other: etcd's cost is per lease.
     pub lease_reuse: Duration,
+    /// At most that many keys on a lease.
+    pub lease_max_keys: usize,
+    /// Keys on each lease.
+    pub lease_objects: Option<Histogram>,
 }
 
 impl Options {
@@ -55,6 +62,8 @@ impl Options {
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
             lease_reuse: Duration::from_secs(60),
+            lease_max_keys: 1000,
+            lease_objects: None,
         }
     }
 }
@@ -68,10 +77,8 @@ pub struct EtcdStore {
 /// A store over a cluster. Connections are made when they are needed: a server may start before its etcd.
 pub fn open(options: Options) -> Result<EtcdStore, Error> {
     let calls = Calls::new(channel::lazy(&options)?, options.call_timeout);
-    Ok(EtcdStore {
-        calls,
-        leases: Leases::new(options.lease_reuse),
-    })
+    let leases = Leases::new(options.lease_reuse, options.lease_max_keys, options.lease_objects);
+    Ok(EtcdStore { calls, leases })
 }
 
 impl EtcdStore {

@@ -8,10 +8,13 @@
 //! - `local`: the store within the process: one writer thread, group commit, followers fed in commit order.
 //! - [`memory`] and [`embedded`]: the local store without and with a log on disk.
 //! - [`etcd`]: the store on an etcd cluster.
-//! - [`encryption`]: plain values over a store that keeps them encrypted.
+//! - `translated`: a store seen through a translation; [`encryption`]: plain values over a store that keeps them
+//!   encrypted; [`rooted`]: keys under another root.
+//! - [`metrics`], `measured`: what is measured, and a store that does it.
+//! - `stores`: which store holds which keys.
 //! - [`update`]: compare-and-swap loops.
 //! - [`compaction`]: history goes by time.
-//! - [`migration`], [`digest`]: one store's contents into another, and the comparison of the two.
+//! - [`contents`], [`digest`]: everything that a store holds, for backups and for another store; the comparison.
 //! - [`cache`]: entries, snapshots, watchers.
 //!
 //! Must not know: HTTP, object kinds, encodings. Bytes go in and come out; an injected [`cache::Extract`] reads
@@ -19,6 +22,7 @@
 //!
 //! Upstream: `apiserver/pkg/storage` (`etcd3`, `cacher`), and etcd itself for the embedded store.
 
+pub mod contents;
 mod contract;
 pub mod digest;
 mod error;
@@ -29,8 +33,12 @@ pub mod embedded;
 pub mod encryption;
 pub mod etcd;
 mod local;
+mod measured;
 pub mod memory;
-pub mod migration;
+pub mod metrics;
+pub mod rooted;
+mod stores;
+mod translated;
 pub mod update;
 mod versioned;
 
@@ -39,4 +47,6 @@ pub use contract::{
     WatchItem, WatchStream, Write,
 };
 pub use error::Error;
+pub use measured::Measured;
+pub use stores::Stores;
 pub use versioned::HistoryLimit;

@@ -142,11 +142,6 @@ impl LocalStore {
         })
     }
 
-    /// The whole state as of now, unaffected by later writes.
-    pub(crate) fn state(&self) -> State {
-        self.shared.state()
-    }
-
     fn read(&self, request: RangeRequest) -> Result<RangeResponse, Error> {
         let view = {
             let index = self.shared.index.read();
@@ -271,6 +266,11 @@ impl Store for LocalStore {
 
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>> {
         std::future::ready((self.disk_usage)()).boxed()
+    }
+
+    fn probe(&self) -> BoxFuture<'_, Result<(), Error>> {
+        let closed = self.shared.progress.borrow().closed.clone();
+        std::future::ready(closed.map_or(Ok(()), Err)).boxed()
     }
 }
 

@@ -11,6 +11,7 @@ use super::entry::{Entry, Extract, Extracted};
 use super::index::{FieldIndex, IndexedFields};
 use super::snapshot::Snapshot;
 use super::watchers::Watchers;
+use crate::metrics::ResourceMetrics;
 use crate::versioned::{Change, HistoryLimit, Versioned};
 use crate::{Error, Event, Follower, Key, KeyValue, Revision};
 
@@ -48,6 +49,7 @@ pub(super) struct Mirror {
     extract: Arc<dyn Extract>,
     fields: IndexedFields,
     limit: HistoryLimit,
+    metrics: Option<ResourceMetrics>,
     state: RwLock<Option<State>>,
     pub watchers: Arc<Watchers>,
     /// Rung on every change for the dispatcher.
@@ -63,12 +65,19 @@ pub(super) struct State {
 }
 
 impl Mirror {
-    pub fn new(prefix: Key, extract: Arc<dyn Extract>, fields: IndexedFields, limit: HistoryLimit) -> Self {
+    pub fn new(
+        prefix: Key,
+        extract: Arc<dyn Extract>,
+        fields: IndexedFields,
+        limit: HistoryLimit,
+        metrics: Option<ResourceMetrics>,
+    ) -> Self {
         let watchers = Arc::new(Watchers::new(prefix, fields.clone()));
         Self {
             extract,
             fields,
             limit,
+            metrics,
             state: RwLock::new(None),
             watchers,
             changed: Notify::new(),
@@ -90,10 +99,21 @@ impl Mirror {
             };
             match pending {
                 Ok(changes) if changes.is_empty() => return,
-                Ok(changes) => changes.iter().for_each(|change| self.watchers.dispatch(change)),
+                Ok(changes) => self.give(&changes),
                 // More changes than the history holds came in between: nobody can be served without a gap.
                 Err(_) => self.watchers.end_all(&Error::Slow),
             }
+        }
+    }
+
+    fn give(&self, changes: &[Arc<EntryChange>]) {
+        let terminated: usize = changes.iter().map(|change| self.watchers.dispatch(change)).sum();
+        let (Some(metrics), Some(last)) = (&self.metrics, changes.last()) else {
+            return;
+        };
+        metrics.dispatched(changes.len(), last.revision);
+        if terminated > 0 {
+            metrics.terminated(terminated);
         }
     }
 
@@ -149,6 +169,9 @@ impl State {
 
 impl Follower for Mirror {
     fn reset(&self, revision: Revision, items: Vec<Arc<KeyValue>>) {
+        if let Some(metrics) = &self.metrics {
+            metrics.initialized(items.len(), self.limit.changes);
+        }
         let entries: Vec<_> = items.iter().map(|item| self.entry(item)).collect();
         let mut index = FieldIndex::new(self.fields.clone());
         for entry in &entries {
@@ -175,6 +198,9 @@ impl Follower for Mirror {
     }
 
     fn apply(&self, events: &[Arc<Event>]) {
+        if let Some(metrics) = &self.metrics {
+            metrics.received(events.len());
+        }
         let current: Vec<_> = events
             .iter()
             .map(|event| event.current.as_ref().map(|item| self.entry(item)))

@@ -93,22 +93,24 @@ impl Watcher {
         queue.preloaded = queue.items.len();
     }
 
-    fn offer(&self, change: &EntryChange, frames: &Arc<Frames>) {
+    fn offer(&self, change: &EntryChange, frames: &Arc<Frames>) -> Queued {
         if change.revision() <= self.start {
-            return;
+            return Queued::Kept;
         }
-        if let Some(event) = self.view(change, frames) {
-            self.push(WatchEvent::Object(event));
+        match self.view(change, frames) {
+            Some(event) => self.push(WatchEvent::Object(event)),
+            None => Queued::Kept,
         }
     }
 
     /// Queues an item, or ends the watch when the reader is `buffer` items behind.
-    fn push(&self, item: WatchEvent) {
+    fn push(&self, item: WatchEvent) -> Queued {
         let mut queue = self.queue.lock();
         if queue.ended.is_some() {
-            return;
+            return Queued::Kept;
         }
-        if queue.items.len() >= self.buffer + queue.preloaded {
+        let is_full = queue.items.len() >= self.buffer + queue.preloaded;
+        if is_full {
             queue.ended = Some(Error::Slow);
             queue.items = VecDeque::new();
         } else {
@@ -119,6 +121,7 @@ impl Watcher {
         if let Some(waker) = waker {
             waker.wake();
         }
+        if is_full { Queued::Ended } else { Queued::Kept }
     }
 
     /// A bookmark is worth nothing to a reader that has events waiting.
@@ -164,6 +167,14 @@ impl Watcher {
         }
         Poll::Pending
     }
+}
+
+/// What became of a watcher that was given an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queued {
+    Kept,
+    /// It was too slow.
+    Ended,
 }
 
 /// All watchers of a cache.
@@ -257,13 +268,14 @@ impl Watchers {
         self.buckets.lock().by_scope.values().map(BTreeMap::len).sum()
     }
 
-    /// Gives a change to every watcher that it concerns.
-    pub fn dispatch(&self, change: &EntryChange) {
+    /// Gives a change to every watcher that it concerns; returns how many were too slow for it.
+    pub fn dispatch(&self, change: &EntryChange) -> usize {
         let buckets = self.buckets.lock();
         if buckets.by_scope.is_empty() {
-            return;
+            return 0;
         }
         let frames = Arc::new(Frames::default());
+        let mut ended = 0;
         self.for_each_bucket(change, |bucket| {
             for watcher in buckets
                 .by_scope
@@ -271,9 +283,10 @@ impl Watchers {
                 .into_iter()
                 .flat_map(BTreeMap::values)
             {
-                watcher.offer(change, &frames);
+                ended += usize::from(watcher.offer(change, &frames) == Queued::Ended);
             }
         });
+        ended
     }
 
     /// Each bucket that the change may concern, once.

@@ -1,80 +1,44 @@
-//! Backup of a running store, restore into an empty directory, and the check of a directory's integrity.
+//! What is in a directory or a backup, read beside a server that may be writing, and a directory made of it.
 
-use std::fs;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
-use super::directory::{Directory, unavailable};
+use super::directory::{Directory, Listing, unavailable};
 use super::recovery::{self, TornEnd};
 use super::snapshot;
-use crate::digest::Digest;
-use crate::local::LocalStore;
-use crate::{Error, KeyValue, Revision};
+use crate::Error;
+use crate::contents::{Contents, TransferError, verify};
+use crate::local::journal::State;
+use crate::versioned::View;
 
-/// What a store or a backup holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    pub revision: Revision,
-    pub keys: u64,
-    /// Of all keys and values, in order: equal for equal contents, in whatever kind of store.
-    pub digest: Digest,
-}
+/// A server replaces old files by a snapshot from time to time: a reader that finds some gone begins again.
+const MAX_ATTEMPTS: usize = 8;
 
-impl Report {
-    fn of<'a>(revision: Revision, items: impl Iterator<Item = &'a Arc<KeyValue>>) -> Self {
-        let mut keys = 0;
-        let digest = Digest::of(
-            items
-                .inspect(|_| keys += 1)
-                .map(|item| (&item.key[..], &item.value[..])),
-        );
-        Self {
-            revision,
-            keys,
-            digest,
-        }
-    }
-}
-
-/// Writes everything that the store holds now into one file, while the store goes on.
-pub fn backup(store: &LocalStore, file: &Path) -> Result<Report, Error> {
-    let state = store.state();
-    snapshot::write(file, &state).map_err(|error| unavailable("write", file, &error))?;
-    Ok(Report::of(state.view.revision, state.view.map.values()))
-}
-
-/// Makes a store out of a backup, in a directory that holds none.
+/// Reads and checks everything in the directory of a store, and changes nothing; a server may have it open.
 ///
-/// Clients may have seen revisions that were lost since the backup was made: `skipped_revisions` more than could
-/// have been make sure that no revision is given a second time, with another meaning.
-pub fn restore(file: &Path, directory: &Path, skipped_revisions: u64) -> Result<Report, Error> {
-    let mut state = snapshot::read(file)?;
-    state.view.revision.0 += skipped_revisions;
-    let target = Directory::open(directory)?;
-    let listing = target
-        .list()
-        .map_err(|error| unavailable("list", directory, &error))?;
-    if !listing.segments.is_empty() || !listing.snapshots.is_empty() {
-        return Err(Error::Unavailable(format!(
-            "{} holds a store already",
-            directory.display()
-        )));
+/// What was acknowledged before the call is there. An unfinished write at the end of the log is no damage.
+pub fn read(directory: &Path) -> Result<Contents, Error> {
+    let directory = Directory::look(directory)?;
+    let list = || {
+        directory
+            .list()
+            .map_err(|error| Error::Unavailable(format!("can't list the store: {error}")))
+    };
+    let mut before: Listing = list()?;
+    for _ in 1..MAX_ATTEMPTS {
+        let outcome = read_once(&directory);
+        let after = list()?;
+        if outcome.is_ok() || before == after {
+            return outcome;
+        }
+        before = after;
     }
-    let path = target.snapshot(state.view.revision);
-    snapshot::write(&path, &state).map_err(|error| unavailable("write", &path, &error))?;
-    Ok(Report::of(state.view.revision, state.view.map.values()))
+    read_once(&directory)
 }
 
-/// Reads everything in the directory of a store that is not open, and changes nothing.
-/// An unfinished write at the end of the log is no damage.
-pub fn check(directory: &Path) -> Result<Report, Error> {
-    // Opening would make what is not there.
-    fs::metadata(directory).map_err(|error: io::Error| unavailable("read", directory, &error))?;
-    let directory = Directory::open(directory)?;
-    let recovered = recovery::recover(&directory, TornEnd::Leave)?.recovered;
-    let mut map = recovered.map;
-    let mut revision = recovered.revision;
+fn read_once(directory: &Directory) -> Result<Contents, Error> {
+    let recovered = recovery::recover(directory, TornEnd::Leave)?.recovered;
+    let (mut map, mut revision) = (recovered.map, recovered.revision);
     for event in recovered.events {
         revision = event.revision;
         match &event.current {
@@ -82,5 +46,34 @@ pub fn check(directory: &Path) -> Result<Report, Error> {
             None => map.remove(event.key()),
         };
     }
-    Ok(Report::of(revision, map.values()))
+    Ok(Contents(State {
+        view: View { revision, map },
+        expiries: recovered.expiries,
+    }))
+}
+
+/// Reads and checks a backup.
+pub fn load(file: &Path) -> Result<Contents, Error> {
+    snapshot::read(file).map(Contents)
+}
+
+/// Writes a backup. The file bears its name once it is complete and on disk.
+pub fn save(file: &Path, contents: &Contents) -> Result<(), Error> {
+    snapshot::write(file, &contents.0)
+        .map(drop)
+        .map_err(|error| unavailable("write", file, &error))
+}
+
+/// Makes a store of the contents, in a directory that holds none, and reads it again.
+pub fn fill(directory: &Path, contents: &Contents) -> Result<(), TransferError> {
+    let target = Directory::open(directory)?;
+    let listing = target
+        .list()
+        .map_err(|error: io::Error| unavailable("list", directory, &error))?;
+    if !listing.segments.is_empty() || !listing.snapshots.is_empty() {
+        return Err(TransferError::NotEmpty(read_once(&target)?.report().keys));
+    }
+    let path = target.snapshot(contents.0.view.revision);
+    save(&path, contents)?;
+    verify(&contents.report(), &read_once(&target)?.report())
 }

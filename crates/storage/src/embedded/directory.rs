@@ -21,7 +21,8 @@ pub(super) const UNFINISHED: &str = "tmp";
 pub(super) struct Directory {
     path: PathBuf,
     handle: File,
-    _lock: Flock<File>,
+    /// Of the one who writes.
+    _lock: Option<Flock<File>>,
 }
 
 /// The files that hold data, each kind in order of revision.
@@ -33,6 +34,13 @@ pub(super) struct Listing {
     pub snapshots: Vec<Revision>,
 }
 
+/// What becomes of a directory that is no store yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Made,
+    Refused,
+}
+
 impl Directory {
     /// Makes, locks and checks the directory, and removes what an interrupted snapshot left.
     pub fn open(path: &Path) -> Result<Self, Error> {
@@ -42,12 +50,23 @@ impl Directory {
         let directory = Self {
             path: path.to_owned(),
             handle,
-            _lock: lock,
+            _lock: Some(lock),
         };
-        directory.check_format()?;
+        directory.check_format(Missing::Made)?;
         directory
             .remove_unfinished()
             .map_err(|error| unavailable("clean", path, &error))?;
+        Ok(directory)
+    }
+
+    /// A directory to read from, whoever has it open. Nothing is made or changed.
+    pub fn look(path: &Path) -> Result<Self, Error> {
+        let directory = Self {
+            path: path.to_owned(),
+            handle: File::open(path).map_err(|error| unavailable("open", path, &error))?,
+            _lock: None,
+        };
+        directory.check_format(Missing::Refused)?;
         Ok(directory)
     }
 
@@ -63,7 +82,7 @@ impl Directory {
         })
     }
 
-    fn check_format(&self) -> Result<(), Error> {
+    fn check_format(&self, missing: Missing) -> Result<(), Error> {
         let path = self.path.join(FORMAT_FILE);
         let mut found = String::new();
         match File::open(&path).and_then(|mut file| file.read_to_string(&mut found)) {
@@ -72,7 +91,9 @@ impl Directory {
                 "{}: unknown format {found:?}",
                 path.display()
             ))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.write_format(&path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Made => {
+                self.write_format(&path)
+            }
             Err(error) => Err(unavailable("read", &path, &error)),
         }
     }

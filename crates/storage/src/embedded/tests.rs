@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,7 +12,8 @@ use bytes::Bytes;
 use super::directory::Directory;
 use super::journal::LogJournal;
 use super::segment::LogFile;
-use super::{Options, backup, check, open, recovery, restore};
+use super::{Options, fill, load, open, read, recovery, save};
+use crate::contents::TransferError;
 use crate::local::LocalStore;
 use crate::{Error, Expect, RangeRequest, Revision, Store, Write};
 
@@ -357,30 +358,60 @@ fn backup_wipe_restore() {
     for n in 0..100 {
         create(&store, &format!("/k/{n:02}"), &"x".repeat(200)).unwrap();
     }
-    let saved = backup(&store, &file).unwrap();
+    let saved = read(directory.path()).unwrap();
+    save(&file, &saved).unwrap();
+    let mut saved = load(&file).unwrap();
+    assert_eq!(saved.report().keys, 100);
     create(&store, "/after", "the backup").unwrap();
+    let refused = fill(directory.path(), &saved);
     assert!(
-        matches!(restore(&file, directory.path(), 0), Err(Error::Unavailable(_))),
+        matches!(refused, Err(TransferError::Store(Error::Unavailable(_)))),
         "the store is open"
     );
     drop(store);
-    assert!(
-        matches!(restore(&file, directory.path(), 0), Err(Error::Unavailable(_))),
-        "a store is there"
-    );
-    let damaged = check(directory.path()).unwrap();
-    assert_eq!(damaged.keys, 101);
-    assert_ne!(damaged.digest, saved.digest);
+    assert!(matches!(
+        fill(directory.path(), &saved),
+        Err(TransferError::NotEmpty(101))
+    ));
+    let newer = read(directory.path()).unwrap().report();
+    assert_eq!(newer.keys, 101);
+    assert_ne!(newer.digest, saved.report().digest);
     fs::remove_dir_all(directory.path()).unwrap();
-    let restored = restore(&file, directory.path(), 1000).unwrap();
+    saved.skip_revisions(1000);
+    fill(directory.path(), &saved).unwrap();
+    let restored = read(directory.path()).unwrap().report();
     assert_eq!(
         (restored.digest, restored.revision),
-        (saved.digest, Revision(saved.revision.0 + 1000))
+        (saved.report().digest, Revision(1101))
     );
-    assert_eq!(check(directory.path()).unwrap(), restored);
     let store = open(directory.path(), small()).unwrap();
     assert_eq!(create(&store, "/next", "").unwrap(), restored.revision.next());
     assert_eq!(keys(&store)[0], "/k/00@2");
+}
+
+/// A backup beside a server that writes, rotates and removes its files all the time.
+#[test]
+fn a_reader_beside_the_writer_sees_every_acknowledged_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(directory.path(), small()).unwrap());
+    let acknowledged = Arc::new(AtomicU64::new(0));
+    let (writer, told) = (store.clone(), acknowledged.clone());
+    let writing = std::thread::spawn(move || {
+        for n in 0..1500 {
+            let revision = create(&writer, &format!("/k/{n:04}"), &"x".repeat(100)).unwrap();
+            told.store(revision.0, Ordering::SeqCst);
+        }
+    });
+    let mut reads = 0;
+    while !writing.is_finished() {
+        let least = acknowledged.load(Ordering::SeqCst);
+        let report = read(directory.path()).unwrap().report();
+        assert!(report.revision.0 >= least, "{report} lacks a write at {least}");
+        assert_eq!(report.keys, report.revision.0 - 1, "one key a revision");
+        reads += 1;
+    }
+    writing.join().unwrap();
+    assert!(reads > 0);
 }
 
 #[test]
@@ -389,10 +420,10 @@ fn a_check_changes_nothing() {
     let (log, lens) = three_writes(directory.path());
     let whole = fs::read(&log).unwrap();
     fs::write(&log, &whole[..whole.len() - 1]).unwrap();
-    assert_eq!(check(directory.path()).unwrap().keys, 2);
+    assert_eq!(read(directory.path()).unwrap().report().keys, 2);
     assert_eq!(fs::read(&log).unwrap().len(), whole.len() - 1);
     let mut damaged = whole;
     damaged[lens[0] as usize + 30] ^= 1;
     fs::write(&log, &damaged).unwrap();
-    assert!(matches!(check(directory.path()), Err(Error::Corrupt(_))));
+    assert!(matches!(read(directory.path()).map(drop), Err(Error::Corrupt(_))));
 }

@@ -1,6 +1,9 @@
 //! Values at rest are encrypted, values handed out are not, keys rotate.
 
+use futures_util::StreamExt;
+
 use super::*;
+use crate::WatchItem;
 use crate::memory;
 
 const SECRET: [u8; 32] = [7; 32];

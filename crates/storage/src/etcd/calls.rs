@@ -65,19 +65,30 @@ impl Calls {
         limit: usize,
         revision: Option<Revision>,
     ) -> Result<RangeResponse, Error> {
-        let mut request = proto::under(prefix);
-        request.limit = limit as i64;
-        request.revision = number(revision);
-        if let Some(after) = after.filter(|after| *after >= prefix) {
-            request.key = [after, &[0]].concat().into();
-        }
-        let response = self.range(request, revision).await?;
+        let response = self.range_page(prefix, after, limit, revision).await?;
         let remaining = (response.count as u64).saturating_sub(response.kvs.len() as u64);
         Ok(RangeResponse {
             revision: revision.unwrap_or_else(|| header(response.header.as_ref())),
             items: response.kvs.into_iter().map(key_value).collect(),
             remaining,
         })
+    }
+
+    /// As [`Calls::page`], in etcd's words: with leases.
+    pub async fn range_page(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+        revision: Option<Revision>,
+    ) -> Result<proto::RangeResponse, Error> {
+        let mut request = proto::under(prefix);
+        request.limit = limit as i64;
+        request.revision = number(revision);
+        if let Some(after) = after.filter(|after| *after >= prefix) {
+            request.key = [after, &[0]].concat().into();
+        }
+        self.range(request, revision).await
     }
 
     pub async fn count(&self, prefix: &[u8]) -> Result<(Revision, u64), Error> {
@@ -170,6 +181,17 @@ impl Calls {
         } else {
             Err(Error::Unavailable(response.error))
         }
+    }
+
+    /// How long the lease lasts; zero when it has ended.
+    pub async fn time_to_live(&self, lease: i64) -> Result<Duration, Error> {
+        let request = proto::LeaseTimeToLiveRequest { id: lease };
+        let response: proto::LeaseTimeToLiveResponse = self
+            .unary("/etcdserverpb.Lease/LeaseTimeToLive", request)
+            .await
+            .map_err(|status| unavailable(&status))?;
+        // etcd says -1 of a lease that is gone.
+        Ok(Duration::from_secs(u64::try_from(response.ttl).unwrap_or(0)))
     }
 
     pub async fn status(&self) -> Result<MemberStatus, Error> {

@@ -176,7 +176,10 @@ impl Feed {
             tokio::select! {
                 item = watch.next() => match item {
                     Ok(WatchItem::Events(events)) => self.apply(&events),
-                    Ok(WatchItem::Progress(revision)) => self.advance(revision),
+                    Ok(WatchItem::Progress(revision)) => {
+                        self.follower.progressed(revision);
+                        self.advance(revision);
+                    }
                     Err(error) => return error,
                 },
                 // The sender lives as long as the following, whose drop ends this task.

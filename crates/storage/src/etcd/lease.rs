@@ -2,17 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use component_base::metrics::Histogram;
 use tokio::sync::Mutex;
 
 use super::calls::Calls;
 use crate::Error;
 
-/// Keys on one lease: etcd deletes them in one transaction when it ends.
-const MAX_KEYS: usize = 1000;
-
 /// Grants and reuses leases.
 pub(super) struct Leases {
     reuse: Duration,
+    /// Keys on one lease: etcd deletes them in one transaction when it ends.
+    max_keys: usize,
+    /// Keys of each lease that was given up for the next.
+    sizes: Option<Histogram>,
     last: Mutex<Option<Lease>>,
 }
 
@@ -24,9 +26,11 @@ struct Lease {
 }
 
 impl Leases {
-    pub fn new(reuse: Duration) -> Self {
+    pub fn new(reuse: Duration, max_keys: usize, sizes: Option<Histogram>) -> Self {
         Self {
             reuse,
+            max_keys,
+            sizes,
             last: Mutex::new(None),
         }
     }
@@ -36,22 +40,26 @@ impl Leases {
         let now = Instant::now();
         let slack = self.reuse.min(ttl / 20);
         let mut last = self.last.lock().await;
-        if let Some(lease) = last.as_mut().filter(|lease| is_usable(lease, now + ttl, slack)) {
+        let usable = |lease: &&mut Lease| is_usable(lease, self.max_keys, now + ttl, slack);
+        if let Some(lease) = last.as_mut().filter(usable) {
             lease.keys += 1;
             return Ok(lease.id);
         }
         let id = calls.grant(ttl + slack).await?;
-        *last = Some(Lease {
+        let before = last.replace(Lease {
             id,
             ends: now + ttl + slack,
             keys: 1,
         });
+        if let (Some(before), Some(sizes)) = (before, &self.sizes) {
+            sizes.observe(before.keys as f64);
+        }
         Ok(id)
     }
 }
 
-fn is_usable(lease: &Lease, wanted: Instant, slack: Duration) -> bool {
-    lease.keys < MAX_KEYS && lease.ends >= wanted && lease.ends <= wanted + slack
+fn is_usable(lease: &Lease, max_keys: usize, wanted: Instant, slack: Duration) -> bool {
+    lease.keys < max_keys && lease.ends >= wanted && lease.ends <= wanted + slack
 }
 
 #[cfg(test)]
@@ -69,16 +77,14 @@ mod tests {
         };
         for (wanted, usable) in [(105, true), (100, true), (99, false), (106, false)] {
             assert_eq!(
-                is_usable(&lease, now + seconds(wanted), seconds(5)),
+                is_usable(&lease, 1000, now + seconds(wanted), seconds(5)),
                 usable,
                 "{wanted}"
             );
         }
         assert!(!is_usable(
-            &Lease {
-                keys: MAX_KEYS,
-                ..lease
-            },
+            &Lease { keys: 1000, ..lease },
+            1000,
             now + seconds(105),
             seconds(5)
         ));

@@ -21,6 +21,8 @@ pub struct KeyValue {
     pub mod_revision: i64,
     #[prost(bytes = "bytes", tag = "5")]
     pub value: Bytes,
+    #[prost(int64, tag = "6")]
+    pub lease: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -145,6 +147,18 @@ pub struct LeaseGrantResponse {
     pub id: i64,
     #[prost(string, tag = "4")]
     pub error: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct LeaseTimeToLiveRequest {
+    #[prost(int64, tag = "1")]
+    pub id: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct LeaseTimeToLiveResponse {
+    #[prost(int64, tag = "3")]
+    pub ttl: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -8,16 +8,18 @@ mod history;
 mod subject;
 
 use etcd::Etcd;
-use subject::{Embedded, Memory, Subject};
+use subject::{Embedded, Memory, Subject, Translated};
 
 /// Runs each case against each store, one test a pair.
 macro_rules! cases {
     ($($case:ident),* ; local only: $($local:ident),*) => {
         mod memory { use super::*; $(#[test] fn $case() { run(Memory::default(), cases::$case); })* $(#[test] fn $local() { run(Memory::default(), cases::$local); })* }
         mod embedded { use super::*; $(#[test] fn $case() { run(Embedded::default(), cases::$case); })* $(#[test] fn $local() { run(Embedded::default(), cases::$local); })* }
+        mod translated { use super::*; $(#[test] fn $case() { run(Translated::default(), cases::$case); })* $(#[test] fn $local() { run(Translated::default(), cases::$local); })* }
+        // Once for each version of etcd that there is.
         mod etcd_v3 {
             use super::*;
-            $(#[test] fn $case() { if let Some(etcd) = Etcd::start() { run(etcd, cases::$case); } })*
+            $(#[test] fn $case() { for etcd in Etcd::each() { run(etcd, cases::$case); } })*
         }
     };
 }

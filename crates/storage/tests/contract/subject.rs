@@ -6,7 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use storage::{Error, Event, Expect, Key, Revision, Store, WatchItem, WatchStream, Write, embedded, memory};
+use storage::encryption::{Algorithm, Encrypted, Provider, Rules, SecretKey};
+use storage::{
+    Error, Event, Expect, Key, Revision, Store, WatchItem, WatchStream, Write, embedded, memory, rooted,
+};
 
 /// A kind of store, and what the suite needs to make one.
 pub trait Subject: Send + Sync + 'static {
@@ -76,6 +79,35 @@ impl Subject for Embedded {
     }
     fn advance_clock(&self, by: Duration) {
         self.clock.0.fetch_add(by.as_secs(), Ordering::Relaxed);
+    }
+}
+
+/// A store whose keys stand under another root, and whose values are encrypted.
+#[derive(Default)]
+pub struct Translated {
+    inner: Memory,
+}
+
+impl Subject for Translated {
+    fn open(&self) -> Arc<dyn Store> {
+        let algorithm = Algorithm::AesGcm;
+        let key = SecretKey::new(algorithm, "key", &[7; 32]).unwrap();
+        let mut rules = Rules::default();
+        rules.add(
+            vec!["/elsewhere/".into()],
+            vec![Provider::Keys {
+                algorithm,
+                keys: vec![key],
+            }],
+        );
+        rooted::moved(
+            Arc::new(Encrypted::new(self.inner.open(), rules)),
+            "/",
+            "/elsewhere",
+        )
+    }
+    fn advance_clock(&self, by: Duration) {
+        self.inner.advance_clock(by);
     }
 }
 

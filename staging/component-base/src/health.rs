@@ -106,7 +106,6 @@ impl Checks {
         let rest = path.strip_prefix('/')?.strip_prefix(self.endpoint.as_str())?;
         match rest.strip_prefix('/') {
             None if rest.is_empty() => Some(self.whole(query.unwrap_or_default())),
-            Some("") => Some(self.whole(query.unwrap_or_default())),
             Some(name) => self
                 .checks
                 .iter()
@@ -121,10 +120,12 @@ impl Checks {
         self.answer(path, query).map(|answer| {
             let mut response = serving::body::text(answer.status, answer.body);
             let headers = response.headers_mut();
-            headers.insert(
-                "x-content-type-options",
-                http::HeaderValue::from_static("nosniff"),
-            );
+            if path.matches('/').count() == 1 {
+                headers.insert(
+                    "x-content-type-options",
+                    http::HeaderValue::from_static("nosniff"),
+                );
+            }
             headers.insert(
                 "cache-control",
                 http::HeaderValue::from_static("no-cache, private"),

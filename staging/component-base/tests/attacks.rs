@@ -66,7 +66,7 @@ impl Target {
     }
 
     /// Somebody else is served, meanwhile or afterwards, and the server can end.
-    async fn is_well(self) {
+    async fn check_well(self) {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
         let request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
         stream.write_all(request).await.unwrap();
@@ -114,7 +114,7 @@ async fn rapid_resets_end_the_connection() {
     let goaway = attacker.next_of(GOAWAY).await;
     assert!(goaway.is_none_or(|frame| frame.code() == ENHANCE_YOUR_CALM));
     assert!(target.handled.load(Ordering::Relaxed) < STREAMS as usize / 2);
-    target.is_well().await;
+    target.check_well().await;
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn streams_beyond_the_limit_are_refused() {
     }
     assert_eq!(target.handled.load(Ordering::Relaxed), 10);
     drop(attacker);
-    target.is_well().await;
+    target.check_well().await;
 }
 
 #[tokio::test]
@@ -156,7 +156,7 @@ async fn headers_without_end_end_the_connection() {
         .await;
     assert!(sent < 16 * MEBIBYTE, "{sent} bytes of headers were taken");
     assert_eq!(target.handled.load(Ordering::Relaxed), 0);
-    target.is_well().await;
+    target.check_well().await;
 }
 
 /// Frames that have to be answered, by a client that does not read the answers.
@@ -170,7 +170,7 @@ async fn check_flood(flood: Vec<u8>) {
     // Sockets buffer some megabytes on either side; the server itself must not.
     let sent = attacker.flood(&flood.repeat(1000), 256 * MEBIBYTE).await;
     assert!(sent < 64 * MEBIBYTE, "{sent} bytes were taken");
-    target.is_well().await;
+    target.check_well().await;
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_stream_that_is_not_read_is_reset_alone() {
     let headers = attacker.next_of(HEADERS).await.expect("an answer");
     assert_eq!((headers.stream, headers.flags & END_HEADERS), (5, END_HEADERS));
     drop(attacker);
-    target.is_well().await;
+    target.check_well().await;
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn an_answer_that_is_not_read_ends_an_http1_connection() {
     // What the sockets had buffered, then a reset or the end.
     attacker.read_to_end(&mut rest).await.ok();
     assert!(rest.len() < 64 * MEBIBYTE);
-    target.is_well().await;
+    target.check_well().await;
 }
 
 /// A client that sends a beginning, then nothing.
@@ -233,7 +233,7 @@ async fn check_silence(beginning: &[u8]) {
         .await
         .expect("the connection is kept open")
         .ok();
-    target.is_well().await;
+    target.check_well().await;
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn headers_that_trickle_in_are_not_waited_for() {
         assert!(started.elapsed() < PATIENCE, "the server goes on reading");
         trickle.tick().await;
     }
-    target.is_well().await;
+    target.check_well().await;
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn an_idle_http2_connection_is_told_to_go_and_closed() {
     idler.next_of(GOAWAY).await.expect("a goaway");
     // It never acknowledges anything, and is cut off all the same.
     idler.drain().await;
-    target.is_well().await;
+    target.check_well().await;
 }
 
 #[tokio::test]
@@ -300,5 +300,5 @@ async fn an_answer_can_end_an_http2_connection() {
         told |= frame.kind == GOAWAY && frame.code() == 0;
     }
     drop(client);
-    target.is_well().await;
+    target.check_well().await;
 }

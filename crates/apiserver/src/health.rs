@@ -17,6 +17,8 @@ pub const POST_START_HOOKS: &[&str] = &[
     "start-service-ip-repair-controllers",
     "rbac/bootstrap-roles",
     "scheduling/bootstrap-system-priority-classes",
+    "priority-and-fairness-config-consumer",
+    "priority-and-fairness-filter",
     "bootstrap-controller",
     "start-kubernetes-service-cidr-controller",
 ];

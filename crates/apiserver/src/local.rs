@@ -18,6 +18,8 @@ use crate::write::{Applied, Change, OperationOptions, Writer};
 pub struct Local {
     api: Arc<Api>,
     user: UserInfo,
+    /// Who owns the fields that are written.
+    manager: &'static str,
 }
 
 /// An update of a typed object.
@@ -45,7 +47,13 @@ impl Local {
         Local {
             api,
             user: UserInfo::api_server(),
+            manager: "kube-apiserver",
         }
+    }
+
+    /// The same, writing under another manager's name.
+    pub fn managed_by(self, manager: &'static str) -> Local {
+        Local { manager, ..self }
     }
 
     /// The server's parts.
@@ -140,7 +148,7 @@ impl Local {
             subresource: "",
             dry_run: false,
             options: OperationOptions::default(),
-            manager: Some("kube-apiserver".to_owned()),
+            manager: Some(self.manager.to_owned()),
             warnings: Vec::new(),
         }
     }

@@ -21,6 +21,7 @@ pub struct Metrics {
     durations: HistogramVec,
     response_sizes: HistogramVec,
     current_in_flight: IntGaugeVec,
+    current_in_queue: IntGaugeVec,
     long_running: IntGaugeVec,
     terminations: IntCounterVec,
     panics: IntCounterVec,
@@ -104,6 +105,11 @@ impl Metrics {
             current_in_flight: registry.gauge_vec(
                 "apiserver_current_inflight_requests",
                 "Short requests being served.",
+                &["request_kind"],
+            ),
+            current_in_queue: registry.gauge_vec(
+                "apiserver_current_inqueue_requests",
+                "Requests waiting for their turn.",
                 &["request_kind"],
             ),
             long_running: registry.gauge_vec(
@@ -209,6 +215,12 @@ impl Metrics {
     pub fn in_flight(&self, read_only: bool) -> Held {
         let kind = if read_only { "readOnly" } else { "mutating" };
         Held::new(self.current_in_flight.with_label_values(&[kind]))
+    }
+
+    /// A request of this class waits for its turn until the result is dropped.
+    pub fn in_queue(&self, read_only: bool) -> Held {
+        let kind = if read_only { "readOnly" } else { "mutating" };
+        Held::new(self.current_in_queue.with_label_values(&[kind]))
     }
 
     /// A watch or stream is being served until the result is dropped.

@@ -6,6 +6,7 @@ mod openapi;
 mod token_keys;
 
 use apimachinery::status::Status;
+use flow_control::dump;
 use futures_util::FutureExt;
 use http::{Method, StatusCode};
 use storage::cache::Freshness;
@@ -13,7 +14,7 @@ use storage::cache::Freshness;
 use crate::objects::failed;
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
-use crate::response::{Response, bytes, page_not_found};
+use crate::response::{Response, bytes, page_not_found, text};
 use crate::state::Api;
 
 pub use token_keys::TokenKeys;
@@ -36,6 +37,7 @@ pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status>
         ["version"] => version(),
         ["metrics"] => metrics(api).await,
         ["api" | "apis", ..] => discovery::serve(api, &segments, request),
+        ["debug", "api_priority_and_fairness", dump] => Ok(flow_control_dump(api, dump, request)),
         ["openapi", rest @ ..] => openapi::serve(&api.openapi, rest, request).await,
         [".well-known", "openid-configuration"] => api.token_keys.configuration(),
         ["openid", "v1", "jwks"] => api.token_keys.keys(),
@@ -54,6 +56,24 @@ async fn metrics(api: &Api) -> Result<Response, Status> {
     let size = api.store.size_on_disk().await.map_err(|error| failed(&error))?;
     api.metrics.storage_size(size);
     Ok(api.metrics.registry.respond())
+}
+
+/// What flow control is doing, for people.
+fn flow_control_dump(api: &Api, dump: &str, request: &Request) -> Response {
+    let Some(flow_control) = &api.flow_control else {
+        return page_not_found();
+    };
+    let details = request
+        .query
+        .get("includeRequestDetails")
+        .is_some_and(|value| !value.is_empty());
+    let shown = match dump {
+        "dump_priority_levels" => dump::priority_levels(flow_control),
+        "dump_queues" => dump::queues(flow_control),
+        "dump_requests" => dump::requests(flow_control, details),
+        _ => return page_not_found(),
+    };
+    text(StatusCode::OK, shown)
 }
 
 fn version() -> Result<Response, Status> {

@@ -7,7 +7,7 @@ pub mod options;
 pub mod query;
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use auth::UserInfo;
 pub use component_base::serving::Peer;
@@ -15,6 +15,7 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use crate::response::Body;
+use crate::stack::flow_control::WatchShare;
 use info::{RequestInfo, UnknownPath};
 use query::Query;
 
@@ -29,6 +30,10 @@ pub struct Request {
     pub user: UserInfo,
     pub audit_id: String,
     pub received: Instant,
+    /// Within which it is to be answered; `None` if it may last.
+    pub time_limit: Option<Duration>,
+    /// A watch's part in flow control, for the handler to take over.
+    pub watch_share: Option<WatchShare>,
     pub peer: Peer,
     /// For the `Warning` headers of the response.
     pub warnings: Vec<String>,
@@ -47,6 +52,8 @@ impl Request {
             user: UserInfo::default(),
             audit_id: String::new(),
             received: Instant::now(),
+            time_limit: None,
+            watch_share: None,
             peer,
             warnings: Vec::new(),
         })

@@ -8,7 +8,7 @@ use api::codec::TypeMeta;
 use bytes::Bytes;
 pub use component_base::serving::body::{full, stream, text};
 pub use component_base::serving::{Body, BoxError, Response};
-use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response as HttpResponse, StatusCode};
 
 use apimachinery::status::{Details, Status};
@@ -28,6 +28,16 @@ pub fn bytes(code: StatusCode, content_type: &'static str, body: impl Into<Bytes
 /// What Go's mux answers to a path that nothing serves.
 pub fn page_not_found() -> Response {
     text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// What a client is told that must come back later: plain text, as Go's `http.Error` writes it.
+pub fn too_many_requests(retry_after_seconds: u64) -> Response {
+    let message = "Too many requests, please try again later.\n";
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, message);
+    let headers = response.headers_mut();
+    headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// A JSON document in the negotiated encoding; protobuf is not offered for it.

@@ -12,6 +12,7 @@ use component_base::clock::Clock;
 use component_base::metrics::Registry;
 use component_base::serving;
 use component_base::shutdown::Shutdown;
+use flow_control::FlowControl;
 use futures_util::future::BoxFuture;
 use storage::cache::{Cache, EncodingBudget, Options as CacheOptions};
 use storage::{Key, Store};
@@ -59,6 +60,8 @@ pub struct Limits {
     pub min_request_timeout: Duration,
     pub max_requests_in_flight: usize,
     pub max_mutating_requests_in_flight: usize,
+    /// Whether requests wait for their turn within the sum of both limits, instead of being refused beyond each.
+    pub priority_and_fairness: bool,
 }
 
 impl Default for Limits {
@@ -68,6 +71,7 @@ impl Default for Limits {
             min_request_timeout: Duration::from_secs(1800),
             max_requests_in_flight: 400,
             max_mutating_requests_in_flight: 200,
+            priority_and_fairness: true,
         }
     }
 }
@@ -120,6 +124,7 @@ impl Server {
             follow(&resources, follower).await?;
         }
         let metrics = Metrics::new(&config.metrics);
+        let flow_control = flow_control(&config, &resources).await?;
         let health = Health::new(&config.store, &config.shutdown);
         health.done("generic-apiserver-start-informers");
         let api = Arc::new(Api {
@@ -140,6 +145,7 @@ impl Server {
             kept: EncodingBudget::new(KEPT_ENCODINGS_BYTES),
             metrics: metrics.clone(),
             min_request_timeout: config.limits.min_request_timeout,
+            flow_control: flow_control.clone(),
             shutdown: config.shutdown,
         });
         let stack = stack::Config {
@@ -149,6 +155,7 @@ impl Server {
             request_timeout: config.limits.request_timeout,
             max_requests_in_flight: config.limits.max_requests_in_flight,
             max_mutating_requests_in_flight: config.limits.max_mutating_requests_in_flight,
+            flow_control: flow_control.map(|flow_control| (flow_control, api.resources.clone())),
         };
         let stack = Arc::new(Stack::new(stack, Arc::new(Dispatch { api: api.clone() })));
         Ok(Server { api, stack })
@@ -179,6 +186,22 @@ impl serving::Handler for Server {
         let server = self.clone();
         Box::pin(async move { server.answer(request).await })
     }
+}
+
+/// Flow control with the objects that are stored now, unless the fixed limits are wanted.
+async fn flow_control(config: &Config, resources: &Resources) -> Result<Option<FlowControl>, crate::Error> {
+    let limits = &config.limits;
+    if !limits.priority_and_fairness {
+        return Ok(None);
+    }
+    let seats = limits
+        .max_requests_in_flight
+        .saturating_add(limits.max_mutating_requests_in_flight);
+    let seats = u32::try_from(seats).unwrap_or(u32::MAX);
+    let flow_control = FlowControl::new(seats, config.clock.clone(), &config.metrics);
+    follow(resources, Arc::new(flow_control.clone())).await?;
+    flow_control.reconfigure();
+    Ok(Some(flow_control))
 }
 
 /// Every stored resource of the catalogue with its cache.

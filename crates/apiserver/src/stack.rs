@@ -4,6 +4,7 @@ mod audit_id;
 mod authentication;
 mod authorization;
 mod deadline;
+pub mod flow_control;
 mod impersonation;
 mod in_flight;
 mod panic_guard;
@@ -17,6 +18,7 @@ use futures_util::future::BoxFuture;
 
 use crate::metrics::Metrics;
 use crate::request::Request;
+use crate::resource::Resources;
 use crate::response::Response;
 
 pub use authorization::{attributes, forbidden};
@@ -62,6 +64,8 @@ pub struct Config {
     pub request_timeout: Duration,
     pub max_requests_in_flight: usize,
     pub max_mutating_requests_in_flight: usize,
+    /// Takes the place of the fixed limits.
+    pub flow_control: Option<(::flow_control::FlowControl, Arc<Resources>)>,
 }
 
 /// The stack in front of an endpoint.
@@ -100,12 +104,19 @@ impl Stack {
             Box::new(impersonation::Impersonation {
                 authorizer: authorizer.clone(),
             }),
-            // API priority and fairness takes the place of the fixed limits.
-            Box::new(in_flight::InFlight::new(
-                config.max_requests_in_flight,
-                config.max_mutating_requests_in_flight,
-                metrics,
-            )),
+            match config.flow_control {
+                Some((flow_control, resources)) => Box::new(flow_control::FlowControlled {
+                    flow_control,
+                    resources,
+                    metrics,
+                    request_timeout: config.request_timeout,
+                }),
+                None => Box::new(in_flight::InFlight::new(
+                    config.max_requests_in_flight,
+                    config.max_mutating_requests_in_flight,
+                    metrics,
+                )),
+            },
             Box::new(authorization::Authorization { authorizer }),
         ];
         Stack { filters, endpoint }

@@ -11,6 +11,7 @@ use apimachinery::status::Status;
 use auth::{Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
 use component_base::shutdown::Shutdown;
+use flow_control::FlowControl;
 use storage::Store;
 use storage::cache::EncodingBudget;
 
@@ -48,6 +49,8 @@ pub struct Api {
     pub token_issuer: Option<TokenIssuer>,
     /// Watches without a timeout of their own last so long, up to twice.
     pub min_request_timeout: Duration,
+    /// `None`: fixed limits hold.
+    pub flow_control: Option<FlowControl>,
     /// Kubelets, pods and services behind this server.
     pub backends: Backends,
     pub shutdown: Shutdown,

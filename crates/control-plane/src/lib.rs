@@ -10,6 +10,7 @@
 pub mod bootstrap;
 mod encryption;
 mod error;
+mod flow_control;
 pub mod options;
 pub mod security;
 pub mod server;

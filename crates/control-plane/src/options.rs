@@ -104,6 +104,7 @@ pub struct Options {
     pub min_request_timeout: Duration,
     pub max_requests_in_flight: usize,
     pub max_mutating_requests_in_flight: usize,
+    pub priority_and_fairness: bool,
     pub profiling: bool,
 }
 
@@ -149,6 +150,7 @@ impl Options {
             min_request_timeout: seconds(values, "min-request-timeout"),
             max_requests_in_flight: count(values, "max-requests-inflight"),
             max_mutating_requests_in_flight: count(values, "max-mutating-requests-inflight"),
+            priority_and_fairness: priority_and_fairness(values)?,
             profiling: values.bool("profiling"),
         })
     }
@@ -188,6 +190,7 @@ impl Options {
             min_request_timeout: Duration::from_secs(1800),
             max_requests_in_flight: 400,
             max_mutating_requests_in_flight: 200,
+            priority_and_fairness: true,
             profiling: false,
         }
     }
@@ -217,6 +220,19 @@ fn storage(values: &Values) -> Result<StorageOptions, Error> {
             &format!("{other:?} is not available: embedded, etcd3, memory"),
         )),
     }
+}
+
+/// Needs seats to divide.
+fn priority_and_fairness(values: &Values) -> Result<bool, Error> {
+    let is_wanted = values.bool("enable-priority-and-fairness");
+    let seats = count(values, "max-requests-inflight") + count(values, "max-mutating-requests-inflight");
+    if is_wanted && seats == 0 {
+        return Err(flag(
+            "max-requests-inflight",
+            "must, with --max-mutating-requests-inflight, add up to something positive for --enable-priority-and-fairness",
+        ));
+    }
+    Ok(is_wanted)
 }
 
 /// Upstream's gates: those that nothing here asks for are accepted all the same.

@@ -111,6 +111,7 @@ impl ControlPlane {
     /// Serves until the shutdown.
     pub async fn run(self) -> Result<(), Error> {
         tracing::info!(address = %self.address, "serving");
+        crate::flow_control::start(&self.bootstrap.local, &self.shutdown);
         let bootstrapped = self.bootstrap.start();
         tokio::spawn(async move {
             bootstrapped.await;
@@ -196,6 +197,7 @@ fn limits(options: &Options) -> Limits {
         min_request_timeout: options.min_request_timeout,
         max_requests_in_flight: options.max_requests_in_flight,
         max_mutating_requests_in_flight: options.max_mutating_requests_in_flight,
+        priority_and_fairness: options.priority_and_fairness,
     }
 }
 

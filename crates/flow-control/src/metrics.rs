@@ -1,6 +1,6 @@
 //! The state as metrics, under upstream's names: taken when they are asked for, so that requests don't pay for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use prometheus::core::{Collector, Desc};
@@ -22,19 +22,29 @@ const PREFIX: &str = "apiserver_flowcontrol_";
 #[derive(Clone)]
 pub struct Collected {
     flow_control: FlowControl,
+    /// Tells it from other collectors.
+    desc: Desc,
 }
 
 impl Collected {
     pub fn new(flow_control: &FlowControl) -> Collected {
+        let help = "API Priority and Fairness".to_owned();
+        let desc = Desc::new(
+            "apiserver_flowcontrol".to_owned(),
+            help,
+            Vec::new(),
+            HashMap::new(),
+        );
         Collected {
             flow_control: flow_control.clone(),
+            desc: desc.expect("invariant: the name is a constant of valid form"),
         }
     }
 }
 
 impl Collector for Collected {
     fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        vec![&self.desc]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {

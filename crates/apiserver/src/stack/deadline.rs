@@ -26,6 +26,7 @@ impl Filter for Deadline {
                 Ok(timeout) => timeout,
                 Err(status) => return failure(&status, request.error_encoding()),
             };
+            request.time_limit = Some(timeout);
             let answered = tokio::time::timeout(timeout, next.run(request)).await;
             answered.unwrap_or_else(|_| {
                 self.metrics.terminated(&request.info);

@@ -1,19 +1,17 @@
-//! Bounds how many short requests are served at once: 429 beyond.
+//! Without flow control: bounds how many short requests are served at once, 429 beyond.
 
 use std::sync::Arc;
 
-use apimachinery::status::Status;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 use super::{Filter, Next};
 use crate::metrics::Metrics;
 use crate::request::Request;
-use crate::request::negotiate::Encoding;
-use crate::response::{Response, failure};
+use crate::response::{Response, too_many_requests};
 
 /// After how many seconds a refused client may come back.
-const RETRY_AFTER_SECONDS: i32 = 1;
+const RETRY_AFTER_SECONDS: u64 = 1;
 
 /// Two separate bounds, so that a storm of writes can't keep out reads, nor the other way round.
 pub struct InFlight {
@@ -63,8 +61,6 @@ impl Filter for InFlight {
 impl InFlight {
     fn refuse(&self, request: &Request) -> Response {
         self.metrics.dropped(&request.info);
-        let status =
-            Status::too_many_requests("Too many requests, please try again later.", RETRY_AFTER_SECONDS);
-        failure(&status, Encoding::Json)
+        too_many_requests(RETRY_AFTER_SECONDS)
     }
 }

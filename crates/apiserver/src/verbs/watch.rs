@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use apimachinery::status::Status;
 use bytes::{Bytes, BytesMut};
+use flow_control::watchers::Registered;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
 use storage::cache::{EventKind, Freshness, Start, Watch, WatchEvent, WatchRequest};
 use storage::{Error, Revision};
+use tokio::sync::oneshot;
 
 use super::{Selection, parse_version, renderer};
 use crate::metrics::Held;
@@ -21,7 +23,11 @@ use crate::request::negotiate::{Encoding, Offers, Output, TableVersion, View, st
 use crate::request::options::ListOptions;
 use crate::resource::Served;
 use crate::response::{self, BoxError, Response};
+use crate::stack::flow_control::WatchShare;
 use crate::state::Api;
+
+/// How long a watch has seats at most while its first state is sent.
+const LONGEST_START: Duration = Duration::from_secs(10);
 
 /// Frames of waiting events that one chunk of the response gathers at most.
 const MAX_CHUNK_BYTES: usize = 64 * 1024;
@@ -36,11 +42,12 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     let options = ListOptions::parse(&query)?;
     let selection = Selection::new(served, &request.info, &options)?;
     let include = renderer(api, served, request, output)?.include;
-    let started = served
-        .objects
-        .cache
-        .watch(watch_request(served, &selection, &options).await?)
-        .await;
+    let wanted = watch_request(served, &selection, &options).await?;
+    let share = request
+        .watch_share
+        .take()
+        .map(|share| Share::new(share, matches!(wanted.start, Start::State(_))));
+    let started = served.objects.cache.watch(wanted).await;
     let source = match started {
         Ok(watch) => Ok(watch),
         // A revision that is gone is told inside the stream, where clients look for it.
@@ -57,9 +64,13 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     let held = api.metrics.long_running(request);
     let timeout = timeout(&options, api.min_request_timeout);
     if crate::websocket::is_upgrade(request) {
-        return crate::websocket::serve(request, frames_of(source, frames, timeout, held), output.encoding);
+        return crate::websocket::serve(
+            request,
+            frames_of(source, frames, timeout, held, share),
+            output.encoding,
+        );
     }
-    let mut answer = HttpResponse::new(response::stream(frames_of(source, frames, timeout, held)));
+    let mut answer = HttpResponse::new(response::stream(frames_of(source, frames, timeout, held, share)));
     *answer.status_mut() = StatusCode::OK;
     answer.headers_mut().insert(
         CONTENT_TYPE,
@@ -137,6 +148,7 @@ fn frames_of(
     frames: Frames,
     timeout: Duration,
     held: Held,
+    share: Option<Share>,
 ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
     let shutdown = frames.api.shutdown.clone();
     let end = async move {
@@ -148,6 +160,7 @@ fn frames_of(
     let state = State {
         source: Some(source),
         frames,
+        share,
         _held: held,
     };
     stream::unfold(state, |mut state| async move {
@@ -157,10 +170,38 @@ fn frames_of(
     .take_until(Box::pin(end))
 }
 
+/// A watch's part in flow control: it counts as a watcher to its end, and has seats until it is under way.
+struct Share {
+    /// Gives back the seats when it is dropped.
+    started: Option<oneshot::Sender<()>>,
+    _registered: Option<Registered>,
+}
+
+impl Share {
+    fn new(share: WatchShare, sends_state: bool) -> Share {
+        let WatchShare { seats, registered } = share;
+        let started = sends_state.then(|| {
+            let (started, start) = oneshot::channel::<()>();
+            tokio::spawn(async move {
+                // A client that does not read its first state keeps others from nothing.
+                tokio::time::timeout(LONGEST_START, start).await.ok();
+                drop(seats);
+            });
+            started
+        });
+        Share {
+            started,
+            _registered: registered,
+        }
+    }
+}
+
 struct State {
     /// `None` after the last event.
     source: Option<Result<Watch, Status>>,
     frames: Frames,
+    /// In flow control.
+    share: Option<Share>,
     _held: Held,
 }
 
@@ -175,7 +216,15 @@ impl State {
                 return frame;
             }
         };
-        let first = watch.next().await;
+        let first = match watch.next().now_or_never() {
+            Some(first) => first,
+            None => {
+                if let Some(share) = &mut self.share {
+                    share.started = None;
+                }
+                watch.next().await
+            }
+        };
         let mut chunk = match self.frames.event(first) {
             Ok(frame) => frame,
             Err(last) => {

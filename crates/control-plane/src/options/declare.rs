@@ -34,6 +34,7 @@ fn serving(set: &mut FlagSet) {
         .int("min-request-timeout", 1800, "Seconds that a watch lasts at least, unless it asks for less")
         .int("max-requests-inflight", 400, "Reading requests served at once; 0: no limit")
         .int("max-mutating-requests-inflight", 200, "Changing requests served at once; 0: no limit")
+        .switch("enable-priority-and-fairness", true, "Divide the sum of both limits between flows, and queue what is beyond, instead of refusing beyond each limit")
         .switch("profiling", true, "Serve profiles below /debug/pprof");
 }
 

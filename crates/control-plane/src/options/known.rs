@@ -62,7 +62,6 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("enable-aggregator-routing", ""),
     ("enable-garbage-collector", ""),
     ("enable-logs-handler", ""),
-    ("enable-priority-and-fairness", ""),
     ("encryption-provider-config-automatic-reload", ""),
     ("endpoint-reconciler-type", "string"),
     ("etcd-count-metric-poll-period", "duration"),

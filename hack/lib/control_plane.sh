@@ -75,7 +75,7 @@ start_apiserver() {
         --service-account-signing-key-file="$pki/sa.key" \
         --service-cluster-ip-range="$SERVICE_CIDR" \
         --v=2
-    wait_for 60 "the API server ($OUT/log/kube-apiserver.log)" \
+    wait_for_daemon kube-apiserver 60 \
         kubectl --kubeconfig "$OUT/admin.kubeconfig" get --raw /readyz
 }
 
@@ -85,6 +85,7 @@ start_controller_manager() {
         --kubeconfig="$OUT/kubeconfig/controller-manager.conf" \
         --authentication-kubeconfig="$OUT/kubeconfig/controller-manager.conf" \
         --authorization-kubeconfig="$OUT/kubeconfig/controller-manager.conf" \
+        --bind-address="$API_IP" \
         --allocate-node-cidrs=true \
         --cluster-cidr="$POD_CIDR" \
         --service-cluster-ip-range="$SERVICE_CIDR" \
@@ -103,6 +104,7 @@ start_scheduler() {
         --kubeconfig="$OUT/kubeconfig/scheduler.conf" \
         --authentication-kubeconfig="$OUT/kubeconfig/scheduler.conf" \
         --authorization-kubeconfig="$OUT/kubeconfig/scheduler.conf" \
+        --bind-address="$API_IP" \
         --leader-elect=true \
         --v=2
 }

@@ -2,7 +2,7 @@
 
 make_network() {
     local nodes=$1 n
-    sysctl -qw net.ipv4.ip_forward=1
+    turn_forwarding_on
     if ! ip link show "$BRIDGE" &>/dev/null; then
         ip link add "$BRIDGE" type bridge
         ip addr add "$API_IP/24" dev "$BRIDGE"
@@ -15,6 +15,24 @@ make_network() {
     # Processes outside the nodes reach services through the first node.
     ip route replace "$SERVICE_CIDR" via "$(node_ip 1)" dev "$BRIDGE"
     if [[ $OUTSIDE == yes ]]; then make_nat; fi
+}
+
+# Whether the machine forwards packets is every cluster's concern: the first one notes how it was, the last one to go
+# puts it back.
+readonly SHARED=/run/oxikube
+turn_forwarding_on() {
+    mkdir -p "$SHARED/clusters"
+    [[ -e $SHARED/ip_forward ]] || sysctl -n net.ipv4.ip_forward >"$SHARED/ip_forward"
+    touch "$SHARED/clusters/$CLUSTER"
+    sysctl -qw net.ipv4.ip_forward=1
+}
+
+put_forwarding_back() {
+    [[ -e $SHARED/clusters/$CLUSTER ]] || return 0
+    rm "$SHARED/clusters/$CLUSTER"
+    rmdir "$SHARED/clusters" 2>/dev/null || return 0
+    sysctl -qw net.ipv4.ip_forward="$(cat "$SHARED/ip_forward")"
+    rm -r "$SHARED"
 }
 
 make_node_network() {
@@ -65,4 +83,5 @@ remove_network() {
     ip route del unreachable "$SERVICE_CIDR" metric 4096 2>/dev/null || true
     ip route del unreachable "$POD_CIDR" metric 4096 2>/dev/null || true
     ip link del "$BRIDGE" 2>/dev/null || true
+    put_forwarding_back
 }

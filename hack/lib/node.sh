@@ -25,7 +25,7 @@ state = "$dir/containerd/state"
       runtime_type = "io.containerd.runc.v2"
 EOF
     start_daemon "node-$n-containerd" $(on_node "$n") "$(command -v containerd)" --config "$dir/containerd.toml"
-    wait_for 30 "containerd of $(node_name "$n")" ctr -a "$socket" version
+    wait_for_daemon "node-$n-containerd" 30 ctr -a "$socket" version
 }
 
 # Imports every tar given into the node's image store.
@@ -59,7 +59,8 @@ enforceNodeAllocatable: [pods]
 clusterDNS: [$DNS_IP]
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix://$dir/containerd.sock
-# The nodes share the machine's disk with everything else on it: how full that is says nothing about them.
+# The nodes share the machine's disk with everything else on it, so how full it is says nothing about them and no pod of
+# theirs can change it: no eviction, taint or image collection by disk. Memory is the pods' own.
 evictionHard: {memory.available: 100Mi, nodefs.available: 0%, nodefs.inodesFree: 0%, imagefs.available: 0%}
 imageGCHighThresholdPercent: 100
 failSwapOn: false
@@ -83,10 +84,19 @@ upstream_resolver() {
     echo "${server:-$API_IP}"
 }
 
+# Upstream's kubelet does not start before its root group is there, in every hierarchy.
+make_node_cgroup() {
+    local mount
+    for mount in $(awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts); do
+        mkdir -p "$mount/$CGROUP/$(node_name "$1")"
+    done
+}
+
 start_kubelet() {
     local n=$1 dir
     dir=$(node_dir "$n")
     write_kubelet_config "$n"
+    make_node_cgroup "$n"
     start_daemon "node-$n-kubelet" $(on_node "$n") "$KUBELET" \
         --config="$dir/kubelet.yaml" \
         --kubeconfig="$OUT/kubeconfig/$(node_name "$n").conf" \
@@ -116,6 +126,8 @@ apiVersion: kubeproxy.config.k8s.io/v1alpha1
 kind: KubeProxyConfiguration
 clientConnection: {kubeconfig: $OUT/kubeconfig/kube-proxy.conf}
 clusterCIDR: $POD_CIDR
+# The size of the connection table is the machine's affair: a network namespace can't set it.
+conntrack: {maxPerCore: 0}
 hostnameOverride: $(node_name "$n")
 mode: $PROXY_MODE
 EOF

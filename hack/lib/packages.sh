@@ -22,6 +22,19 @@ install_kubectl() {
     install_packages kubernetes-client
 }
 
+# Prints the path of Debian's own kubectl, which is years older than any current one: extracted into target/, because
+# its package conflicts with others that bring a kubectl. Prints nothing where there is no such package.
+debian_kubectl() {
+    local dir=$ROOT/target/kubernetes-client
+    if [[ ! -x $dir/usr/bin/kubectl ]]; then
+        mkdir -p "$dir"
+        apt-cache show kubernetes-client &>/dev/null || apt-get update -qq
+        (cd "$dir" && apt-get download -qq kubernetes-client >/dev/null 2>&1 && dpkg -x kubernetes-client_*.deb . && rm ./*.deb) ||
+            return 0
+    fi
+    echo "$dir/usr/bin/kubectl"
+}
+
 # The toolchain that rust-toolchain.toml names, through rustup.
 install_rust() {
     [[ -f $HOME/.cargo/env ]] && . "$HOME/.cargo/env"

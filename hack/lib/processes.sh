@@ -14,12 +14,12 @@ process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 != "Z" { 
 
 # start_daemon NAME COMMAND...: starts it unless it runs with the same command line and binary.
 start_daemon() {
-    local name=$1 pid
+    local name=$1 pid command digest
     shift
-    local identity
-    identity=$(printf '%s\n' "$@"; command_digest "$@")
+    command=$(printf '%s\n' "$@")
+    digest=$(command_digest "$@")
     if alive "$name"; then
-        [[ $(cat "$OUT/run/$name.command" 2>/dev/null) == "$identity" ]] && return 0
+        [[ $(cat "$OUT/run/$name".{command,digest} 2>/dev/null) == "$(printf '%s\n' "$command" "$digest")" ]] && return 0
         note "$name changed: restarting it"
         stop_daemon "$name"
     fi
@@ -27,7 +27,33 @@ start_daemon() {
     setsid "$@" >>"$OUT/log/$name.log" 2>&1 </dev/null &
     pid=$!
     printf '%s %s\n' "$pid" "$(process_start "$pid")" >"$OUT/run/$name.pid"
-    printf '%s\n' "$identity" >"$OUT/run/$name.command"
+    printf '%s\n' "$command" >"$OUT/run/$name.command"
+    printf '%s\n' "$digest" >"$OUT/run/$name.digest"
+}
+
+# restart_daemon NAME: starts it with the command line that it had last.
+restart_daemon() {
+    local words
+    [[ -s $OUT/run/$1.command ]] || die "$1 was never started: one of $(daemon_names)"
+    mapfile -t words <"$OUT/run/$1.command"
+    if alive "$1"; then stop_daemon "$1"; fi
+    start_daemon "$1" "${words[@]}"
+}
+
+daemon_names() { (cd "$OUT/run" && printf '%s\n' *.command | sed 's/\.command$//' | paste -sd' '); }
+
+# wait_for_daemon NAME SECONDS COMMAND...: until the command succeeds; fails at once when the daemon ends.
+wait_for_daemon() {
+    local name=$1 deadline=$((SECONDS + $2)) out
+    shift 2
+    until out=$("$@" 2>&1); do
+        if ! alive "$name"; then
+            tail -n 20 "$OUT/log/$name.log" >&2
+            die "$name ended; its log is $OUT/log/$name.log"
+        fi
+        ((SECONDS < deadline)) || { printf '%s\n' "$out" >&2; die "$name isn't ready; its log is $OUT/log/$name.log"; }
+        sleep 0.2
+    done
 }
 
 # Digest of the first argument that is a file of the daemon's own (nsenter and env come before it).
@@ -42,10 +68,10 @@ command_digest() {
 # stop_daemon NAME: SIGTERM, ten seconds, SIGKILL.
 stop_daemon() {
     local pid _
-    alive "$1" || { rm -f "$OUT/run/$1.pid" "$OUT/run/$1.command"; return 0; }
+    alive "$1" || { rm -f "$OUT/run/$1.pid"; return 0; }
     read -r pid _ <"$OUT/run/$1.pid"
     kill "$pid" 2>/dev/null || true
     for _ in $(seq 100); do alive "$1" || break; sleep 0.1; done
     alive "$1" && kill -9 "$pid"
-    rm -f "$OUT/run/$1.pid" "$OUT/run/$1.command"
+    rm -f "$OUT/run/$1.pid"
 }

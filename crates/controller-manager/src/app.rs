@@ -6,9 +6,11 @@ use std::sync::Arc;
 use client::transport::http::HttpTransport;
 use client::{Client, Config};
 use component_base::clock::{Clock, SystemClock};
+use component_base::features::FeatureGates;
 use component_base::health::Checks;
 use component_base::metrics::Registry;
 use component_base::shutdown::{self, Shutdown};
+use component_base::upstream;
 use controller_runtime::leader_election::{self, Elector};
 use controller_runtime::{Context, Informers, Recorder};
 use delegated_auth::secure_serving::{Content, SecureServer};
@@ -84,6 +86,8 @@ impl Daemon {
             Some(settings) => Some(SecureServer::bind(settings, root.clone(), clock.clone()).await?),
             None => None,
         };
+        let metrics = Registry::new();
+        metrics.describe_process(&FeatureGates::new(upstream::GATES));
         let root_ca = options.root_ca_file.as_ref().map(read).transpose()?;
         let inputs = Arc::new(Inputs { options, root_ca });
         Ok(Daemon {
@@ -91,7 +95,7 @@ impl Daemon {
             config,
             root,
             clock,
-            metrics: Registry::new(),
+            metrics,
             server,
             shutdown,
         })

@@ -14,11 +14,15 @@ use component_base::metrics::Registry;
 use component_base::options::{FlagSet, Values};
 use component_base::serving::{Request, Response, Server, body};
 use component_base::shutdown::Shutdown;
-use component_base::tls::{self, CertificateFiles, ClientCertificates, MinVersion, Reloading};
+use component_base::tls::{
+    self, CertificateFiles, ClientCertificates, MinVersion, Reloading, ResolvesServerCert,
+};
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use pki::chain::Roots;
 use pki::{Authority, Usage};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpListener;
 use tracing::warn;
 
@@ -59,6 +63,8 @@ pub enum Error {
     Tls(#[from] tls::Error),
     #[error("cannot make a self-signed certificate")]
     Pki(#[from] pki::Error),
+    #[error("cannot use the key of a self-signed certificate")]
+    Key(#[source] rustls_pki_types::pem::Error),
     #[error(transparent)]
     Client(#[from] client::config::Error),
     #[error(transparent)]
@@ -177,10 +183,40 @@ pub struct Content {
     pub configz: String,
 }
 
+/// What the port is served with.
+enum ServingCertificate {
+    Files(Arc<Reloading>),
+    /// Made for this run only.
+    Own(Arc<dyn ResolvesServerCert>),
+}
+
+impl ServingCertificate {
+    fn new(settings: &Settings, now: Timestamp) -> Result<Self, Error> {
+        let files = match &settings.files {
+            Some(files) => files.clone(),
+            None if settings.cert_dir.as_os_str().is_empty() => {
+                let (chain, key) = self_signed(now)?;
+                let chain = chain.into_iter().map(|certificate| certificate.der);
+                let key = PrivateKeyDer::from_pem_slice(key.to_pem().as_bytes()).map_err(Error::Key)?;
+                return Ok(Self::Own(tls::in_memory(chain.collect(), key)?));
+            }
+            None => kept(&settings.cert_dir, &settings.pair_name, now)?,
+        };
+        Ok(Self::Files(Reloading::new(files)?))
+    }
+
+    fn resolver(&self) -> Arc<dyn ResolvesServerCert> {
+        match self {
+            Self::Files(files) => files.clone(),
+            Self::Own(pair) => pair.clone(),
+        }
+    }
+}
+
 /// The secure port, bound and not yet served.
 pub struct SecureServer {
     listener: TcpListener,
-    certificate: Arc<Reloading>,
+    certificate: ServingCertificate,
     settings: Settings,
     clock: Arc<dyn Clock>,
     client: Client,
@@ -193,17 +229,14 @@ impl SecureServer {
         let listener = TcpListener::bind(address)
             .await
             .map_err(|source| Error::Listen { address, source })?;
-        let files = match &settings.files {
-            Some(files) => files.clone(),
-            None => self_signed(&settings, clock.now())?,
-        };
+        let certificate = ServingCertificate::new(&settings, clock.now())?;
         let client = match &settings.authentication_kubeconfig {
             Some(path) => Client::new(Config::from_kubeconfig(path)?)?,
             None => client,
         };
         Ok(Self {
             listener,
-            certificate: Reloading::new(files)?,
+            certificate,
             settings,
             clock,
             client,
@@ -227,11 +260,13 @@ impl SecureServer {
             open_paths: self.settings.open_paths,
         };
         let config = tls::server_config(
-            self.certificate.clone(),
+            self.certificate.resolver(),
             ClientCertificates::Request,
             self.settings.min_version,
         )?;
-        tokio::spawn(self.certificate.follow(self.clock, shutdown.clone()));
+        if let ServingCertificate::Files(files) = self.certificate {
+            tokio::spawn(files.follow(self.clock, shutdown.clone()));
+        }
         Server::default()
             .serve(self.listener, Some(config), Arc::new(guard), shutdown)
             .await;
@@ -278,22 +313,23 @@ async fn published_authorities(client: &Client) -> Option<Roots> {
     Roots::new(&ders).ok()
 }
 
-/// Makes a self-signed pair, or finds the one made earlier.
-fn self_signed(settings: &Settings, now: Timestamp) -> Result<CertificateFiles, Error> {
-    let made_dir;
-    let dir: &Path = if settings.cert_dir.as_os_str().is_empty() {
-        made_dir = std::env::temp_dir().join(format!("{}-{}", settings.pair_name, std::process::id()));
-        &made_dir
-    } else {
-        &settings.cert_dir
-    };
+/// A self-signed pair in files: the one made earlier, or a new one.
+fn kept(dir: &Path, name: &str, now: Timestamp) -> Result<CertificateFiles, Error> {
     let files = CertificateFiles {
-        certificate: dir.join(format!("{}.crt", settings.pair_name)),
-        key: dir.join(format!("{}.key", settings.pair_name)),
+        certificate: dir.join(format!("{name}.crt")),
+        key: dir.join(format!("{name}.key")),
     };
-    if files.load().is_ok() {
-        return Ok(files);
+    if files.load().is_err() {
+        let (chain, key) = self_signed(now)?;
+        let text: String = chain.iter().map(pki::Certificate::to_pem).collect();
+        write_private(dir, &files.key, &key.to_pem())?;
+        write_private(dir, &files.certificate, &text)?;
     }
+    Ok(files)
+}
+
+/// A certificate, its authority's, and its key.
+fn self_signed(now: Timestamp) -> Result<([pki::Certificate; 2], pki::PrivateKey), Error> {
     let host = "localhost";
     let authority = Authority::self_signed(&format!("{host}-ca"), now, now + SELF_SIGNED_VALIDITY)?;
     let key = pki::PrivateKey::generate()?;
@@ -308,10 +344,7 @@ fn self_signed(settings: &Settings, now: Timestamp) -> Result<CertificateFiles, 
         not_after: now + SELF_SIGNED_VALIDITY,
     };
     let certificate = authority.issue(&template, key.public())?;
-    let chain = format!("{}{}", certificate.to_pem(), authority.certificate().to_pem());
-    write_private(dir, &files.key, &key.to_pem())?;
-    write_private(dir, &files.certificate, &chain)?;
-    Ok(files)
+    Ok(([certificate, authority.certificate().clone()], key))
 }
 
 /// Writes a file that only this user may read.

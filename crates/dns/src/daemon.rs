@@ -7,6 +7,7 @@ use api::core::v1::{Namespace, Service};
 use api::discovery::v1::EndpointSlice;
 use client::{Client, Config};
 use component_base::clock::Clock;
+use component_base::features::FeatureGates;
 use component_base::metrics::Registry;
 use component_base::serving::{Request, Response, Server, body};
 use component_base::shutdown::Shutdown;
@@ -53,6 +54,7 @@ pub struct Daemon {
 impl Daemon {
     pub async fn build(options: Options, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let registry = Registry::new();
+        registry.describe_process(&FeatureGates::new(&[]));
         let mut config = match &options.kubeconfig {
             Some(path) => Config::from_kubeconfig(path)?,
             None => Config::in_cluster()?,

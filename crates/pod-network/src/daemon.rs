@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use api::core::v1::Node;
 use client::{Client, Config};
+use component_base::features::FeatureGates;
 use component_base::health::{Checks, Latch};
 use component_base::metrics::Registry;
 use component_base::serving::{Request, Response, Server, body};
@@ -93,6 +94,7 @@ pub struct Daemon {
 impl Daemon {
     pub async fn build(options: Options) -> Result<Self, Error> {
         let registry = Registry::new();
+        registry.describe_process(&FeatureGates::new(&[]));
         let mut config = match &options.kubeconfig {
             Some(path) => Config::from_kubeconfig(path)?,
             None => Config::in_cluster()?,

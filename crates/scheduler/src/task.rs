@@ -13,10 +13,11 @@ use std::time::Duration;
 use api::core::v1::{Binding, ObjectReference, Pod};
 use client::{Client, Config};
 use component_base::clock::{Clock, SystemClock};
+use component_base::features::FeatureGates;
 use component_base::health::{Checks, Latch};
 use component_base::metrics::Registry;
 use component_base::shutdown::Shutdown;
-use component_base::version;
+use component_base::{upstream, version};
 use controller_runtime::backoff::Random;
 use controller_runtime::event_recorder::{EventType, Recorder, reference};
 use controller_runtime::leader_election::{self, Elector};
@@ -95,6 +96,7 @@ impl Scheduler {
         let client = Client::new(config.with_user_agent(version::user_agent("kube-scheduler")))?;
         let clock = SystemClock::shared();
         let registry = Registry::new();
+        registry.describe_process(&FeatureGates::new(upstream::GATES));
         let profiles = options
             .config
             .profiles

@@ -15,7 +15,10 @@ use std::sync::Arc;
 
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::server::ResolvesServerCert;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+pub use rustls::server::ResolvesServerCert;
 
 pub use files::{CertificateFiles, RELOAD_PERIOD, Reloading, ReloadingBundle, certificates, private_key};
 
@@ -69,6 +72,15 @@ impl MinVersion {
             other => Err(Error::Version(other.to_owned())),
         }
     }
+}
+
+/// A serving certificate, leaf first, that no file holds.
+pub fn in_memory(
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<Arc<dyn ResolvesServerCert>, Error> {
+    let pair = CertifiedKey::from_der(chain, key, &provider())?;
+    Ok(Arc::new(SingleCertAndKey::from(pair)))
 }
 
 /// A server configuration that speaks HTTP/2 and HTTP/1.1.

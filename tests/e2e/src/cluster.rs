@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::kubectl::{Kubectl, run};
+use crate::kubectl::{Kubectl, Program, eventually, run};
 use crate::{Failure, Outcome};
 
 /// Names and ranges that collide with no other cluster of the machine.
@@ -20,8 +20,34 @@ pub struct Cluster {
     root: PathBuf,
     output: PathBuf,
     kubeconfig: PathBuf,
+    programs: Vec<Program>,
     /// Whether this run made the cluster and removes it.
     owned: bool,
+}
+
+/// How kube-proxy writes its rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyMode {
+    Nftables,
+    Iptables,
+}
+
+impl ProxyMode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
+        }
+    }
+}
+
+/// The kubectl programs: the one on the path unless others are named.
+fn programs() -> Result<Vec<Program>, Failure> {
+    let named = std::env::var("OXIKUBE_E2E_KUBECTLS").unwrap_or_else(|_| "kubectl".to_owned());
+    named
+        .split(':')
+        .map(|path| Program::new(Path::new(path)))
+        .collect()
 }
 
 impl Cluster {
@@ -32,30 +58,45 @@ impl Cluster {
             .map_err(|e| e.to_string())?;
         if let Some(kubeconfig) = std::env::var_os("OXIKUBE_E2E_KUBECONFIG") {
             let kubeconfig = PathBuf::from(kubeconfig);
-            let output = kubeconfig.parent().unwrap_or(Path::new("/")).to_owned();
             return Ok(Self {
                 root,
-                output,
+                output: kubeconfig.parent().unwrap_or(Path::new("/")).to_owned(),
                 kubeconfig,
+                programs: programs()?,
                 owned: false,
             });
         }
         let output = root.join("target/e2e");
-        let cluster = Self {
+        let mut cluster = Self {
             kubeconfig: output.join("admin.kubeconfig"),
             root,
             output,
+            programs: Vec::new(),
             owned: true,
         };
         cluster.script("down", &[])?;
-        cluster
-            .script("up", &["--nodes", "2"])
-            .inspect_err(|_| cluster.print_state())?;
+        cluster.script("up", &["--nodes", "2"])?;
+        // hack/up installs kubectl where there is none.
+        cluster.programs = programs()?;
         Ok(cluster)
     }
 
-    pub fn kubectl(&self, namespace: &str) -> Kubectl {
-        Kubectl::new(&self.kubeconfig, namespace)
+    /// The first is the one for everything.
+    pub fn programs(&self) -> &[Program] {
+        &self.programs
+    }
+
+    /// The first program, in a namespace.
+    fn kubectl(&self, namespace: &str) -> Kubectl {
+        self.kubectl_of(&self.programs[0], namespace)
+    }
+
+    pub fn kubectl_of(&self, program: &Program, namespace: &str) -> Kubectl {
+        Kubectl::new(program, &self.kubeconfig, namespace)
+    }
+
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
     }
 
     /// Where the cluster's logs, pid files and binaries are.
@@ -97,16 +138,40 @@ impl Cluster {
     }
 
     /// Starts again whatever does not run.
-    pub fn restart_missing(&self) -> Outcome {
+    pub fn up_again(&self) -> Outcome {
         self.script("up", &[])
+    }
+
+    /// Starts a daemon again as it was.
+    pub fn restart(&self, daemon: &str) -> Outcome {
+        self.script("restart", &[daemon])
+    }
+
+    /// Starts every daemon again that has ended.
+    pub fn restart_ended(&self) -> Outcome {
+        self.script("restart", &[])
+    }
+
+    /// Has every node's kube-proxy write its rules in another way.
+    pub fn switch_proxies(&self, mode: ProxyMode) -> Outcome {
+        self.script("up", &["--proxy-mode", mode.as_str()])
     }
 
     /// Runs `case` in a namespace of its own, and removes the namespace whatever comes.
     pub fn in_namespace(&self, name: &str, case: impl FnOnce(&str) -> Outcome) -> Outcome {
-        let namespace = format!("e2e-{}", name.replace(['_', ' '], "-"));
+        let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+        let namespace = words
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+            .join("-");
         let kubectl = self.kubectl("default");
         kubectl.run(&["create", "namespace", &namespace])?;
-        let outcome = case(&namespace);
+        // Without it no pod is let in.
+        let served = || {
+            self.kubectl(&namespace)
+                .run(&["get", "serviceaccount", "default"])
+        };
+        let outcome = eventually("the default service account", served).and_then(|_| case(&namespace));
         let shown = match &outcome {
             Ok(()) => String::new(),
             Err(_) => self.describe(&namespace),

@@ -6,11 +6,34 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::terminal::{Size, Terminal};
+use crate::transcript::Transcript;
 use crate::{Failure, Outcome};
 
 /// Longest wait for a condition; the machine may have two slow cores.
 const PATIENCE: Duration = Duration::from_secs(90);
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// A kubectl program.
+#[derive(Debug, Clone)]
+pub struct Program {
+    path: PathBuf,
+    /// As `v1.20.2`.
+    pub version: String,
+}
+
+impl Program {
+    pub fn new(path: &Path) -> Result<Self, Failure> {
+        let shown = run(Command::new(path).args(["version", "--client", "-o", "json"]))?;
+        let shown: Value =
+            serde_json::from_str(&shown).map_err(|error| format!("{}: {error}", path.display()))?;
+        let version = shown["clientVersion"]["gitVersion"].as_str();
+        Ok(Self {
+            path: path.to_owned(),
+            version: version.ok_or("kubectl doesn't tell its version")?.to_owned(),
+        })
+    }
+}
 
 /// kubectl with a kubeconfig and namespace.
 #[derive(Clone)]
@@ -21,12 +44,9 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// `OXIKUBE_E2E_KUBECTL` names another program than the one on the path.
-    pub fn new(kubeconfig: &Path, namespace: &str) -> Self {
-        let program =
-            std::env::var_os("OXIKUBE_E2E_KUBECTL").map_or_else(|| PathBuf::from("kubectl"), PathBuf::from);
+    pub fn new(program: &Program, kubeconfig: &Path, namespace: &str) -> Self {
         Self {
-            program,
+            program: program.path.clone(),
             kubeconfig: kubeconfig.to_owned(),
             namespace: namespace.to_owned(),
         }
@@ -84,16 +104,40 @@ impl Kubectl {
     }
 
     /// Starts a command that goes on, such as `port-forward`; it ends with the guard.
-    pub fn start(&self, args: &[&str]) -> Result<Running, Failure> {
+    pub fn follow(&self, args: &[&str]) -> Result<Running, Failure> {
         let mut command = self.command(args);
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        let mut child = command.spawn().map_err(|error| format!("kubectl: {error}"))?;
+        let output = child.stdout.take().ok_or("kubectl has no standard output")?;
+        Ok(Running {
+            child,
+            output: Transcript::of(output),
+        })
+    }
+
+    /// Starts a command on a terminal of its own.
+    pub fn on_terminal(&self, args: &[&str], size: Size) -> Result<Terminal, Failure> {
+        Terminal::run(&self.command(args), size)
+    }
+
+    /// Edits an object with a sed script for an editor.
+    pub fn edit(&self, object: &str, script: &str) -> Result<String, Failure> {
+        let mut command = self.command(&["edit", object]);
+        // What can't be saved is left in a temporary file.
+        let folder = self.kubeconfig.parent().unwrap_or(Path::new("/"));
         command
-            .spawn()
-            .map(Running)
-            .map_err(|error| format!("kubectl: {error}"))
+            .env("KUBE_EDITOR", format!("sed -i '{script}'"))
+            .env("TMPDIR", folder);
+        let output = command
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| format!("kubectl: {error}"))?;
+        // "edit cancelled" goes to the one or the other, depending on the version.
+        let stdout = outcome(&["edit"], &output)?;
+        Ok(stdout + &String::from_utf8_lossy(&output.stderr))
     }
 
     /// A shell command in a pod.
@@ -114,14 +158,39 @@ impl Kubectl {
 }
 
 /// A process that is ended when it is no longer needed.
-pub struct Running(Child);
+pub struct Running {
+    child: Child,
+    pub output: Transcript,
+}
+
+impl Running {
+    /// The exit code, once it has ended by itself.
+    pub fn exit_code(&mut self) -> Result<Option<i32>, Failure> {
+        exit_code(&mut self.child)
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only if it ended by itself.
-        let _ended = self.0.kill();
-        let _reaped = self.0.wait();
+        end(&mut self.child);
     }
+}
+
+/// The exit code of a process that ends by itself; none if it was a signal.
+pub fn exit_code(child: &mut Child) -> Result<Option<i32>, Failure> {
+    eventually("the program ends", || {
+        let status = child.try_wait().map_err(|error| error.to_string())?;
+        status
+            .map(|status| status.code())
+            .ok_or_else(|| "it still runs".to_owned())
+    })
+}
+
+/// Ends a process that may have ended by itself.
+pub fn end(child: &mut Child) {
+    // Both fail only if it has.
+    let _ended = child.kill();
+    let _reaped = child.wait();
 }
 
 /// Standard output of a program that succeeds; both outputs of one that fails.

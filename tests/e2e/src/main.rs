@@ -2,16 +2,20 @@
 //!
 //! `e2e [NAME...]` brings a cluster up under a name and ranges of its own, runs the cases (all, or those whose name
 //! contains one of the arguments), and removes it again, also after a failure. With `OXIKUBE_E2E_KUBECONFIG` set it
-//! runs them against a cluster that `hack/up` made before, and leaves that alone.
+//! runs them against a cluster that `hack/up` made before, and leaves that alone. `OXIKUBE_E2E_KUBECTLS` names the
+//! kubectl programs, separated by colons: all cases are run with the first, those about commands with each.
 //!
-//! [`cluster`] brings up and down, [`kubectl`] runs commands and waits for conditions, [`cases`] are what is checked.
+//! [`cluster`] brings up and down, [`kubectl`] runs commands and waits for conditions, [`transcript`] and [`terminal`]
+//! are what a person at the keyboard sees; [`cases`] are what is checked, and [`runner`] runs them.
 
 mod cases;
 mod cluster;
 mod kubectl;
+mod runner;
+mod terminal;
+mod transcript;
 
 use std::process::ExitCode;
-use std::time::Instant;
 
 use cluster::Cluster;
 
@@ -28,31 +32,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (mut passed, mut failed) = (0, 0);
-    for (name, case) in cases::ALL {
-        if !wanted.is_empty() && !wanted.iter().any(|part| name.contains(part.as_str())) {
-            continue;
-        }
-        let began = Instant::now();
-        let outcome = cluster.in_namespace(name, |namespace| case(&cluster, namespace));
-        let seconds = began.elapsed().as_secs_f32();
-        match outcome {
-            Ok(()) => {
-                passed += 1;
-                println!("ok     {name} ({seconds:.1} s)");
-            }
-            Err(failure) => {
-                failed += 1;
-                println!("FAILED {name} ({seconds:.1} s)\n{failure}\n");
-            }
-        }
-    }
-    if failed > 0 {
+    let tally = runner::run(&cluster, &wanted);
+    if tally.failed > 0 {
         cluster.print_state();
     }
     drop(cluster);
-    println!("{passed} passed, {failed} failed");
-    if failed == 0 && passed > 0 {
+    println!("{} passed, {} failed", tally.passed, tally.failed);
+    if tally.failed == 0 && tally.passed > 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

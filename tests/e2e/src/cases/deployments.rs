@@ -1,7 +1,7 @@
 //! Deployments, as their users see them.
 
 use crate::Outcome;
-use crate::cluster::Cluster;
+use crate::cases::Scene;
 use crate::kubectl::{Kubectl, contains, eventually, same};
 
 fn images(kubectl: &Kubectl) -> Result<Vec<String>, String> {
@@ -24,8 +24,8 @@ fn images(kubectl: &Kubectl) -> Result<Vec<String>, String> {
         .collect())
 }
 
-pub fn roll(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn roll(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     let rolled_out = || {
         kubectl
             .run(&["rollout", "status", "deployment/web", "--timeout=120s"])
@@ -33,7 +33,7 @@ pub fn roll(cluster: &Cluster, namespace: &str) -> Outcome {
     };
     let all_are = |image: &str, count: usize| {
         eventually("images", || {
-            same("images", images(&kubectl)?, vec![image.to_owned(); count])
+            same("images", images(kubectl)?, vec![image.to_owned(); count])
         })
     };
     kubectl.run(&[
@@ -63,11 +63,11 @@ pub fn roll(cluster: &Cluster, namespace: &str) -> Outcome {
     contains(&described, "ScalingReplicaSet")?;
     contains(&kubectl.run(&["get", "deployment", "web"])?, "5/5")?;
     kubectl.run(&["delete", "deployment", "web"])?;
-    eventually("pods are gone", || same("pods", images(&kubectl)?, Vec::new()))
+    eventually("pods are gone", || same("pods", images(kubectl)?, Vec::new()))
 }
 
-pub fn drain(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn drain(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     kubectl.run(&[
         "create",
         "deployment",

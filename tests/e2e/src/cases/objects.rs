@@ -1,61 +1,12 @@
-//! Objects without containers: editing, refusing, owning.
+//! Objects without containers: refusing bad ones, owning.
 
 use crate::Outcome;
-use crate::cluster::Cluster;
+use crate::cases::Scene;
+use crate::cases::commands::MAP;
 use crate::kubectl::{contains, eventually, same};
 
-const MAP: &str =
-    "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, labels: {a: b}}\ndata: {color: blue}\n";
-
-pub fn edited(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
-    let color = || kubectl.run(&["get", "configmap", "settings", "-o", "jsonpath={.data.color}"]);
-    kubectl.apply(MAP)?;
-    same("color", color()?.as_str(), "blue")?;
-    let changed = MAP.replace("blue", "green");
-    let diff = kubectl.run_with(&["diff", "-f", "-"], &changed);
-    contains(&diff.err().unwrap_or_default(), "+  color: green")?;
-    kubectl.apply(&changed)?;
-    same("color", color()?.as_str(), "green")?;
-    kubectl.run(&[
-        "patch",
-        "configmap",
-        "settings",
-        "-p",
-        r#"{"data":{"color":"red"}}"#,
-    ])?;
-    kubectl.run(&[
-        "patch",
-        "configmap",
-        "settings",
-        "--type=json",
-        "-p",
-        r#"[{"op":"add","path":"/data/size","value":"1"}]"#,
-    ])?;
-    kubectl.run(&["label", "configmap", "settings", "a-", "c=d"])?;
-    kubectl.run(&["annotate", "configmap", "settings", "note=kept"])?;
-    let map = kubectl.json(&["get", "configmap", "settings"])?;
-    same(
-        "data",
-        map["data"].to_string().as_str(),
-        r#"{"color":"red","size":"1"}"#,
-    )?;
-    same(
-        "labels",
-        map["metadata"]["labels"].to_string().as_str(),
-        r#"{"c":"d"}"#,
-    )?;
-    contains(&kubectl.run(&["get", "configmaps", "-l", "c=d"])?, "settings")?;
-    contains(&kubectl.run(&["explain", "pod.spec.containers"])?, "image")?;
-    contains(&kubectl.run(&["api-resources"])?, "deployments")?;
-    contains(&kubectl.run(&["api-versions"])?, "apps/v1")?;
-    contains(&kubectl.run(&["auth", "can-i", "list", "pods"])?, "yes")?;
-    let other = ["auth", "can-i", "list", "secrets", "--as", "someone"];
-    contains(&kubectl.refused(&other)?, "no")
-}
-
-pub fn refused(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn refused(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     let refuse = |manifest: &str, words: &str| {
         let answer = kubectl.run_with(&["create", "--validate=false", "-f", "-"], manifest);
         contains(&answer.err().unwrap_or_default(), words)
@@ -103,8 +54,8 @@ pub fn refused(cluster: &Cluster, namespace: &str) -> Outcome {
     )
 }
 
-pub fn garbage(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn garbage(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     kubectl.apply(MAP)?;
     let uid = kubectl.run(&["get", "configmap", "settings", "-o", "jsonpath={.metadata.uid}"])?;
     let owner = format!("ownerReferences: [{{apiVersion: v1, kind: ConfigMap, name: settings, uid: {uid}}}]");

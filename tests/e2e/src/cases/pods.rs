@@ -1,11 +1,11 @@
 //! Pods: what their containers see, and how they live and end.
 
 use crate::Outcome;
-use crate::cluster::Cluster;
+use crate::cases::Scene;
 use crate::kubectl::{contains, eventually, same};
 
-pub fn nodes_are_ready(cluster: &Cluster, _namespace: &str) -> Outcome {
-    let nodes = cluster.kubectl("default").run(&["get", "nodes"])?;
+pub fn nodes_are_ready(scene: &Scene<'_>) -> Outcome {
+    let nodes = scene.kubectl.run(&["get", "nodes"])?;
     same(
         "ready nodes",
         nodes.lines().filter(|line| line.contains(" Ready ")).count(),
@@ -13,8 +13,8 @@ pub fn nodes_are_ready(cluster: &Cluster, _namespace: &str) -> Outcome {
     )
 }
 
-pub fn volumes_and_environment(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn volumes_and_environment(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     kubectl.apply(
         r#"
 apiVersion: v1
@@ -85,8 +85,8 @@ spec:
     })
 }
 
-pub fn restart_and_report(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn restart_and_report(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     kubectl.apply(
         r#"
 apiVersion: v1
@@ -141,7 +141,7 @@ spec:
         "-o",
         "jsonpath={.status.containerStatuses[0].containerID}",
     ])?;
-    cluster.kill_container(namespace, "again", &id)?;
+    scene.cluster.kill_container(scene.namespace, "again", &id)?;
     eventually("the container restarts", || {
         let pod = kubectl.json(&["get", "pod", "again"])?;
         let status = &pod["status"]["containerStatuses"][0];
@@ -157,8 +157,8 @@ spec:
     })
 }
 
-pub fn init_containers_and_sidecars(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn init_containers_and_sidecars(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     kubectl.apply(
         r#"
 apiVersion: v1

@@ -1,6 +1,6 @@
 //! Services: by name, by address, from pods and from outside.
 
-use crate::cluster::Cluster;
+use crate::cases::Scene;
 use crate::kubectl::{Kubectl, contains, eventually, run, same};
 use crate::{Failure, Outcome};
 
@@ -68,9 +68,9 @@ fn web_pods(kubectl: &Kubectl) -> Result<Vec<(String, String)>, Failure> {
     Ok(pods["items"].as_array().into_iter().flatten().map(pod).collect())
 }
 
-pub fn reached(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
-    deploy_web(&kubectl, "2")?;
+pub fn reached(scene: &Scene<'_>) -> Outcome {
+    let (kubectl, namespace) = (&scene.kubectl, scene.namespace);
+    deploy_web(kubectl, "2")?;
     let expose = [
         "expose",
         "deployment",
@@ -80,10 +80,13 @@ pub fn reached(cluster: &Cluster, namespace: &str) -> Outcome {
         "--type=NodePort",
     ];
     kubectl.run(&expose)?;
-    let port = node_port(&kubectl, "web")?;
-    let pods = web_pods(&kubectl)?;
+    let port = node_port(kubectl, "web")?;
+    let pods = web_pods(kubectl)?;
+    let mut nodes: Vec<_> = pods.iter().map(|(_, node)| node.as_str()).collect();
+    nodes.sort_unstable();
+    same("nodes of the pods", nodes, NODES.to_vec())?;
     for node in NODES {
-        shell_on(&kubectl, node)?;
+        shell_on(kubectl, node)?;
         let shell = format!("shell-{node}");
         let mut urls = vec![
             "http://web/hostname".to_owned(),
@@ -92,17 +95,17 @@ pub fn reached(cluster: &Cluster, namespace: &str) -> Outcome {
         urls.extend(pods.iter().map(|(ip, _)| format!("http://{ip}:8080/hostname")));
         for url in urls {
             eventually(&format!("{node} reaches {url}"), || {
-                contains(&fetch(&kubectl, &shell, &url)?, "web-")
+                contains(&fetch(kubectl, &shell, &url)?, "web-")
             })?;
         }
-        let url = format!("http://{}:{port}/hostname", internal_ip(&kubectl, node)?);
+        let url = format!("http://{}:{port}/hostname", internal_ip(kubectl, node)?);
         eventually("the node port answers", || {
             contains(&fetch_outside(&url)?, "web-")
         })?;
     }
     kubectl.run(&["delete", "deployment", "web"])?;
     eventually("a service without endpoints refuses", || {
-        match fetch(&kubectl, "shell-node-1", "http://web/hostname") {
+        match fetch(kubectl, "shell-node-1", "http://web/hostname") {
             Err(_) => Ok(()),
             Ok(answer) => Err(format!("{answer:?}")),
         }
@@ -110,8 +113,8 @@ pub fn reached(cluster: &Cluster, namespace: &str) -> Outcome {
 }
 
 /// What cluster DNS says beyond a service's address.
-pub fn named(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn named(scene: &Scene<'_>) -> Outcome {
+    let (kubectl, namespace) = (&scene.kubectl, scene.namespace);
     let domain = format!("{namespace}.svc.cluster.local");
     kubectl.apply(&format!(
         r#"
@@ -135,7 +138,7 @@ spec:
 "#
     ))?;
     kubectl.ready("first")?;
-    shell_on(&kubectl, "node-1")?;
+    shell_on(kubectl, "node-1")?;
     let ip = kubectl.run(&["get", "pod", "first", "-o", "jsonpath={.status.podIP}"])?;
     let reversed = ip.split('.').rev().collect::<Vec<_>>().join(".");
     let dashed = ip.replace('.', "-");
@@ -172,14 +175,14 @@ spec:
     let absent = kubectl.exec("shell-node-1", &format!("nslookup absent.{domain} 2>&1; true"))?;
     contains(&absent, "NXDOMAIN")?;
     contains(
-        &fetch(&kubectl, "shell-node-1", "http://alias:8080/hostname")?,
+        &fetch(kubectl, "shell-node-1", "http://alias:8080/hostname")?,
         "first",
     )
 }
 
 /// Which endpoint gets a connection, and whose address it sees.
-pub fn governed(cluster: &Cluster, namespace: &str) -> Outcome {
-    let kubectl = cluster.kubectl(namespace);
+pub fn governed(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
     kubectl.apply(
         r#"
 apiVersion: v1
@@ -201,10 +204,10 @@ spec:
 "#,
     )?;
     kubectl.ready("only")?;
-    shell_on(&kubectl, "node-1")?;
-    local_traffic(&kubectl)?;
-    itself(&kubectl)?;
-    sticks(&kubectl)
+    shell_on(kubectl, "node-1")?;
+    local_traffic(kubectl)?;
+    itself(kubectl)?;
+    sticks(kubectl)
 }
 
 /// From outside, a node without an endpoint drops, and one with an endpoint shows it the client's own address. Pods

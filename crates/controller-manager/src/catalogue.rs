@@ -12,7 +12,7 @@ use controllers_cluster::{
     service_account, taint_eviction, token_cleaner,
 };
 use controllers_network::{endpoint_slice, endpoints, node_ipam};
-use controllers_workloads::{daemon_set, deployment, replica_set};
+use controllers_workloads::{daemon_set, deployment, replica_set, stateful_set};
 use futures_util::future::BoxFuture;
 
 use crate::options::Options;
@@ -227,6 +227,17 @@ pub const ROWS: &[Row] = &[
         },
     ),
     row(
+        "statefulset-controller",
+        "statefulset",
+        "statefulset-controller",
+        |context, inputs| {
+            Some(Box::pin(stateful_set::run(
+                context,
+                inputs.options.workers.stateful_set,
+            )))
+        },
+    ),
+    row(
         "node-ipam-controller",
         "nodeipam",
         "node-controller",
@@ -288,8 +299,6 @@ pub const UPSTREAM_ONLY: &[&str] = &[
     "service",
     "serviceaccount-token-controller",
     "serviceaccount-token",
-    "statefulset-controller",
-    "statefulset",
     "storage-version-migrator-controller",
     "storageversion-garbage-collector-controller",
     "storage-version-gc",

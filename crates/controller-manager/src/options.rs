@@ -64,6 +64,7 @@ pub struct Workers {
     pub replication_controller: usize,
     pub service_endpoint: usize,
     pub garbage_collector: usize,
+    pub stateful_set: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -309,6 +310,11 @@ fn worker_flags(set: &mut FlagSet) {
         5,
         "Services whose slices are worked on at a time.",
     );
+    set.int(
+        "concurrent-statefulset-syncs",
+        5,
+        "Stateful sets worked on at a time.",
+    );
 }
 
 impl Options {
@@ -347,6 +353,7 @@ impl Workers {
             replication_controller: count(values, "concurrent-rc-syncs")?,
             service_endpoint: count(values, "concurrent-service-endpoint-syncs")?,
             garbage_collector: count(values, "concurrent-gc-syncs")?,
+            stateful_set: count(values, "concurrent-statefulset-syncs")?,
         })
     }
 }

@@ -52,6 +52,17 @@ pub fn patch_of(template: &PodTemplateSpec) -> Value {
     json!({"spec": {"template": template}})
 }
 
+/// The template that a revision restores.
+pub fn template_of(revision: &ControllerRevision) -> Option<PodTemplateSpec> {
+    let mut stored: Value = serde_json::from_slice(&revision.data.raw).ok()?;
+    let template = stored.pointer_mut("/spec/template")?.take();
+    let Value::Object(mut template) = template else {
+        return None;
+    };
+    template.remove("$patch");
+    PodTemplateSpec::from_json(Value::Object(template).to_string().as_bytes()).ok()
+}
+
 /// Whether a revision is of this template. Go writes absent times as null: that says the same.
 pub fn matches(revision: &ControllerRevision, patch: &Value) -> bool {
     match serde_json::from_slice::<Value>(&revision.data.raw) {
@@ -240,6 +251,12 @@ mod tests {
         check(&[("a", 1)], "create 2, 1 old");
         check(&[("a", 1), ("b", 2)], "current b-2, 1 old");
         check(&[("b", 1), ("a", 2)], "renumber b-1 to 3, 1 old");
+    }
+
+    #[test]
+    fn a_revision_restores_its_template() {
+        assert_eq!(template_of(&revision("b", 1)), Some(template("b")));
+        assert_eq!(template_of(&ControllerRevision::default()), None);
     }
 
     #[test]

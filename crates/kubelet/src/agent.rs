@@ -13,7 +13,12 @@ mod tests;
 use crate::{
     bootstrap::{self, Bootstrap},
     config::Config,
-    gc::images::ImageGc,
+    events::Events,
+    eviction::{
+        machine::Machine as EvictionMachine, manager::Manager as EvictionManager, pressure::Pressure,
+        threshold,
+    },
+    gc::{images::ImageGc, reclaim::Reclaimer},
     image::Images,
     logs::rotate,
     metrics::Metrics,
@@ -77,6 +82,8 @@ pub enum Error {
     Io { what: String, source: io::Error },
     #[error(transparent)]
     Server(#[from] server::Error),
+    #[error("invalid eviction settings")]
+    Eviction(#[from] threshold::Error),
     #[error(transparent)]
     Bootstrap(#[from] bootstrap::Error),
 }
@@ -106,6 +113,7 @@ pub struct Agent {
     health: Arc<RuntimeHealth>,
     pleg: Arc<Pleg>,
     wake: Wake,
+    thresholds: Vec<threshold::Threshold>,
     healthz: Option<TcpListener>,
     listener: Option<TcpListener>,
 }
@@ -113,6 +121,7 @@ pub struct Agent {
 impl Agent {
     pub async fn build(options: Options, clock: Arc<dyn Clock>, registry: &Registry) -> Result<Self, Error> {
         let config = Arc::new(options.config.clone());
+        let thresholds = threshold::all(&config)?;
         let metrics = Arc::new(Metrics::new(registry));
         metrics.set_node_name(&options.node_name);
         if let (Some(kubeconfig), Some(bootstrap_kubeconfig)) =
@@ -154,6 +163,7 @@ impl Agent {
             runtime_version: format!("{}://{}", version.runtime_name, version.runtime_version),
             health: health.clone(),
             pleg: pleg.clone(),
+            pressure: Arc::new(Pressure::default()),
         });
         let healthz = match config.healthz_port {
             0 => None,
@@ -175,6 +185,7 @@ impl Agent {
             health,
             pleg,
             wake,
+            thresholds,
             healthz,
             listener,
         })
@@ -253,7 +264,8 @@ impl Agent {
         tokio::spawn(self.health.clone().run(self.runtime.clone(), shutdown.clone()));
         tokio::spawn(self.pleg.clone().run(shutdown.clone()));
         self.start_server(&pods, &statuses, &passes, &shutdown)?;
-        self.start_collectors(&events, &shutdown);
+        let reclaimer = self.reclaimer(&pool, &pods, &events);
+        self.start_collectors(&reclaimer, &events, &shutdown);
         self.start_reporting(&statuses, &mirrors, &events, node, &node_seen, &shutdown);
         events.node_normal("Starting", "Starting kubelet.");
 
@@ -268,10 +280,10 @@ impl Agent {
             settings: settings.clone(),
             node: node_seen,
             labels: self.options.node_labels.clone(),
+            pressure: self.facts.pressure.clone(),
         };
         let housekeeping = housekeeping::Housekeeping {
-            runtime: self.runtime.clone(),
-            clock: self.clock.clone(),
+            reclaimer,
             pool,
             pods,
             pleg: self.pleg.clone(),
@@ -279,7 +291,6 @@ impl Agent {
             statuses,
             mirrors,
             metrics: self.metrics.clone(),
-            settings,
             rounds: 0,
         };
         let (changes, sources) = self.start_sources(&shutdown);
@@ -315,7 +326,7 @@ impl Agent {
         &self,
         statuses: &Arc<Statuses>,
         mirrors: &Mirrors,
-        events: &crate::events::Events,
+        events: &Events,
         node: watch::Sender<Option<Arc<api::core::v1::Node>>>,
         node_seen: &watch::Receiver<Option<Arc<api::core::v1::Node>>>,
         shutdown: &Shutdown,
@@ -347,19 +358,42 @@ impl Agent {
         tokio::spawn(heartbeat.run(shutdown.clone()));
     }
 
-    fn start_collectors(&self, events: &crate::events::Events, shutdown: &Shutdown) {
-        let image_gc = ImageGc::new(
+    fn reclaimer(&self, pool: &Arc<Pool>, pods: &Arc<PodTable>, events: &Events) -> Arc<Reclaimer> {
+        let images = ImageGc::new(
             self.runtime.clone(),
             self.clock.clone(),
             events.clone(),
             self.config.clone(),
             self.facts.image_dir.clone(),
         );
+        Arc::new(Reclaimer {
+            runtime: self.runtime.clone(),
+            clock: self.clock.clone(),
+            pool: pool.clone(),
+            pods: pods.clone(),
+            settings: self.prepared.settings.clone(),
+            images: images.into(),
+        })
+    }
+
+    fn start_collectors(&mut self, reclaimer: &Arc<Reclaimer>, events: &Events, shutdown: &Shutdown) {
         tokio::spawn(housekeeping::collect_images(
-            image_gc,
+            reclaimer.clone(),
             self.clock.clone(),
             shutdown.clone(),
         ));
+        let transition_period = self.config.eviction_pressure_transition_period;
+        let eviction = EvictionManager {
+            machine: EvictionMachine::new(std::mem::take(&mut self.thresholds), transition_period),
+            pressure: self.facts.pressure.clone(),
+            facts: self.facts.clone(),
+            groups: self.prepared.groups.clone(),
+            reclaimer: reclaimer.clone(),
+            events: events.clone(),
+            metrics: self.metrics.clone(),
+            clock: self.clock.clone(),
+        };
+        tokio::spawn(eviction.run(shutdown.clone()));
         let limits = rotate::Limits {
             max_bytes: self.config.container_log_max_size.value().unsigned_abs(),
             max_files: self.config.container_log_max_files,

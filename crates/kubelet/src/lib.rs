@@ -11,7 +11,7 @@
 //! - What happens to them: [`probe`], [`hooks`], [`logs`].
 //! - [`status`]: what the API is told of pods; [`events`]: what users are told.
 //! - [`node`]: the node's own object, lease and conditions.
-//! - [`gc`]: what is no longer needed.
+//! - [`gc`]: what is no longer needed; [`eviction`]: which pods have to go when the node runs short.
 //! - [`server`]: logs, exec and metrics for others; [`stats`] measures.
 //! - [`config`], [`options`]: what the kubelet is told; [`bootstrap`]: how it gets its identity; [`settings`]: what follows from it; [`agent`] ties everything
 //!   together.
@@ -31,6 +31,7 @@ pub mod container_hash;
 pub mod dns;
 pub mod env;
 pub mod events;
+pub mod eviction;
 pub mod gc;
 pub mod hooks;
 pub mod hosts;

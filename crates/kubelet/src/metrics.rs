@@ -42,6 +42,7 @@ pub struct Metrics {
     probes: IntCounterVec,
     working_pods: IntGaugeVec,
     node_name: IntGaugeVec,
+    rejections: IntCounterVec,
     evictions: IntCounterVec,
 }
 
@@ -122,6 +123,11 @@ impl Metrics {
             ),
             node_name: r.gauge_vec("kubelet_node_name", "The node's name. The count is always 1.", &["node"]),
             evictions: r.counter_vec(
+                "kubelet_evictions",
+                "Cumulative number of pod evictions by eviction signal",
+                &["eviction_signal"],
+            ),
+            rejections: r.counter_vec(
                 "kubelet_admission_rejections_total",
                 "Cumulative number pod admission rejections by the Kubelet.",
                 &["reason"],
@@ -172,7 +178,11 @@ impl Metrics {
     }
 
     pub fn pod_rejected(&self, reason: &str) {
-        self.evictions.with_label_values(&[reason]).inc();
+        self.rejections.with_label_values(&[reason]).inc();
+    }
+
+    pub fn pod_evicted(&self, signal: &str) {
+        self.evictions.with_label_values(&[signal]).inc();
     }
 
     pub fn relisted(&self, took: Duration, interval: Duration) {

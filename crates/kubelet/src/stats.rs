@@ -16,7 +16,7 @@ use crate::{
 use api::core::v1::Pod;
 use cri_api::{Error, Runtime, v1};
 use jiff::Timestamp;
-use std::collections::HashMap;
+use std::{borrow::Borrow, collections::HashMap};
 
 #[derive(Debug, Clone, Default)]
 pub struct ContainerUse {
@@ -65,7 +65,7 @@ pub async fn measure(
     runtime: &dyn Runtime,
     facts: &NodeFacts,
     groups: &PodGroups,
-    pods: &[Pod],
+    pods: &[impl Borrow<Pod>],
     now: Timestamp,
 ) -> Result<Measured, Error> {
     let stats = runtime
@@ -101,7 +101,8 @@ pub async fn measure(
     }
     let pods = pods
         .iter()
-        .map(|pod| PodUse {
+        .map(Borrow::borrow)
+        .map(|pod: &Pod| PodUse {
             name: pod.metadata.name.clone(),
             namespace: pod.metadata.namespace.clone(),
             uid: pod.metadata.uid.clone(),
@@ -160,8 +161,8 @@ fn container(stat: &v1::ContainerStats, listed: Option<&v1::Container>) -> Conta
     }
 }
 
-/// The root group has no memory controller on version 2; what the kernel says of the machine stands in.
-fn node_usage(groups: &PodGroups) -> Usage {
+/// What the whole machine uses. The root group has no memory controller on version 2; what the kernel says of the machine stands in.
+pub fn node_usage(groups: &PodGroups) -> Usage {
     if let Some(usage) = groups.root_usage() {
         return usage;
     }

@@ -7,13 +7,16 @@ use crate::{
         pods::PodGroups,
         resources::{DEFAULT_PERIOD_US, Policy},
     },
+    config::Config,
     dns::Cluster,
     events::Events,
+    gc::{images::ImageGc, reclaim::Reclaimer},
     image::Images,
     metrics::Metrics,
     mirror::{MirrorTable, Mirrors},
     node::runtime_health::RuntimeHealth,
     objects::Detached,
+    pod_table::PodTable,
     probe::manager::Probes,
     runtime::fake::FakeRuntime,
     settings::Settings,
@@ -149,6 +152,24 @@ impl Node {
             shutdown,
             folder,
         }
+    }
+
+    pub fn reclaimer(&self, pods: &Arc<PodTable>) -> Arc<Reclaimer> {
+        let images = ImageGc::new(
+            self.passes.runtime.clone(),
+            self.passes.clock.clone(),
+            self.passes.events.clone(),
+            Arc::new(Config::default()),
+            self.folder.path().to_path_buf(),
+        );
+        Arc::new(Reclaimer {
+            runtime: self.passes.runtime.clone(),
+            clock: self.passes.clock.clone(),
+            pool: self.pool.clone(),
+            pods: pods.clone(),
+            settings: self.passes.settings.clone(),
+            images: images.into(),
+        })
     }
 
     /// Waits until the status of the pod with [`UID`] is as wanted.

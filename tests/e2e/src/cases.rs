@@ -95,6 +95,7 @@ pub const ALL: &[Case] = &[
     case("pods_get_volumes_and_environment", pods::volumes_and_environment),
     case("pods_restart_and_report", pods::restart_and_report),
     case("init_containers_and_sidecars", pods::init_containers_and_sidecars),
+    case("pods_are_evicted", pods::evicted),
     case("services_are_reached", services::reached).repeated(Repeats::ProxyModes),
     case("services_are_governed", services::governed).repeated(Repeats::ProxyModes),
     case("services_are_named", services::named),

@@ -4,6 +4,7 @@ use super::housekeeping::Housekeeping;
 use crate::{
     admission::{self, Rejection},
     events::Events,
+    eviction::pressure::{self, Pressure},
     metrics::Metrics,
     mirror::Mirrors,
     pod,
@@ -34,6 +35,7 @@ pub(super) struct Dispatch {
     pub settings: Arc<Settings>,
     pub node: watch::Receiver<Option<Arc<Node>>>,
     pub labels: BTreeMap<String, String>,
+    pub pressure: Arc<Pressure>,
 }
 
 impl Dispatch {
@@ -110,6 +112,7 @@ impl Dispatch {
     }
 
     async fn admit(&self, spec: &Pod) -> Result<(), Rejection> {
+        pressure::admit(spec, &self.pressure.conditions())?;
         let node = self.node().await;
         let uid = &spec.metadata.uid;
         let others: Vec<Arc<Pod>> = self

@@ -1,14 +1,16 @@
 //! What has to be done now and then. Upstream: `HandlePodCleanups`, `StartGarbageCollection`.
 
 use crate::{
-    gc::{containers::ContainerGc, images::ImageGc, orphans},
+    gc::{
+        orphans,
+        reclaim::{Of, Reclaimer},
+    },
     logs::rotate::{self, Limits},
     metrics::Metrics,
     mirror::Mirrors,
     pleg::Pleg,
     pod,
     pod_table::PodTable,
-    settings::Settings,
     status::manager::Statuses,
     worker::{Pool, machine::Stage, pass::Passes},
 };
@@ -29,8 +31,7 @@ const IMAGE_PERIOD: Duration = Duration::from_secs(300);
 const ORPHAN_GRACE_SECONDS: i64 = 1;
 
 pub(super) struct Housekeeping {
-    pub runtime: Arc<dyn Runtime>,
-    pub clock: Arc<dyn Clock>,
+    pub reclaimer: Arc<Reclaimer>,
     pub pool: Arc<Pool>,
     pub pods: Arc<PodTable>,
     pub pleg: Arc<Pleg>,
@@ -38,7 +39,6 @@ pub(super) struct Housekeeping {
     pub statuses: Arc<Statuses>,
     pub mirrors: Mirrors,
     pub metrics: Arc<Metrics>,
-    pub settings: Arc<Settings>,
     pub rounds: u32,
 }
 
@@ -81,12 +81,7 @@ impl Housekeeping {
     }
 
     async fn collect_containers(&self) {
-        let gone = |uid: &str| !self.pods.contains(uid) && !self.pool.holds(uid);
-        let now = Duration::from_nanos(u64::try_from(self.clock.now().as_nanosecond()).unwrap_or(0));
-        let gc = ContainerGc {
-            runtime: self.runtime.clone(),
-        };
-        if let Err(error) = gc.collect(&self.settings.pod_logs, gone, now).await {
+        if let Err(error) = self.reclaimer.containers(Of::Gone).await {
             tracing::warn!(%error, "container garbage collection failed");
         }
     }
@@ -116,9 +111,9 @@ impl Housekeeping {
     }
 }
 
-pub(super) async fn collect_images(mut gc: ImageGc, clock: Arc<dyn Clock>, shutdown: Shutdown) {
+pub(super) async fn collect_images(reclaimer: Arc<Reclaimer>, clock: Arc<dyn Clock>, shutdown: Shutdown) {
     while !shutdown.is_triggered() {
-        if let Err(error) = gc.collect().await {
+        if let Err(error) = reclaimer.images().await {
             tracing::warn!(%error, "image garbage collection failed");
         }
         shutdown.guard(clock.sleep(IMAGE_PERIOD)).await;

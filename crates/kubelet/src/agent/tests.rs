@@ -85,10 +85,10 @@ impl Attached {
             settings: passes.settings.clone(),
             node: watch::channel(Some(Arc::new(object))).1,
             labels: Default::default(),
+            pressure: Default::default(),
         };
         let housekeeping = Housekeeping {
-            runtime: passes.runtime.clone(),
-            clock,
+            reclaimer: node.reclaimer(&pods),
             pool,
             pods,
             pleg,
@@ -96,7 +96,6 @@ impl Attached {
             statuses: node.statuses.clone(),
             mirrors: passes.mirrors.clone(),
             metrics: passes.metrics.clone(),
-            settings: passes.settings.clone(),
             rounds: 0,
         };
         tokio::spawn(async move { dispatch.run(receiver, 1, housekeeping, &shutdown).await });

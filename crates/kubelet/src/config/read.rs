@@ -37,12 +37,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "runOnce",
     "maxOpenFiles",
     "contentType",
-    "evictionSoft",
-    "evictionSoftGracePeriod",
-    "evictionPressureTransitionPeriod",
-    "evictionMaxPodGracePeriod",
-    "evictionMinimumReclaim",
-    "mergeDefaultEvictionSettings",
     "enableControllerAttachDetach",
     "protectKernelDefaults",
     "makeIPTablesUtilChains",
@@ -70,7 +64,6 @@ const WITHOUT_EFFECT: &[&str] = &[
     "memoryThrottlingFactor",
     "memoryReservationPolicy",
     "tracing",
-    "localStorageCapacityIsolation",
     "userNamespaces",
 ];
 
@@ -302,7 +295,7 @@ fn node(config: &mut Config, root: &mut Object) -> Result<(), Error> {
     );
     take!(root, string, "providerID", config.provider_id);
     take!(root, bool, "registerNode", config.register_node);
-    take!(root, map, "evictionHard", config.eviction_hard);
+    eviction(root, config)?;
     quantities(root, "systemReserved", &mut config.system_reserved)?;
     quantities(root, "kubeReserved", &mut config.kube_reserved)?;
     for mut object in root.objects("registerWithTaints")?.unwrap_or_default() {
@@ -313,6 +306,52 @@ fn node(config: &mut Config, root: &mut Object) -> Result<(), Error> {
         object.finish()?;
         config.register_with_taints.push(taint);
     }
+    Ok(())
+}
+
+fn eviction(root: &mut Object, config: &mut Config) -> Result<(), Error> {
+    let merge = root.bool("mergeDefaultEvictionSettings")?.unwrap_or(false);
+    if let Some(mut thresholds) = root.map("evictionHard")? {
+        // Whoever sets one threshold sets all, unless the others are asked for.
+        if merge {
+            for (signal, default) in &config.eviction_hard {
+                thresholds
+                    .entry(signal.clone())
+                    .or_insert_with(|| default.clone());
+            }
+        }
+        config.eviction_hard = thresholds;
+    }
+    take!(root, map, "evictionSoft", config.eviction_soft);
+    take!(
+        root,
+        map,
+        "evictionSoftGracePeriod",
+        config.eviction_soft_grace_period
+    );
+    take!(
+        root,
+        map,
+        "evictionMinimumReclaim",
+        config.eviction_minimum_reclaim
+    );
+    take!(
+        root,
+        duration,
+        "evictionPressureTransitionPeriod",
+        config.eviction_pressure_transition_period
+    );
+    number(
+        root,
+        "evictionMaxPodGracePeriod",
+        &mut config.eviction_max_pod_grace_period,
+    )?;
+    take!(
+        root,
+        bool,
+        "localStorageCapacityIsolation",
+        config.local_storage_capacity_isolation
+    );
     Ok(())
 }
 

@@ -8,6 +8,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 pub struct ImageGc {
@@ -99,14 +100,29 @@ impl ImageGc {
         let Some(bytes) = plan::bytes_to_free(disk.total_bytes, disk.available_bytes, high, low) else {
             return Ok(());
         };
+        let freed = self.free(&in_use, bytes, self.config.image_minimum_gc_age).await;
+        if freed < bytes {
+            let words = format!(
+                "Failed to garbage collect required amount of images. Attempted to free {bytes} bytes, but only found \
+                 {freed} bytes eligible to free."
+            );
+            self.events.node_warning("FreeDiskSpaceFailed", words);
+        }
+        Ok(())
+    }
+
+    /// Removes every image that nothing uses, however young.
+    pub async fn collect_all(&mut self) -> Result<(), Error> {
+        let in_use = self.observe().await?;
+        let freed = self.free(&in_use, u64::MAX, Duration::ZERO).await;
+        tracing::info!(freed, "removed all unused images");
+        Ok(())
+    }
+
+    /// Removes unused images until so much is freed; gives how much was.
+    async fn free(&mut self, in_use: &BTreeSet<String>, bytes: u64, min_age: Duration) -> u64 {
         let known: Vec<ImageUse> = self.known.values().cloned().collect();
-        let remove = plan::images(
-            &known,
-            &in_use,
-            bytes,
-            self.config.image_minimum_gc_age,
-            self.clock.monotonic(),
-        );
+        let remove = plan::images(&known, in_use, bytes, min_age, self.clock.monotonic());
         let mut freed = 0;
         for id in remove {
             let spec = v1::ImageSpec {
@@ -122,13 +138,6 @@ impl ImageGc {
                 Err(error) => tracing::warn!(image = id, %error, "cannot remove image"),
             }
         }
-        if freed < bytes {
-            let words = format!(
-                "Failed to garbage collect required amount of images. Attempted to free {bytes} bytes, but only found \
-                 {freed} bytes eligible to free."
-            );
-            self.events.node_warning("FreeDiskSpaceFailed", words);
-        }
-        Ok(())
+        freed
     }
 }

@@ -80,14 +80,6 @@ impl Disk {
     }
 }
 
-/// Memory that can be had without swapping.
-pub fn available_memory() -> io::Result<i64> {
-    Ok(meminfo_bytes(
-        &fs::read_to_string("/proc/meminfo")?,
-        "MemAvailable",
-    ))
-}
-
 /// How many processes there may be, and are.
 pub fn processes() -> (i64, i64) {
     let max = line("/proc/sys/kernel/pid_max").parse().unwrap_or(0);

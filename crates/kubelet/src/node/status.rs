@@ -1,12 +1,7 @@
 //! The node's whole status. Upstream: `setNodeStatus`.
 
-use super::{
-    capacity::Resources,
-    conditions::{self, Measured},
-    machine::{self, Disk, Machine},
-    runtime_health::RuntimeHealth,
-};
-use crate::{config::Config, pleg::Pleg};
+use super::{capacity::Resources, conditions, machine::Machine, runtime_health::RuntimeHealth};
+use crate::{config::Config, eviction::pressure::Pressure, pleg::Pleg};
 use api::core::v1::{
     ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeDaemonEndpoints, NodeRuntimeHandler, NodeStatus,
     NodeSystemInfo,
@@ -34,38 +29,29 @@ pub struct NodeFacts {
     pub runtime_version: String,
     pub health: Arc<RuntimeHealth>,
     pub pleg: Arc<Pleg>,
+    pub pressure: Arc<Pressure>,
 }
 
 impl NodeFacts {
-    fn measure(&self) -> Measured {
-        let mut problems: Vec<String> = Vec::new();
-        problems.extend(self.health.runtime_problem());
-        problems.extend(self.health.network_problem());
-        problems.extend(self.pleg.problem());
-        let mut disk = |path: &PathBuf| {
-            Disk::of(path).unwrap_or_else(|error| {
-                problems.push(format!("cannot measure {}: {error}", path.display()));
-                Disk::default()
-            })
-        };
-        let node_disk = disk(&self.root_dir);
-        let image_disk = disk(&self.image_dir);
-        let (pids_max, pids_used) = machine::processes();
-        Measured {
-            memory_total: self.machine.memory_bytes.unsigned_abs(),
-            memory_available: machine::available_memory().unwrap_or(0).unsigned_abs(),
-            node_disk,
-            image_disk,
-            pids_max,
-            pids_used,
-            problems,
-        }
+    /// What keeps the node from running pods.
+    fn problems(&self) -> Vec<String> {
+        let problems = [
+            self.health.runtime_problem(),
+            self.health.network_problem(),
+            self.pleg.problem(),
+        ];
+        problems.into_iter().flatten().collect()
     }
 
     /// The node's status now, over the one that the API has.
     pub async fn status(&self, node: &Node, now: Time) -> NodeStatus {
         let old = &node.status;
-        let owned = conditions::conditions(&self.measure(), &self.config, &old.conditions, now);
+        let owned = conditions::conditions(
+            &self.problems(),
+            &self.pressure.conditions(),
+            &old.conditions,
+            now,
+        );
         let foreign = old
             .conditions
             .iter()

@@ -37,6 +37,16 @@ pub fn scheduled(spec: &Pod) -> PodCondition {
     condition(spec, SCHEDULED, true, "", String::new())
 }
 
+pub fn disruption_target(spec: &Pod, message: &str) -> PodCondition {
+    condition(
+        spec,
+        DISRUPTION_TARGET,
+        true,
+        "TerminationByKubelet",
+        message.to_owned(),
+    )
+}
+
 pub fn ready_to_start(spec: &Pod, state: &PodState) -> PodCondition {
     condition(
         spec,

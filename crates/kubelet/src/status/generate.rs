@@ -22,9 +22,35 @@ pub struct Context<'a> {
     pub host_ips: &'a [String],
     /// Everything has ended and nothing will be started again.
     pub terminal: bool,
-    /// The pod was failed from outside, with this reason and message.
-    pub failed: Option<&'a (String, String)>,
+    /// The pod was failed from outside.
+    pub failed: Option<&'a Failure>,
     pub now: Time,
+}
+
+/// Why a pod was failed by someone other than its containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub reason: String,
+    pub message: String,
+    /// Whether it was for the node's sake, of which others are told by a condition.
+    pub is_disruption: bool,
+}
+
+impl Failure {
+    pub fn new(reason: &str, message: &str) -> Self {
+        Self {
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            is_disruption: false,
+        }
+    }
+
+    pub fn disruption(reason: &str, message: &str) -> Self {
+        Self {
+            is_disruption: true,
+            ..Self::new(reason, message)
+        }
+    }
 }
 
 pub fn generate(inputs: &Inputs<'_>, context: &Context<'_>) -> PodStatus {
@@ -79,10 +105,10 @@ fn set_phase(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodStatus)
         status.reason = or(&context.old.reason, &spec.status.reason);
         status.message = or(&context.old.message, &spec.status.message);
     }
-    if let Some((reason, message)) = context.failed {
+    if let Some(failure) = context.failed {
         "Failed".clone_into(&mut status.phase);
-        status.reason.clone_from(reason);
-        status.message.clone_from(message);
+        status.reason.clone_from(&failure.reason);
+        status.message.clone_from(&failure.message);
     }
     if pod::is_terminal(&spec.status.phase) {
         status.phase.clone_from(&spec.status.phase);
@@ -144,17 +170,7 @@ fn set_conditions(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodSt
         .filter(|condition| !conditions::is_owned(&condition.type_))
         .cloned()
         .collect();
-    // The kubelet itself adds this one when it evicts, and it must not be lost before the API has it.
-    let disruption = context
-        .old
-        .conditions
-        .iter()
-        .find(|c| c.type_ == conditions::DISRUPTION_TARGET);
-    if let Some(disruption) =
-        disruption.filter(|_| !list.iter().any(|c| c.type_ == conditions::DISRUPTION_TARGET))
-    {
-        list.push(disruption.clone());
-    }
+    set_disruption(spec, context, &mut list);
     let statuses = [
         status.init_container_statuses.as_slice(),
         status.container_statuses.as_slice(),
@@ -174,6 +190,34 @@ fn set_conditions(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodSt
             .map(|condition| stamped(condition, &context.old.conditions, context.now)),
     );
     status.conditions = list;
+}
+
+/// The kubelet itself adds this condition when it ends a pod for the node's sake, and it must not be lost before the API
+/// has it.
+fn set_disruption(spec: &Pod, context: &Context<'_>, list: &mut Vec<PodCondition>) {
+    let is_target = |condition: &PodCondition| condition.type_ == conditions::DISRUPTION_TARGET;
+    if let Some(failure) = context.failed.filter(|failure| failure.is_disruption) {
+        let before = list.iter().position(is_target).map(|at| list.remove(at));
+        let old = before.as_slice();
+        let old = if old.is_empty() {
+            &context.old.conditions
+        } else {
+            old
+        };
+        list.push(stamped(
+            conditions::disruption_target(spec, &failure.message),
+            old,
+            context.now,
+        ));
+    } else if !list.iter().any(is_target)
+        && let Some(disruption) = context
+            .old
+            .conditions
+            .iter()
+            .find(|condition| is_target(condition))
+    {
+        list.push(disruption.clone());
+    }
 }
 
 /// A condition's transition time moves only when its status does.

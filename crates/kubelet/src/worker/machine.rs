@@ -1,6 +1,6 @@
 //! A pod's way through the kubelet as a state machine.
 
-use crate::pod;
+use crate::{pod, status::generate::Failure};
 use api::core::v1::Pod;
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ impl Stage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Kill {
     pub grace_seconds: Option<i64>,
-    /// The pod has failed, with this reason and message.
-    pub failed: Option<(String, String)>,
+    /// The pod has failed.
+    pub failed: Option<Failure>,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct Machine {
     removed: bool,
     /// Whole seconds, and never zero once set.
     grace: Option<i64>,
-    failed: Option<(String, String)>,
+    failed: Option<Failure>,
 }
 
 /// What an input means for work that is under way.
@@ -97,7 +97,7 @@ impl Machine {
         self.grace
     }
 
-    pub fn failed(&self) -> Option<&(String, String)> {
+    pub fn failed(&self) -> Option<&Failure> {
         self.failed.as_ref()
     }
 
@@ -232,12 +232,12 @@ mod tests {
         let mut machine = Machine::new(pod(Some(30), None));
         let kill = |reason: &str| Kill {
             grace_seconds: Some(5),
-            failed: Some((reason.into(), String::new())),
+            failed: Some(Failure::new(reason, "")),
         };
         assert_eq!(machine.kill(kill("Evicted")), Effect::Interrupt);
         assert_eq!(machine.kill(kill("Other")), Effect::Continue);
         assert_eq!(
-            machine.failed().map(|(reason, _)| reason.as_str()),
+            machine.failed().map(|failure| failure.reason.as_str()),
             Some("Evicted")
         );
     }

@@ -14,7 +14,7 @@ use crate::{
     settings::{Settings, sort_pod_ips},
     status::{
         containers::{Inputs, StartErrors},
-        generate::{self, Context},
+        generate::{self, Context, Failure},
         manager::Statuses,
     },
     sync::execute::{Executor, Outcome},
@@ -61,8 +61,8 @@ pub struct Memory {
 pub struct SyncResult {
     /// The pod has run its course.
     pub complete: bool,
-    /// The pod has to be failed, with this reason and message.
-    pub failed: Option<(String, String)>,
+    /// The pod has to be failed.
+    pub failed: Option<Failure>,
     pub again_after: Duration,
 }
 
@@ -210,12 +210,12 @@ impl Passes {
         Some(limit.saturating_sub(Duration::try_from(active).unwrap_or_default()))
     }
 
-    fn deadline_passed(&self, spec: &Pod, status: &PodStatus) -> Option<(String, String)> {
+    fn deadline_passed(&self, spec: &Pod, status: &PodStatus) -> Option<Failure> {
         let left = self.deadline(spec, status)?;
         left.is_zero().then(|| {
             let words = "Pod was active on the node longer than the specified deadline";
             self.events.normal(spec, "DeadlineExceeded", words);
-            ("DeadlineExceeded".to_owned(), words.to_owned())
+            Failure::new("DeadlineExceeded", words)
         })
     }
 
@@ -225,7 +225,7 @@ impl Passes {
         uid: &str,
         spec: Option<&Arc<Pod>>,
         grace: Option<i64>,
-        failed: Option<&(String, String)>,
+        failed: Option<&Failure>,
         memory: &mut Memory,
     ) -> Result<(), String> {
         let state = inspect::pod(&*self.runtime, uid)
@@ -292,7 +292,7 @@ impl Passes {
         state: &PodState,
         start_errors: &StartErrors,
         terminal: bool,
-        failed: Option<&(String, String)>,
+        failed: Option<&Failure>,
     ) -> PodStatus {
         let old = self.statuses.current(spec);
         let verdicts = self.probes.verdicts(state);

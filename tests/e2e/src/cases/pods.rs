@@ -201,3 +201,35 @@ spec:
         "first\nside\nmain\n",
     )
 }
+
+/// A pod that fills its volume beyond what it may hold has to go.
+pub fn evicted(scene: &Scene<'_>) -> Outcome {
+    let kubectl = &scene.kubectl;
+    kubectl.apply(
+        r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: greedy}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: shell
+    image: oxikube.io/busybox:1
+    command: [sh, -c, "dd if=/dev/zero of=/scratch/file bs=1M count=4; sleep 1d"]
+    volumeMounts: [{name: scratch, mountPath: /scratch}]
+  volumes: [{name: scratch, emptyDir: {sizeLimit: 1Mi}}]
+"#,
+    )?;
+    eventually("the pod is evicted", || {
+        let pod = kubectl.json(&["get", "pod", "greedy"])?;
+        let status = &pod["status"];
+        same("reason", status["reason"].as_str(), Some("Evicted"))?;
+        same("phase", status["phase"].as_str(), Some("Failed"))?;
+        same(
+            "message",
+            status["message"].as_str(),
+            Some(r#"Usage of EmptyDir volume "scratch" exceeds the limit "1Mi". "#),
+        )
+    })?;
+    contains(&kubectl.run(&["get", "events"])?, "Evicted")
+}

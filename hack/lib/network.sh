@@ -48,6 +48,8 @@ make_node_network() {
         ip -n "$ns" link set eth0 up
         if [[ $OUTSIDE == yes ]]; then ip -n "$ns" route add default via "$API_IP"; fi
     fi
+    # A packet to a service needs a route before kube-proxy's rules see it; one that they don't know ends here.
+    ip -n "$ns" route replace "$SERVICE_CIDR" dev eth0
     nsenter --net="/run/netns/$ns" sysctl -qw net.ipv4.ip_forward=1
     nsenter --net="/run/netns/$ns" sysctl -qw net.bridge.bridge-nf-call-iptables=1 2>/dev/null || true
 }

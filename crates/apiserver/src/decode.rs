@@ -17,6 +17,17 @@ use crate::request::{Request, body};
 /// How much of an unreadable body an error quotes.
 const SUMMARY_BYTES: usize = 30;
 
+/// How errors of strict YAML reading begin where they are not warnings.
+const YAML_ERRORS: &str = "yaml: unmarshal errors:\n  ";
+
+/// What upstream calls the registries of its kinds in errors: where in its source they are made.
+const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+const OPTIONS_SCHEME: &str = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27";
+
+/// How upstream's decoder names the type that it reads a body's kind into.
+const TYPE_META: &str =
+    r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
 /// The kind that a body shall have.
 #[derive(Clone, Copy)]
 pub struct Expected {
@@ -84,8 +95,8 @@ pub async fn read_message(
         FieldValidation::Ignore => {}
         FieldValidation::Warn => decoded
             .strict_errors
-            .into_iter()
-            .for_each(|error| request.warn(error)),
+            .iter()
+            .for_each(|error| request.warn(error.strip_prefix(YAML_ERRORS).unwrap_or(error))),
         FieldValidation::Strict => {
             let errors = decoded.strict_errors.join(", ");
             let Expected { kind, version, .. } = expected;
@@ -104,7 +115,7 @@ pub async fn read_message(
 pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
     match codec::json_to_proto(expected.ty, json) {
         Ok(parsed) => {
-            check_kind(&parsed.api_version, &parsed.kind, expected)?;
+            check_kind(&parsed.api_version, &parsed.kind, expected, json)?;
             Ok(Decoded {
                 proto: parsed.proto,
                 strict_errors: parsed.strict_errors,
@@ -112,15 +123,9 @@ pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
         }
         Err(error) => {
             // What the body says it is stands in the error; it may be why reading it as something else failed.
-            let Ok(document) = serde_json::from_slice::<Value>(json) else {
-                let why = format!("couldn't get version/kind; json parse error: {error}");
-                return Err(unrecognized(expected, &why, json));
-            };
-            let (api_version, kind) = (
-                document["apiVersion"].as_str().unwrap_or(""),
-                document["kind"].as_str().unwrap_or(""),
-            );
-            check_kind(api_version, kind, expected)?;
+            let (api_version, kind) =
+                stated_kind(json, &error).map_err(|why| unrecognized(expected, &why, json))?;
+            check_kind(&api_version, &kind, expected, json)?;
             Err(cannot_be_handled(
                 expected.kind,
                 expected.version,
@@ -131,10 +136,55 @@ pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
     }
 }
 
+/// apiVersion and kind of a document that could not be read as its kind; or why it has none.
+fn stated_kind(json: &[u8], error: &codec::Error) -> Result<(String, String), String> {
+    let unreadable = |why: &str| format!("couldn't get version/kind; json parse error: {why}");
+    let document: Value = serde_json::from_slice(json).map_err(|_| unreadable(&error.to_string()))?;
+    let found = json_type(&document);
+    if !matches!(found, "object" | "null") {
+        let why = format!("json: cannot unmarshal {found} into Go value of type {TYPE_META}");
+        return Err(unreadable(&why));
+    }
+    let text = |key: &str| match &document[key] {
+        Value::Null => Ok(String::new()),
+        Value::String(text) => Ok(text.clone()),
+        other => Err(unreadable(&format!(
+            "json: cannot unmarshal {} into Go struct field .{key} of type string",
+            json_type(other)
+        ))),
+    };
+    Ok((text("apiVersion")?, text("kind")?))
+}
+
+/// What Go's decoder calls a JSON value.
+pub fn json_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// A kind of a version as upstream prints it; nothing of it if the version is none.
+pub fn kind_text(api_version: &str, kind: &str) -> String {
+    match GroupVersion::parse(api_version) {
+        Ok(GroupVersion { group, version }) => format!("{group}/{version}, Kind={kind}"),
+        Err(_) => "/, Kind=".to_owned(),
+    }
+}
+
 fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
     let envelope =
         envelope::unwrap(body).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
-    check_kind(envelope.type_meta.api_version, envelope.type_meta.kind, expected)?;
+    check_kind(
+        envelope.type_meta.api_version,
+        envelope.type_meta.kind,
+        expected,
+        body,
+    )?;
     codec::check_documents(expected.ty, envelope.raw)
         .map_err(|error| cannot_be_handled(expected.kind, expected.version, expected, &error.to_string()))?;
     Ok(Decoded {
@@ -144,7 +194,7 @@ fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
 }
 
 /// The body must be of the endpoint's kind; what it leaves out is taken to be.
-fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), Status> {
+fn check_kind(api_version: &str, kind: &str, expected: Expected, body: &[u8]) -> Result<(), Status> {
     let wanted = api_version_of(expected.group, expected.version);
     let stated = if api_version.is_empty() {
         wanted.as_str()
@@ -157,11 +207,9 @@ fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), S
         return Ok(());
     }
     let group_version =
-        GroupVersion::parse(stated).map_err(|error| Status::bad_request(error.to_string()))?;
+        GroupVersion::parse(stated).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
     if api::catalogue::kind(&group_version.group, &group_version.version, kind).is_none() {
-        let why = format!(
-            "no kind {kind:?} is registered for version {stated:?} in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\""
-        );
+        let why = format!("no kind {kind:?} is registered for version {stated:?} in scheme {SCHEME:?}");
         return Err(cannot_be_handled(kind, &group_version.version, expected, &why));
     }
     if kind != expected.kind {
@@ -225,10 +273,11 @@ pub async fn read_delete_options(request: &mut Request) -> Result<DeleteOptions,
     }
     let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
     let proto = match encoding? {
-        Encoding::Protobuf => envelope::unwrap(&body)
-            .map_err(|error| unreadable(&error))?
-            .raw
-            .to_vec(),
+        Encoding::Protobuf => {
+            let envelope = envelope::unwrap(&body).map_err(|error| unreadable(&error))?;
+            check_options_kind(envelope.type_meta.api_version, envelope.type_meta.kind)?;
+            envelope.raw.to_vec()
+        }
         Encoding::Json => options_of_json(&body)?,
         Encoding::Yaml => options_of_json(&codec::yaml::to_json(&body).map_err(|error| unreadable(&error))?)?,
     };
@@ -236,15 +285,38 @@ pub async fn read_delete_options(request: &mut Request) -> Result<DeleteOptions,
 }
 
 fn options_of_json(json: &[u8]) -> Result<Vec<u8>, Status> {
-    let parsed = codec::json_to_proto(&api::types::meta_v1::DELETE_OPTIONS, json)
-        .map_err(|error| Status::bad_request(error.to_string()))?;
-    // Clients may send the DeleteOptions of any group.
-    if !parsed.kind.is_empty() && parsed.kind != "DeleteOptions" {
-        return Err(Status::bad_request(
-            "decoded object cannot be converted to DeleteOptions",
-        ));
+    match codec::json_to_proto(&api::types::meta_v1::DELETE_OPTIONS, json) {
+        Ok(parsed) => {
+            check_options_kind(&parsed.api_version, &parsed.kind)?;
+            Ok(parsed.proto)
+        }
+        Err(error) => {
+            let (api_version, kind) = stated_kind(json, &error).map_err(Status::bad_request)?;
+            check_options_kind(&api_version, &kind)?;
+            Err(Status::bad_request(error.to_string()))
+        }
     }
-    Ok(parsed.proto)
+}
+
+/// Clients may send the DeleteOptions of any group that there is.
+fn check_options_kind(api_version: &str, kind: &str) -> Result<(), Status> {
+    let api_version = if api_version.is_empty() {
+        "meta.k8s.io/v1"
+    } else {
+        api_version
+    };
+    let kind = if kind.is_empty() { "DeleteOptions" } else { kind };
+    let stated = GroupVersion::parse(api_version).map_err(|error| Status::bad_request(error.to_string()))?;
+    let is_served = stated.group == "meta.k8s.io"
+        || api::catalogue::GROUPS
+            .iter()
+            .any(|group| group.name == stated.group);
+    if kind == "DeleteOptions" && is_served {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!(
+        "no kind {kind:?} is registered for version {api_version:?} in scheme {OPTIONS_SCHEME:?}"
+    )))
 }
 
 fn delete_options_from_query(request: &Request) -> Result<DeleteOptions, Status> {
@@ -289,7 +361,7 @@ mod tests {
         check(
             r#"{"kind":"Nope","apiVersion":"v1"}"#,
             expect![[
-                r#"400 Nope in version "v1" cannot be handled as a ConfigMap: no kind "Nope" is registered for version "v1" in scheme "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30""#
+                r#"400 Nope in version "v1" cannot be handled as a ConfigMap: no kind "Nope" is registered for version "v1" in scheme "pkg/api/legacyscheme/scheme.go:30""#
             ]],
         );
     }

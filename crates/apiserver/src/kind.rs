@@ -1,9 +1,9 @@
 //! Kinds by name: envelopes, the stored form, conversion between versions.
 
 mod convert;
+pub mod stored;
 
-use api::Object;
-use api::catalogue::{self, Resource};
+use api::catalogue::Resource;
 use api::codec::envelope;
 use api::codec::{self, TypeMeta};
 use api::meta::v1::ObjectMeta;
@@ -24,6 +24,8 @@ pub enum Error {
     UnknownKind { api_version: String, kind: String },
     #[error(transparent)]
     Codec(#[from] codec::Error),
+    #[error("not a JSON object")]
+    Document(#[source] serde_json::Error),
     #[error("{0}")]
     Conversion(#[from] Status),
 }
@@ -62,35 +64,6 @@ pub fn wrapping(group: &str, version: &str, kind: &str, raw_len: usize) -> (Vec<
     head.truncate(head.len() - TAIL.len() - 1);
     crate::proto::put_varint(&mut head, raw_len);
     (head, TAIL)
-}
-
-/// The bare protobuf of a stored object, if it has the row's version.
-pub fn stored_raw<'a>(row: &Resource, value: &'a [u8]) -> Result<Option<&'a [u8]>, Error> {
-    let envelope = envelope::unwrap(value)?;
-    Ok(names(row, &envelope.type_meta).then_some(envelope.raw))
-}
-
-fn names(row: &Resource, meta: &TypeMeta<'_>) -> bool {
-    let (group, version) = meta.api_version.split_once('/').unwrap_or(("", meta.api_version));
-    meta.kind == row.kind && group == row.group && version == row.version
-}
-
-/// Decodes a stored object into the row's version, whatever version was stored.
-pub fn decode_stored(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Object>, Error> {
-    let envelope = envelope::unwrap(value)?;
-    if names(row, &envelope.type_meta) {
-        return Ok((row.decode)(envelope.raw)?);
-    }
-    let TypeMeta { api_version, kind } = envelope.type_meta;
-    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let unknown = || Error::UnknownKind {
-        api_version: api_version.to_owned(),
-        kind: kind.to_owned(),
-    };
-    let decode = catalogue::kind(group, version, kind)
-        .and_then(|info| info.decode)
-        .ok_or_else(unknown)?;
-    Ok(convert(decode(envelope.raw)?, row)?)
 }
 
 /// The JSON of bare protobuf, without kind and apiVersion.

@@ -1,9 +1,9 @@
 //! The generic API server: every resource through one stack, one path a verb, one write path.
 //!
 //! Follow `kubectl apply` top-down: [`server`] (what a server is made of), [`stack`] (what each request passes),
-//! [`request`] (what it asks for), [`dispatch`] (who serves it), [`verbs`] (one path for each verb), [`decode`]
+//! [`request`] (what it asks for), [`dispatch`] (who serves it), `routes` (what its path takes), [`verbs`] (one path for each verb), [`decode`]
 //! (bodies), [`write`] (the write path), [`managed_fields`] (who set which field), [`objects`] (keys and stored form), [`render`] (the answer's form),
-//! [`response`]. Beside these: [`strategy`] (what a kind adds), [`resource`], [`kind`] and [`proto`] (versions and
+//! [`response`]. Beside these: [`lifecycle`] (how a server ends), [`strategy`] (what a kind adds), [`resource`], [`kind`] and [`proto`] (versions and
 //! envelopes), [`subresources`], [`virtual_resources`], [`paths`] (health, version, metrics, discovery),
 //! [`object_reader`] (what authorizers and admission see), [`metrics`].
 //!
@@ -19,6 +19,7 @@ pub mod dispatch;
 mod error;
 pub mod health;
 pub mod kind;
+pub mod lifecycle;
 pub mod local;
 pub mod managed_fields;
 pub mod metrics;
@@ -32,6 +33,7 @@ pub mod render;
 pub mod request;
 pub mod resource;
 pub mod response;
+mod routes;
 pub mod server;
 pub mod stack;
 pub mod state;

@@ -7,8 +7,9 @@ use api::{Object, Resource};
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
 use auth::UserInfo;
+use storage::cache::Freshness;
 
-use crate::objects::{Objects, Written};
+use crate::objects::{Objects, Written, failed};
 use crate::resource::Served;
 use crate::state::Api;
 use crate::write::{Applied, Change, OperationOptions, Writer};
@@ -68,6 +69,17 @@ impl Local {
         let found = served.objects.load(&key).await?;
         let object = found.and_then(|loaded| loaded.object.downcast::<T>().ok());
         object.ok_or_else(|| Status::not_found(&GroupResource::new(T::GROUP, T::PLURAL), name))
+    }
+
+    /// All objects of a kind in a namespace (`""`: in all of them), as of now.
+    pub async fn list<T: Resource>(&self, namespace: &str) -> Result<Vec<Box<T>>, Status> {
+        let objects = &self.served::<T>()?.objects;
+        let snapshot = objects.cache.snapshot(Freshness::Latest).await;
+        let snapshot = snapshot.map_err(|error| failed(&error))?;
+        snapshot
+            .range(objects.prefix_of(namespace).as_bytes(), None)
+            .map(|entry| typed(objects.decode(entry.stored().clone())?.object))
+            .collect()
     }
 
     /// Creates an object.
@@ -155,10 +167,14 @@ impl Local {
 }
 
 fn decode<T: Resource>(objects: &Objects, written: &Written) -> Result<Box<T>, Status> {
-    let mut object = crate::kind::decode_stored(objects.row, &written.value).map_err(Status::internal)?;
+    let mut object = crate::kind::stored::decode(objects.row, &written.value).map_err(Status::internal)?;
     if let Some(revision) = written.revision {
         object.metadata_mut().resource_version = revision.to_string();
     }
+    typed(object)
+}
+
+fn typed<T: Resource>(object: Box<dyn Object>) -> Result<Box<T>, Status> {
     object
         .downcast::<T>()
         .map_err(|object| Status::internal(format!("{} is not of the type that it names", object.gvk())))

@@ -15,17 +15,20 @@ mod node;
 pub use applying::{Configuration, Request as ApplyRequest, apply};
 
 use api::Object;
+use api::catalogue::Resource;
 use apimachinery::status::Status;
 use apimachinery::time::Time;
 use jiff::Timestamp;
 use serde_json::Value;
-use structured_merge::managers::{self, Manager};
-use structured_merge::{Managers, Set};
+use structured_merge::managers::{self, Manager, Owned};
+use structured_merge::{Managers, Set, compare};
 
+use crate::kind;
 use crate::resource::Served;
 use crate::verbs::to_document;
 use entries::Entries;
 use kind_versions::KindVersions;
+use node::Node;
 
 /// Updating managers beyond these are put together.
 const MAX_UPDATERS: usize = 10;
@@ -73,6 +76,38 @@ pub fn track(origin: Origin<'_>, live: Option<&dyn Object>, new: &mut dyn Object
     let before = document(origin.served, live)?;
     let after = document(origin.served, Some(new))?;
     record_update(&mut entries, origin, &before, &after)?;
+    new.metadata_mut().managed_fields = entries.encode();
+    Ok(())
+}
+
+/// Records in an object that is answered and not stored who sent it.
+pub fn track_unstored(
+    row: &'static Resource,
+    manager: &str,
+    now: Timestamp,
+    new: &mut dyn Object,
+) -> Result<(), Status> {
+    new.metadata_mut().managed_fields.clear();
+    let document = |object: &dyn Object| -> Result<Value, Status> {
+        let json = kind::json(row.ty, &object.encode_to_vec()).map_err(Status::internal)?;
+        serde_json::from_slice(&json).map_err(Status::internal)
+    };
+    let (before, after) = (document(&*(row.new)())?, document(new)?);
+    let comparison = compare(&before, &after, Node::Kind(row.ty)).map_err(Status::internal)?;
+    let mut entries = Entries::default();
+    let manager = Manager {
+        name: if manager.is_empty() { "unknown" } else { manager }.to_owned(),
+        applies: false,
+        api_version: row.api_version.to_owned(),
+        subresource: String::new(),
+    };
+    let owned = Owned {
+        set: comparison.added.union(&comparison.modified),
+        api_version: row.api_version.to_owned(),
+    };
+    entries.managers.insert(manager.clone(), owned);
+    strip(&mut entries.managers, &manager);
+    entries.times.insert(manager, Some(Time(now).truncated()));
     new.metadata_mut().managed_fields = entries.encode();
     Ok(())
 }

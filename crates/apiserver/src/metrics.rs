@@ -297,10 +297,10 @@ impl Metrics {
         }
     }
 
-    /// What the store takes on disk.
-    pub fn storage_size(&self, bytes: u64) {
+    /// What a store takes on disk.
+    pub fn storage_size(&self, number: usize, bytes: u64) {
         self.storage_size
-            .with_label_values(&["etcd-0"])
+            .with_label_values(&[&format!("etcd-{number}")])
             .set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 

@@ -142,7 +142,7 @@ impl Objects {
     }
 
     /// The stored form of an object of the storage version.
-    pub fn encode(&self, object: &dyn Object) -> Bytes {
+    pub fn encode(&self, object: &dyn Object) -> Result<Bytes, Status> {
         let mut raw = Vec::with_capacity(1024);
         if object.metadata().resource_version.is_empty() {
             object.encode(&mut raw);
@@ -151,12 +151,9 @@ impl Objects {
             object.metadata_mut().resource_version.clear();
             object.encode(&mut raw);
         }
-        Bytes::from(crate::kind::wrap(
-            self.row.group,
-            self.row.version,
-            self.row.kind,
-            &raw,
-        ))
+        crate::kind::stored::encode(self.row, &raw)
+            .map(Bytes::from)
+            .map_err(Status::internal)
     }
 
     /// Writes one object; the store's answer decides.
@@ -189,7 +186,7 @@ impl Objects {
                 return Ok(None);
             };
             change(&mut *object)?;
-            let value = self.encode(&*object);
+            let value = self.encode(&*object)?;
             if dry_run || value == stored.value {
                 return Ok(Some(Written {
                     value,
@@ -256,7 +253,7 @@ pub fn too_large_version(requested: u64, newest: u64) -> Status {
 }
 
 fn decode(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Object>, crate::kind::Error> {
-    crate::kind::decode_stored(row, value)
+    crate::kind::stored::decode(row, value)
 }
 
 /// Reads labels and selectable fields for the watch cache.

@@ -8,23 +8,24 @@ mod token_keys;
 use apimachinery::status::Status;
 use flow_control::dump;
 use futures_util::FutureExt;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use storage::cache::Freshness;
 
 use crate::objects::failed;
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
 use crate::response::{Response, bytes, page_not_found, text};
+use crate::routes;
 use crate::state::Api;
 
 pub use token_keys::TokenKeys;
 
 /// Serves a request for a path.
 pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status> {
-    if !matches!(request.head.method, Method::GET | Method::HEAD) {
+    let path = request.info.path.clone();
+    if path.starts_with("//") {
         return Ok(page_not_found());
     }
-    let path = request.info.path.clone();
     let query = request.head.uri.query();
     for checks in [&api.health.livez, &api.health.readyz, &api.health.healthz] {
         if let Some(response) = checks.respond(&path, query) {
@@ -34,13 +35,22 @@ pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status>
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     match segments.as_slice() {
         [] => index::serve(api),
-        ["version"] => version(),
+        ["version"] => {
+            routes::check_document(request, &[Encoding::Json.media_type()])?;
+            version()
+        }
         ["metrics"] => metrics(api).await,
         ["api" | "apis", ..] => discovery::serve(api, &segments, request),
         ["debug", "api_priority_and_fairness", dump] => Ok(flow_control_dump(api, dump, request)),
         ["openapi", rest @ ..] => openapi::serve(&api.openapi, rest, request).await,
-        [".well-known", "openid-configuration"] => api.token_keys.configuration(),
-        ["openid", "v1", "jwks"] => api.token_keys.keys(),
+        [".well-known", "openid-configuration"] => {
+            routes::check_document(request, &[Encoding::Json.media_type()])?;
+            api.token_keys.configuration()
+        }
+        ["openid", "v1", "jwks"] => {
+            routes::check_document(request, &[pki::token::discovery::KEYS_CONTENT_TYPE])?;
+            api.token_keys.keys()
+        }
         _ => Ok(page_not_found()),
     }
 }
@@ -53,8 +63,10 @@ async fn metrics(api: &Api) -> Result<Response, Status> {
                 .object_count(objects.row.group, objects.row.plural, snapshot.len());
         }
     }
-    let size = api.store.size_on_disk().await.map_err(|error| failed(&error))?;
-    api.metrics.storage_size(size);
+    for (number, store) in api.store.all().iter().enumerate() {
+        let size = store.size_on_disk().await.map_err(|error| failed(&error))?;
+        api.metrics.storage_size(number, size);
+    }
     Ok(api.metrics.registry.respond())
 }
 

@@ -14,12 +14,15 @@ use api::Resource;
 use api::core::v1::{Endpoints, Node, Pod, Service};
 use apimachinery::gvk::{GroupResource, GroupVersionKind, GroupVersionResource};
 use apimachinery::status::Status;
+use http_body_util::BodyExt;
+use hyper::upgrade::OnUpgrade;
 
 use crate::request::Request;
 use crate::resource::Served;
 use crate::response::Response;
 use crate::stack;
 use crate::state::Api;
+use crate::websocket::{self, Payload};
 use target::Target;
 
 pub use connect::{Backends, KubeletAccess, KubeletTls};
@@ -48,12 +51,26 @@ pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
         _ => return Err(Status::path_not_found()),
     };
     let _held = api.metrics.long_running(request);
-    let answer = forward::forward(&api.backends, &target, request, &api.shutdown).await?;
     if subresource == "log" {
-        forward::checked_log(answer, request).await
-    } else {
-        Ok(answer)
+        return log(api, &target, request).await;
     }
+    forward::forward(&api.backends, &target, request, &api.lifecycle.drained).await
+}
+
+/// The kubelet is asked for a plain body, also when the client wants it in the messages of a WebSocket.
+async fn log(api: &Api, target: &Target, request: &mut Request) -> Result<Response, Status> {
+    let upgrade = if websocket::is_upgrade(request) {
+        request.head.extensions.remove::<OnUpgrade>()
+    } else {
+        None
+    };
+    let answer = forward::forward(&api.backends, target, request, &api.lifecycle.drained).await?;
+    let answer = forward::checked_log(answer, request).await?;
+    let Some(upgrade) = upgrade else {
+        return Ok(answer);
+    };
+    request.head.extensions.insert(upgrade);
+    websocket::serve(request, answer.into_body().into_data_stream(), Payload::Binary)
 }
 
 /// Where the kubelet of the pod serves the stream; `None`: the pod has no node yet, and so no log.

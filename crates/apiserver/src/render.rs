@@ -137,11 +137,11 @@ impl Renderer<'_> {
     /// The bare protobuf of the served version, without a resourceVersion.
     fn raw<'s>(&self, source: &'s Source<'_>) -> Result<Cow<'s, [u8]>, Status> {
         if self.served.is_storage_version()
-            && let Some(raw) = kind::stored_raw(self.served.objects.row, source.value()).map_err(internal)?
+            && let Some(raw) = kind::stored::raw(self.served.objects.row, source.value()).map_err(internal)?
         {
             return Ok(Cow::Borrowed(raw));
         }
-        let object = kind::decode_stored(self.served.objects.row, source.value()).map_err(internal)?;
+        let object = kind::stored::decode(self.served.objects.row, source.value()).map_err(internal)?;
         let object = self.served.from_storage(object)?;
         let mut raw = Vec::with_capacity(1024);
         object.encode(&mut raw);

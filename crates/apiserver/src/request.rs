@@ -103,9 +103,9 @@ impl Request {
         Ok(output)
     }
 
-    /// The encoding for errors: what was asked for if it can be given, JSON else.
-    pub fn error_encoding(&self) -> negotiate::Encoding {
-        negotiate::negotiate(self.header("accept"), negotiate::Offers::Plain)
-            .map_or(negotiate::Encoding::Json, |output| output.encoding)
+    /// The encoding for errors: what was asked for if it can be given.
+    pub fn error_encoding(&self) -> Option<negotiate::Encoding> {
+        let output = negotiate::negotiate(self.header("accept"), negotiate::Offers::Plain);
+        output.ok().map(|output| output.encoding)
     }
 }

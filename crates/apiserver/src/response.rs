@@ -13,6 +13,7 @@ use http::{Response as HttpResponse, StatusCode};
 
 use apimachinery::status::{Details, Status};
 
+use crate::request::Request;
 use crate::request::negotiate::{Encoding, Output};
 
 /// A response with a content type.
@@ -27,16 +28,25 @@ pub fn bytes(code: StatusCode, content_type: &'static str, body: impl Into<Bytes
 
 /// What Go's mux answers to a path that nothing serves.
 pub fn page_not_found() -> Response {
-    text(StatusCode::NOT_FOUND, "404 page not found\n")
+    plain_error(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+/// An error in plain text, as Go's `http.Error` writes it.
+pub fn plain_error(code: StatusCode, message: impl Into<Bytes>) -> Response {
+    let mut response = text(code, message);
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// What a client is told that must come back later: plain text, as Go's `http.Error` writes it.
 pub fn too_many_requests(retry_after_seconds: u64) -> Response {
     let message = "Too many requests, please try again later.\n";
-    let mut response = text(StatusCode::TOO_MANY_REQUESTS, message);
-    let headers = response.headers_mut();
-    headers.insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let mut response = plain_error(StatusCode::TOO_MANY_REQUESTS, message);
+    response
+        .headers_mut()
+        .insert(RETRY_AFTER, HeaderValue::from(retry_after_seconds));
     response
 }
 
@@ -98,6 +108,18 @@ pub fn failure(status: &Status, encoding: Encoding) -> Response {
             .insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// A failed request's Status in the form that the client asked for; indented JSON when it asked for none that there is.
+pub fn refusal(status: &Status, request: &Request) -> Response {
+    match request.error_encoding() {
+        Some(encoding) => failure(status, encoding),
+        None => {
+            let mut response = failure(status, Encoding::Json);
+            *response.body_mut() = full(indent::indent(&status.to_json()));
+            response
+        }
+    }
 }
 
 /// A Status that reports success, as DELETE answers.

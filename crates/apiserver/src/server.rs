@@ -11,15 +11,17 @@ use auth::{Authenticator, Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
 use component_base::metrics::Registry;
 use component_base::serving;
-use component_base::shutdown::Shutdown;
 use flow_control::FlowControl;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use storage::cache::{Cache, EncodingBudget, Options as CacheOptions};
-use storage::{Key, Store};
+use storage::metrics::Metrics as StoreMetrics;
+use storage::{Key, Measured, Store, Stores};
 
 use crate::discovery;
 use crate::dispatch::Dispatch;
-use crate::health::Health;
+use crate::health::{Dependencies, Health};
+use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::object_reader::{CachedObjects, follow};
 use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
@@ -28,9 +30,10 @@ use crate::paths::TokenKeys;
 use crate::proxy::Backends;
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
+use crate::request::query::Plus;
 use crate::resource::Resources;
 use crate::response::{self, Response};
-use crate::stack::{self, Stack};
+use crate::stack::{self, Refusal, Stack};
 use crate::state::Api;
 use crate::strategy::Behaviour;
 use crate::subresources::TokenIssuer;
@@ -62,6 +65,12 @@ pub struct Limits {
     pub max_mutating_requests_in_flight: usize,
     /// Whether requests wait for their turn within the sum of both limits, instead of being refused beyond each.
     pub priority_and_fairness: bool,
+    /// The fraction of requests after which an HTTP/2 client is sent away.
+    pub goaway_chance: f64,
+    /// How requests are refused that come when the server ends.
+    pub refusal: Refusal,
+    /// How long unfinished post-start hooks don't make the server count as dead.
+    pub livez_grace: Duration,
 }
 
 impl Default for Limits {
@@ -72,13 +81,18 @@ impl Default for Limits {
             max_requests_in_flight: 400,
             max_mutating_requests_in_flight: 200,
             priority_and_fairness: true,
+            goaway_chance: 0.0,
+            refusal: Refusal::Unavailable,
+            livez_grace: Duration::ZERO,
         }
     }
 }
 
 /// What a server is made of.
 pub struct Config {
-    pub store: Arc<dyn Store>,
+    pub store: Stores,
+    /// What health depends on beside the server itself.
+    pub dependencies: Dependencies,
     pub behaviour_of: Box<BehaviourOf>,
     pub limits: Limits,
     pub clock: Arc<dyn Clock>,
@@ -91,7 +105,7 @@ pub struct Config {
     /// Without it there are no TokenRequests.
     pub token_issuer: Option<TokenIssuer>,
     pub backends: Backends,
-    pub shutdown: Shutdown,
+    pub lifecycle: Lifecycle,
 }
 
 /// A server that is ready to answer.
@@ -125,8 +139,19 @@ impl Server {
         }
         let metrics = Metrics::new(&config.metrics);
         let flow_control = flow_control(&config, &resources).await?;
-        let health = Health::new(&config.store, &config.shutdown);
-        health.done("generic-apiserver-start-informers");
+        let health = Health::new(
+            &config.dependencies,
+            &config.lifecycle,
+            &config.clock,
+            config.limits.livez_grace,
+        );
+        for hook in [
+            "start-apiserver-admission-initializer",
+            "generic-apiserver-start-informers",
+            "storage-readiness",
+        ] {
+            health.done(hook);
+        }
         let api = Arc::new(Api {
             health,
             groups: discovery::built_in(|_, _| true),
@@ -146,12 +171,15 @@ impl Server {
             metrics: metrics.clone(),
             min_request_timeout: config.limits.min_request_timeout,
             flow_control: flow_control.clone(),
-            shutdown: config.shutdown,
+            lifecycle: config.lifecycle.clone(),
         });
         let stack = stack::Config {
             authenticator,
             authorizer,
             metrics,
+            lifecycle: config.lifecycle,
+            refusal: config.limits.refusal,
+            goaway_chance: config.limits.goaway_chance,
             request_timeout: config.limits.request_timeout,
             max_requests_in_flight: config.limits.max_requests_in_flight,
             max_mutating_requests_in_flight: config.limits.max_mutating_requests_in_flight,
@@ -170,12 +198,16 @@ impl Server {
                 Encoding::Json,
             );
         };
+        if crate::request::query::decode(head.uri.path(), Plus::IsItself).is_none() {
+            return response::text(StatusCode::BAD_REQUEST, "400 Bad Request");
+        }
+        let path = head.uri.to_string();
         match Request::new(head, body, peer) {
             Ok(mut request) => self.stack.serve(&mut request).await,
             Err(error) => {
-                let status =
-                    apimachinery::status::Status::internal(format!("failed to create RequestInfo: {error}"));
-                response::failure(&status, Encoding::Json)
+                let message =
+                    format!("Internal Server Error: {path:?}: failed to create RequestInfo: {error}\n");
+                response::plain_error(StatusCode::INTERNAL_SERVER_ERROR, message)
             }
         }
     }
@@ -207,6 +239,7 @@ async fn flow_control(config: &Config, resources: &Resources) -> Result<Option<F
 /// Every stored resource of the catalogue with its cache.
 fn open_resources(config: &Config) -> Resources {
     let mut resources = Resources::default();
+    let metrics = StoreMetrics::new(&config.metrics);
     for row in RESOURCES {
         let Some((group, version)) = row.storage else {
             continue;
@@ -215,7 +248,7 @@ fn open_resources(config: &Config) -> Resources {
             Some(objects) => objects,
             None => {
                 let stored = api::catalogue::resource(group, version, row.plural).unwrap_or(row);
-                match open_objects(config, stored) {
+                match open_objects(config, &metrics, stored) {
                     Some(objects) => objects,
                     None => continue,
                 }
@@ -234,7 +267,11 @@ fn stored_under(resources: &Resources, row: &Resource) -> Option<Arc<Objects>> {
         .cloned()
 }
 
-fn open_objects(config: &Config, row: &'static Resource) -> Option<Arc<Objects>> {
+fn open_objects(
+    config: &Config,
+    metrics: &Arc<StoreMetrics>,
+    row: &'static Resource,
+) -> Option<Arc<Objects>> {
     let main = (config.behaviour_of)(row, "")?;
     let subresources = row
         .subresources
@@ -245,15 +282,19 @@ fn open_objects(config: &Config, row: &'static Resource) -> Option<Arc<Objects>>
         row,
         strategy: main.strategy.clone(),
     });
+    let metrics = metrics.of(row.group, row.plural);
     let options = CacheOptions {
         indexed_fields: indexed_fields(row),
+        metrics: Some(metrics.clone()),
         ..CacheOptions::default()
     };
-    let cache = Cache::start(config.store.clone(), Key::from(prefix(row)), extract, options);
+    let prefix = Key::from(prefix(row));
+    let store: Arc<dyn Store> = Arc::new(Measured::new(config.store.of(&prefix).clone(), metrics));
+    let cache = Cache::start(store.clone(), prefix, extract, options);
     Some(Arc::new(Objects::new(
         row,
         Behaviours { main, subresources },
-        config.store.clone(),
+        store,
         cache,
     )))
 }

@@ -4,7 +4,9 @@ mod audit_id;
 mod authentication;
 mod authorization;
 mod deadline;
+mod draining;
 pub mod flow_control;
+mod goaway;
 mod impersonation;
 mod in_flight;
 mod panic_guard;
@@ -16,12 +18,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
+use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::request::Request;
 use crate::resource::Resources;
 use crate::response::Response;
 
 pub use authorization::{attributes, forbidden};
+pub use draining::Refusal;
 
 /// One layer: may answer itself, or hand on to `next` and touch what comes back.
 pub trait Filter: Send + Sync {
@@ -61,6 +65,11 @@ pub struct Config {
     pub authenticator: Arc<dyn auth::Authenticator>,
     pub authorizer: Arc<dyn auth::Authorizer>,
     pub metrics: Arc<Metrics>,
+    pub lifecycle: Lifecycle,
+    /// How requests are refused that come when the server ends.
+    pub refusal: Refusal,
+    /// The fraction of requests after which an HTTP/2 client is sent away.
+    pub goaway_chance: f64,
     pub request_timeout: Duration,
     pub max_requests_in_flight: usize,
     pub max_mutating_requests_in_flight: usize,
@@ -81,6 +90,9 @@ impl Stack {
             authenticator,
             authorizer,
             metrics,
+            lifecycle,
+            refusal,
+            goaway_chance,
             ..
         } = config;
         let filters: Vec<Box<dyn Filter>> = vec![
@@ -89,9 +101,13 @@ impl Stack {
             }),
             Box::new(audit_id::AuditId),
             Box::new(response_headers::ResponseHeaders),
+            Box::new(goaway::GoAway {
+                chance: goaway_chance,
+            }),
             Box::new(request_metrics::RequestMetrics {
                 metrics: metrics.clone(),
             }),
+            Box::new(draining::Draining { lifecycle, refusal }),
             Box::new(deadline::Deadline {
                 timeout: config.request_timeout,
                 metrics: metrics.clone(),

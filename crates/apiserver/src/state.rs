@@ -10,13 +10,13 @@ use apimachinery::gvk::GroupVersionResource;
 use apimachinery::status::Status;
 use auth::{Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
-use component_base::shutdown::Shutdown;
 use flow_control::FlowControl;
-use storage::Store;
+use storage::Stores;
 use storage::cache::EncodingBudget;
 
 use crate::discovery::Group;
 use crate::health::Health;
+use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
 use crate::openapi::Documents;
 use crate::paths::TokenKeys;
@@ -27,7 +27,7 @@ use crate::subresources::TokenIssuer;
 
 /// The server's parts, built once.
 pub struct Api {
-    pub store: Arc<dyn Store>,
+    pub store: Stores,
     pub resources: Arc<Resources>,
     pub admission: admission::Chain,
     pub token_authenticator: Arc<dyn TokenAuthenticator>,
@@ -53,7 +53,7 @@ pub struct Api {
     pub flow_control: Option<FlowControl>,
     /// Kubelets, pods and services behind this server.
     pub backends: Backends,
-    pub shutdown: Shutdown,
+    pub lifecycle: Lifecycle,
 }
 
 impl Api {

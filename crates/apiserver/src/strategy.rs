@@ -106,6 +106,14 @@ pub trait Strategy: Send + Sync + 'static {
         &[]
     }
 
+    /// The selectable field that clients of `group` call `label`; `None`: they can't select by that.
+    fn field_of_label(&self, _group: &str, label: &str) -> Option<&'static str> {
+        self.selectable_fields()
+            .iter()
+            .copied()
+            .find(|field| *field == label)
+    }
+
     /// The object as its `scale` subresource shows it; `None`: the kind has none.
     fn scale(&self, _object: &dyn Object) -> Option<Scale> {
         None

@@ -127,7 +127,7 @@ pub fn writer<'a>(
 }
 
 /// Who comes to own the fields that a request writes.
-fn manager_of(request: &Request) -> String {
+pub fn manager_of(request: &Request) -> String {
     let stated = options::text(&request.query, "fieldManager");
     managed_fields::manager_name(&stated, request.header("user-agent").unwrap_or_default())
 }
@@ -135,7 +135,7 @@ fn manager_of(request: &Request) -> String {
 /// A resourceVersion parameter.
 fn parse_version(text: &str) -> Result<u64, Status> {
     text.parse().map_err(|_| {
-        Status::bad_request(format!(
+        Status::unknown(format!(
             "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
         ))
     })

@@ -1,4 +1,4 @@
-//! Watches over WebSocket: one message for each event.
+//! Watches and logs over WebSocket: a message for each event, or for what there is of a log.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -23,6 +23,23 @@ use crate::response::{BoxError, Response, full};
 const BASE64: &str = "base64.binary.k8s.io";
 const BINARY: &str = "binary.k8s.io";
 
+/// What a message is when the client has named no subprotocol.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    Text,
+    Binary,
+}
+
+impl From<Encoding> for Payload {
+    fn from(encoding: Encoding) -> Payload {
+        if encoding == Encoding::Protobuf {
+            Payload::Binary
+        } else {
+            Payload::Text
+        }
+    }
+}
+
 /// Whether the client asks to switch to WebSocket.
 pub fn is_upgrade(request: &Request) -> bool {
     let connection = request
@@ -39,7 +56,7 @@ pub fn is_upgrade(request: &Request) -> bool {
 pub fn serve(
     request: &mut Request,
     frames: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
-    encoding: Encoding,
+    payload: impl Into<Payload>,
 ) -> Result<Response, Status> {
     let key = request
         .header(SEC_WEBSOCKET_KEY.as_str())
@@ -59,7 +76,7 @@ pub fn serve(
         .remove::<OnUpgrade>()
         .ok_or_else(|| Status::bad_request("the connection can't be upgraded"))?;
     let in_base64 = protocol.as_deref() == Some(BASE64);
-    let binary = !in_base64 && (encoding == Encoding::Protobuf || protocol.as_deref() == Some(BINARY));
+    let binary = !in_base64 && (payload.into() == Payload::Binary || protocol.as_deref() == Some(BINARY));
     tokio::spawn(async move {
         match upgrade.await {
             Ok(io) => {

@@ -136,6 +136,6 @@ async fn initial_events_end_with_a_bookmark() {
 async fn a_shutdown_ends_watches() {
     let server = TestServer::start().await;
     let mut events = Events::open(&server, "").await;
-    server.shutdown.trigger();
+    server.lifecycle.not_accepting.trigger();
     assert!(events.body.frame().await.is_none());
 }

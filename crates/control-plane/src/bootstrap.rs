@@ -4,6 +4,8 @@
 //! administrator deletes by mistake is made again.
 
 mod access;
+mod endpoints;
+mod flow_control;
 mod identity;
 mod kubernetes_service;
 mod namespaces;
@@ -19,10 +21,14 @@ use apimachinery::status::Status;
 use apiserver::local::Local;
 use component_base::clock::Clock;
 use component_base::shutdown::Shutdown;
+use futures_util::future::BoxFuture;
+use storage::Store;
 use tokio::sync::oneshot;
 
 use crate::options::Options;
 
+use kubernetes_service::KubernetesService;
+pub use kubernetes_service::first_address;
 pub use trust::ClusterTrust;
 
 /// After a failure.
@@ -32,6 +38,8 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Bootstrap {
     pub local: Local,
+    /// Where servers note beside the API's objects that they are there.
+    pub store: Arc<dyn Store>,
     pub options: Arc<Options>,
     /// Where the cluster's members reach this server.
     pub address: SocketAddr,
@@ -40,9 +48,17 @@ pub struct Bootstrap {
     pub shutdown: Shutdown,
 }
 
+/// The tasks run.
+pub struct Started {
+    /// Resolves once each has succeeded.
+    pub complete: BoxFuture<'static, ()>,
+    /// Resolves once, after the shutdown, other servers and clients were told that this one goes.
+    pub left: BoxFuture<'static, ()>,
+}
+
 impl Bootstrap {
-    /// Starts all tasks. The result resolves when each has succeeded once.
-    pub fn start(self) -> impl Future<Output = ()> + Send + 'static {
+    /// Starts all tasks.
+    pub fn start(self) -> Started {
         let mut first_runs = Vec::new();
         let mut keep = |first: oneshot::Receiver<()>| first_runs.push(first);
         keep(
@@ -73,9 +89,9 @@ impl Bootstrap {
             },
         ));
         keep(self.keep(
-            "bootstrap-controller",
-            Duration::from_secs(10),
-            |this| async move { kubernetes_service::reconcile(&this).await },
+            "priority-and-fairness-config-producer",
+            Duration::from_secs(60),
+            |this| async move { flow_control::ensure(&this.local).await },
         ));
         keep(self.keep(
             "start-cluster-authentication-info-controller",
@@ -87,7 +103,12 @@ impl Bootstrap {
             Duration::from_secs(3600),
             |this| async move { trust::track_legacy_tokens(&this.local, this.clock.now()).await },
         ));
-        let identity = identity::Identity::new();
+        keep(self.keep(
+            "start-kube-apiserver-identity-lease-garbage-collector",
+            identity::COLLECT_INTERVAL,
+            |this| async move { identity::collect(&this.local, this.clock.now()).await },
+        ));
+        let identity = identity::Identity::of_this_host();
         keep(self.keep(
             "start-kube-apiserver-identity-lease-controller",
             identity::RENEW_INTERVAL,
@@ -101,11 +122,22 @@ impl Bootstrap {
             .api()
             .health
             .done("start-service-ip-repair-controllers");
-        async move {
-            for first in first_runs {
-                // A task that ends before that ends with the server.
-                first.await.ok();
-            }
+        let (done, first) = oneshot::channel();
+        first_runs.push(first);
+        let service = KubernetesService::new(self.clone(), self.store.clone());
+        let service = tokio::spawn(service.run(done));
+        Started {
+            complete: Box::pin(async move {
+                for first in first_runs {
+                    // A task that ends before that ends with the server.
+                    first.await.ok();
+                }
+            }),
+            left: Box::pin(async move {
+                if let Err(error) = service.await {
+                    tracing::error!(%error, "the kubernetes service is not looked after any more");
+                }
+            }),
         }
     }
 
@@ -145,17 +177,26 @@ impl Bootstrap {
     }
 }
 
+/// What [`ensure`] has done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ensured {
+    Created,
+    /// It was there.
+    Found,
+}
+
 /// Creates an object unless it is there.
-async fn ensure<T: api::Resource>(local: &Local, object: T) -> Result<(), Status> {
+async fn ensure<T: api::Resource>(local: &Local, object: T) -> Result<Ensured, Status> {
     let (namespace, name) = (
         object.metadata().namespace.clone(),
         object.metadata().name.clone(),
     );
     match local.get::<T>(&namespace, &name).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Ensured::Found),
         Err(status) if status.is_not_found() => match local.create(object).await {
-            Err(status) if !status.is_already_exists() => Err(status),
-            _ => Ok(()),
+            Ok(_) => Ok(Ensured::Created),
+            Err(status) if status.is_already_exists() => Ok(Ensured::Found),
+            Err(status) => Err(status),
         },
         Err(status) => Err(status),
     }

@@ -3,18 +3,18 @@
 //! Upstream: `apiserver/pkg/server/options/encryptionconfig`, of whose providers `kms` is not there yet.
 
 use api::catalogue::{RESOURCES, Resource};
-use apiserver::objects::prefix;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use component_base::config::{Document, Error, Object};
-use storage::Key;
 use storage::encryption::{Algorithm, Provider, Rules, SecretKey};
+use storage::{Key, rooted};
 
 const KIND: &str = "EncryptionConfiguration";
 const VERSIONS: &[&str] = &["apiserver.config.k8s.io/v1", "v1"];
 
-/// The rules of a configuration file.
-pub fn rules(document: Document) -> Result<Rules, Error> {
+/// The rules of a configuration file, for keys under a root.
+pub fn rules(document: Document, keys_root: &str) -> Result<Rules, Error> {
+    let keys_root = rooted::full(keys_root);
     let mut root = document.expect(KIND, VERSIONS)?;
     let mut rules = Rules::default();
     for mut rule in required(&mut root, "resources")? {
@@ -25,7 +25,7 @@ pub fn rules(document: Document) -> Result<Rules, Error> {
                 .iter()
                 .filter(|row| row.storage.is_some() && names_resource(name, row));
             let before = prefixes.len();
-            prefixes.extend(rows.map(|row| Key::from(prefix(row))));
+            prefixes.extend(rows.map(|row| Key::from(format!("{keys_root}{}/", row.prefix))));
             if prefixes.len() == before {
                 return Err(rule.invalid("resources", format!("{name:?} is no resource of this server")));
             }
@@ -114,7 +114,9 @@ mod tests {
             "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: {resources}\n  providers: {providers}\n"
         );
         let document = Document::parse(&text).map_err(|error| error.to_string())?;
-        rules(document).map(drop).map_err(|error| error.to_string())
+        rules(document, "/registry")
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -29,6 +29,12 @@ pub enum Error {
     TokenFile(#[from] auth::authenticators::token_file::LoadError),
     #[error("the store can't be opened")]
     Store(#[from] storage::Error),
+    #[error("the contents can't be copied")]
+    Transfer(#[from] storage::contents::TransferError),
+    #[error("unknown command {0:?} for \"kube-apiserver store\"")]
+    Command(String),
+    #[error(transparent)]
+    Usage(#[from] component_base::options::Error),
     #[error("the server can't be built")]
     Server(#[from] apiserver::Error),
     #[error("cannot listen on {address}")]
@@ -37,6 +43,8 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("the server did not go through all stages of its end")]
+    Ending(#[source] tokio::task::JoinError),
     #[error("the runtime can't be started")]
     Runtime(#[source] std::io::Error),
 }

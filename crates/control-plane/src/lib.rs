@@ -1,7 +1,7 @@
 //! The kube-apiserver, put together from its parts.
 //!
-//! Reading order: [`options`] (flags), [`store`] (which store; `encryption`: what of it at rest), [`security`] (who may do what), [`server`] (build and
-//! run), [`bootstrap`] (the objects that a cluster starts with, and those that the server keeps up).
+//! Reading order: [`options`] (flags), [`store`] (which store; `encryption`: what of it at rest), [`security`] (who may do what), `tls` (the port's certificate),
+//! [`server`] (build and run), `ending` (the stages of its end), [`bootstrap`] (the objects that a cluster starts with, and those that the server keeps up).
 //!
 //! It composes: rules of kinds live in `registry`, of requests in `apiserver`, of access in `auth` and `admission`.
 //!
@@ -9,12 +9,14 @@
 
 pub mod bootstrap;
 mod encryption;
+mod ending;
 mod error;
 mod flow_control;
 pub mod options;
 pub mod security;
 pub mod server;
 pub mod store;
+mod tls;
 
 pub use error::Error;
 pub use options::Options;

@@ -2,11 +2,13 @@
 
 mod declare;
 mod known;
+pub mod store;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use apiserver::stack::Refusal;
 use auth::configuration::{AnonymousAccess, Configuration};
 use component_base::features::FeatureGates;
 use component_base::options::Values;
@@ -15,27 +17,13 @@ use component_base::upstream::GATES;
 
 use crate::Error;
 
+/// The limit that clients assume before they are told one; what is beyond makes attacks cheaper.
+const DEFAULT_MAX_STREAMS: u32 = 100;
+/// A client in fifty requests: beyond that, new connections cost more than balance gains.
+const MAX_GOAWAY_CHANCE: f64 = 0.02;
+
 pub use declare::flags;
-
-/// Where objects are stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StorageOptions {
-    /// In memory, gone with the process.
-    Memory,
-    /// In a directory.
-    Embedded { directory: PathBuf },
-    /// In an etcd cluster.
-    Etcd(EtcdOptions),
-}
-
-/// How an etcd cluster is reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EtcdOptions {
-    /// `http://` or `https://`, tried in turn.
-    pub servers: Vec<String>,
-    pub certificate_authority: Option<PathBuf>,
-    pub client: Option<CertificateFiles>,
-}
+use store::StoreOptions;
 
 /// Client certificates, tokens, front proxies.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +61,26 @@ pub struct KubeletOptions {
     pub timeout: Duration,
 }
 
+/// Who keeps the endpoints of the Service `kubernetes`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndpointReconcilerType {
+    /// Every server that holds a lease.
+    #[default]
+    Lease,
+    /// As many servers as there are: this one.
+    MasterCount,
+    /// Somebody else.
+    None,
+}
+
+/// How the server ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndingOptions {
+    pub delay: Duration,
+    pub refusal: Refusal,
+    pub watch_grace: Duration,
+}
+
 /// Everything that the flags say.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -81,11 +89,7 @@ pub struct Options {
     pub serving: Option<CertificateFiles>,
     pub cert_dir: PathBuf,
     pub tls_min_version: String,
-    pub storage: StorageOptions,
-    /// Which resources are kept encrypted.
-    pub encryption_config: Option<PathBuf>,
-    /// History older than this is dropped; zero: by its bounds only.
-    pub compaction_interval: Duration,
+    pub store: StoreOptions,
     pub authentication: AuthenticationOptions,
     pub service_accounts: ServiceAccountOptions,
     pub features: FeatureGates,
@@ -102,6 +106,12 @@ pub struct Options {
     pub event_ttl: Duration,
     pub request_timeout: Duration,
     pub min_request_timeout: Duration,
+    pub livez_grace: Duration,
+    pub ending: EndingOptions,
+    pub goaway_chance: f64,
+    pub max_streams_per_connection: u32,
+    pub endpoint_reconciler: EndpointReconcilerType,
+    pub kubernetes_service_node_port: u16,
     pub max_requests_in_flight: usize,
     pub max_mutating_requests_in_flight: usize,
     pub priority_and_fairness: bool,
@@ -124,9 +134,7 @@ impl Options {
             serving,
             cert_dir: PathBuf::from(values.string("cert-dir")),
             tls_min_version: values.string("tls-min-version").to_owned(),
-            storage: storage(values)?,
-            encryption_config: path(values, "encryption-provider-config"),
-            compaction_interval: values.duration("etcd-compaction-interval"),
+            store: StoreOptions::from_values(values)?,
             authentication: authentication(values)?,
             service_accounts: service_accounts(values)?,
             features: features(values)?,
@@ -148,6 +156,19 @@ impl Options {
             event_ttl: values.duration("event-ttl"),
             request_timeout: values.duration("request-timeout"),
             min_request_timeout: seconds(values, "min-request-timeout"),
+            livez_grace: values.duration("livez-grace-period"),
+            ending: EndingOptions {
+                delay: values.duration("shutdown-delay-duration"),
+                refusal: match values.bool("shutdown-send-retry-after") {
+                    true => Refusal::RetryAfter,
+                    false => Refusal::Unavailable,
+                },
+                watch_grace: values.duration("shutdown-watch-termination-grace-period"),
+            },
+            goaway_chance: goaway_chance(values)?,
+            max_streams_per_connection: max_streams(values)?,
+            endpoint_reconciler: endpoint_reconciler(values.string("endpoint-reconciler-type"))?,
+            kubernetes_service_node_port: port(values, "kubernetes-service-node-port")?,
             max_requests_in_flight: count(values, "max-requests-inflight"),
             max_mutating_requests_in_flight: count(values, "max-mutating-requests-inflight"),
             priority_and_fairness: priority_and_fairness(values)?,
@@ -163,9 +184,7 @@ impl Options {
             serving: None,
             cert_dir: PathBuf::new(),
             tls_min_version: String::new(),
-            storage: StorageOptions::Memory,
-            encryption_config: None,
-            compaction_interval: Duration::ZERO,
+            store: StoreOptions::memory(),
             authentication: AuthenticationOptions {
                 anonymous: AnonymousAccess::Everywhere,
                 ..AuthenticationOptions::default()
@@ -188,37 +207,17 @@ impl Options {
             event_ttl: Duration::from_secs(3600),
             request_timeout: Duration::from_secs(60),
             min_request_timeout: Duration::from_secs(1800),
+            livez_grace: Duration::ZERO,
+            ending: EndingOptions::default(),
+            goaway_chance: 0.0,
+            max_streams_per_connection: DEFAULT_MAX_STREAMS,
+            endpoint_reconciler: EndpointReconcilerType::Lease,
+            kubernetes_service_node_port: 0,
             max_requests_in_flight: 400,
             max_mutating_requests_in_flight: 200,
             priority_and_fairness: true,
             profiling: false,
         }
-    }
-}
-
-fn storage(values: &Values) -> Result<StorageOptions, Error> {
-    let servers = values.strings("etcd-servers").to_vec();
-    match values.string("storage-backend") {
-        // Upstream's command lines name servers, and need not name the backend.
-        "etcd3" | "" if !servers.is_empty() => {
-            let client = pair(values, "etcd-certfile", "etcd-keyfile")?;
-            Ok(StorageOptions::Etcd(EtcdOptions {
-                servers,
-                certificate_authority: path(values, "etcd-cafile"),
-                client,
-            }))
-        }
-        "etcd3" => Err(flag("etcd-servers", "must be given for etcd3")),
-        "embedded" | "" => {
-            let directory = path(values, "embedded-data-dir")
-                .ok_or_else(|| flag("embedded-data-dir", "must be given for the embedded store"))?;
-            Ok(StorageOptions::Embedded { directory })
-        }
-        "memory" => Ok(StorageOptions::Memory),
-        other => Err(flag(
-            "storage-backend",
-            &format!("{other:?} is not available: embedded, etcd3, memory"),
-        )),
     }
 }
 
@@ -233,6 +232,40 @@ fn priority_and_fairness(values: &Values) -> Result<bool, Error> {
         ));
     }
     Ok(is_wanted)
+}
+
+fn goaway_chance(values: &Values) -> Result<f64, Error> {
+    let chance = values.float("goaway-chance");
+    if (0.0..=MAX_GOAWAY_CHANCE).contains(&chance) {
+        Ok(chance)
+    } else {
+        Err(flag(
+            "goaway-chance",
+            "can not be less than 0 or greater than 0.02",
+        ))
+    }
+}
+
+/// Zero: what clients take for granted.
+fn max_streams(values: &Values) -> Result<u32, Error> {
+    let name = "http2-max-streams-per-connection";
+    match u32::try_from(values.int(name)) {
+        Ok(0) => Ok(DEFAULT_MAX_STREAMS),
+        Ok(count) => Ok(count),
+        Err(_) => Err(flag(name, "must be a positive number")),
+    }
+}
+
+fn endpoint_reconciler(text: &str) -> Result<EndpointReconcilerType, Error> {
+    match text {
+        "lease" => Ok(EndpointReconcilerType::Lease),
+        "master-count" => Ok(EndpointReconcilerType::MasterCount),
+        "none" => Ok(EndpointReconcilerType::None),
+        _ => Err(flag(
+            "endpoint-reconciler-type",
+            "must be master-count, lease or none",
+        )),
+    }
 }
 
 /// Upstream's gates: those that nothing here asks for are accepted all the same.
@@ -429,35 +462,6 @@ mod tests {
     }
 
     #[test]
-    fn the_backend_follows_from_its_flags() {
-        let issuer = "--service-account-issuer=x";
-        let etcd = options(&[
-            issuer,
-            "--etcd-servers=https://a:2379,https://b:2379",
-            "--etcd-cafile=ca.crt",
-        ])
-        .expect("valid");
-        let StorageOptions::Etcd(etcd) = etcd.storage else {
-            panic!("{:?}", etcd.storage)
-        };
-        assert_eq!(
-            (etcd.servers.len(), etcd.certificate_authority),
-            (2, Some("ca.crt".into()))
-        );
-        let embedded =
-            options(&[issuer, "--embedded-data-dir=/x", "--etcd-compaction-interval=1m"]).expect("valid");
-        assert_eq!(
-            embedded.storage,
-            StorageOptions::Embedded {
-                directory: "/x".into()
-            }
-        );
-        assert_eq!(embedded.compaction_interval, Duration::from_secs(60));
-        let missing = options(&[issuer, "--storage-backend=etcd3"]).expect_err("no server");
-        assert_eq!(missing, "invalid --etcd-servers: must be given for etcd3");
-    }
-
-    #[test]
     fn mistakes_are_told() {
         let issuer = "--service-account-issuer=x";
         assert_eq!(
@@ -469,11 +473,6 @@ mod tests {
         assert_eq!(
             half,
             "invalid --tls-private-key-file: must be given with the certificate"
-        );
-        assert!(
-            options(&[issuer, "--storage-backend=etcd9"])
-                .expect_err("unknown")
-                .contains("is not available")
         );
     }
 }

@@ -3,23 +3,25 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use apiserver::lifecycle::Lifecycle;
 use apiserver::local::Local;
 use apiserver::proxy::{Backends, KubeletAccess, KubeletTls};
 use apiserver::server::BehaviourOf;
 use apiserver::subresources::TokenIssuer;
 use apiserver::{Config, Limits, Server};
-use component_base::clock::{Clock, SystemClock};
+use component_base::clock::SystemClock;
 use component_base::metrics::Registry;
 use component_base::serving;
 use component_base::shutdown::Shutdown;
-use component_base::tls::{self, ClientCertificates, MinVersion};
+use component_base::tls;
 use registry::{Cidr, PortRange};
 use rustls::ServerConfig;
 use storage::Store;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::bootstrap::{Bootstrap, ClusterTrust};
+use crate::bootstrap::{self, Bootstrap, ClusterTrust};
+use crate::ending::Ending;
 use crate::options::{KubeletOptions, Options};
 use crate::security::{self, Parts, TokenAuthority};
 use crate::{Error, store};
@@ -44,7 +46,10 @@ impl ControlPlane {
         for gate in options.features.unrecognized() {
             tracing::warn!(gate = %gate, "unrecognized feature gate");
         }
-        let tls = serving_tls(&options, &clock, &shutdown)?;
+        let lifecycle = Lifecycle::with_watch_grace(options.ending.watch_grace);
+        // What requests depend on goes on until the last one is through.
+        let background = lifecycle.drained.clone();
+        let tls = crate::tls::serve_with(&options, &own_addresses(&options), &clock, &background)?;
         let listener = TcpListener::bind(options.bind_address)
             .await
             .map_err(|source| Error::Listen {
@@ -57,11 +62,12 @@ impl ControlPlane {
         })?;
         let server_address = SocketAddr::new(advertised(&options), address.port()).to_string();
         let tokens = TokenAuthority::load(&options.service_accounts)?;
-        let store = store::open(&options.storage, options.encryption_config.as_deref())?;
-        store::keep_compact(store.clone(), options.compaction_interval, shutdown.clone());
+        let store::Opened { stores, dependencies } = store::open(&options.store, &metrics, &background)?;
+        let store = stores.main().clone();
         let config = Config {
             behaviour_of: behaviours(&options, &store)?,
-            store,
+            store: stores,
+            dependencies,
             limits: limits(&options),
             clock: clock.clone(),
             metrics: metrics.clone(),
@@ -70,7 +76,7 @@ impl ControlPlane {
             token_issuer: token_issuer(&options, &tokens),
             audiences: tokens.audiences.clone(),
             backends: backends(&options.kubelet)?,
-            shutdown: shutdown.clone(),
+            lifecycle: lifecycle.clone(),
         };
         let parts = Parts {
             options: &options,
@@ -78,7 +84,7 @@ impl ControlPlane {
             loopback: None,
             clock: clock.clone(),
             metrics,
-            shutdown: shutdown.clone(),
+            shutdown: background,
         };
         let server = Server::build(config, |objects| {
             security::build(&parts, objects).map_err(into_server_error)
@@ -86,10 +92,11 @@ impl ControlPlane {
         .await?;
         let bootstrap = Bootstrap {
             local: Local::new(server.api.clone()),
+            store,
             trust: Arc::new(ClusterTrust::load(&options.authentication)?),
             address: SocketAddr::new(advertised(&options), address.port()),
             options: Arc::new(options),
-            clock,
+            clock: clock.clone(),
             shutdown: shutdown.clone(),
         };
         Ok(ControlPlane {
@@ -111,16 +118,34 @@ impl ControlPlane {
     /// Serves until the shutdown.
     pub async fn run(self) -> Result<(), Error> {
         tracing::info!(address = %self.address, "serving");
-        crate::flow_control::start(&self.bootstrap.local, &self.shutdown);
-        let bootstrapped = self.bootstrap.start();
+        let options = self.bootstrap.options.clone();
+        let ending = Ending {
+            lifecycle: self.server.api.lifecycle.clone(),
+            delay: options.ending.delay,
+            refusal: options.ending.refusal,
+            request_timeout: options.request_timeout,
+            clock: self.bootstrap.clock.clone(),
+        };
+        let serving_options = serving::Options {
+            max_concurrent_streams: options.max_streams_per_connection,
+            drain_timeout: ending.drain_timeout(),
+            ..serving::Options::default()
+        };
+        let drained = ending.lifecycle.drained.clone();
+        crate::flow_control::start(&self.bootstrap.local, &drained);
+        let bootstrap::Started { complete, left } = self.bootstrap.start();
         tokio::spawn(async move {
-            bootstrapped.await;
+            complete.await;
             self.ready.send_replace(true);
         });
-        serving::Server::new(serving::Options::default())
-            .serve(self.listener, self.tls, Arc::new(self.server), self.shutdown)
+        let close_port = Shutdown::new();
+        let ended = tokio::spawn(ending.run(self.shutdown, left, close_port.clone()));
+        serving::Server::new(serving_options)
+            .serve(self.listener, self.tls, Arc::new(self.server), close_port)
             .await;
-        Ok(())
+        // Whatever is left has no client any more.
+        drained.trigger();
+        ended.await.map_err(Error::Ending)
     }
 }
 
@@ -197,26 +222,23 @@ fn limits(options: &Options) -> Limits {
         min_request_timeout: options.min_request_timeout,
         max_requests_in_flight: options.max_requests_in_flight,
         max_mutating_requests_in_flight: options.max_mutating_requests_in_flight,
+        goaway_chance: options.goaway_chance,
+        refusal: options.ending.refusal,
+        livez_grace: options.livez_grace,
         priority_and_fairness: options.priority_and_fairness,
     }
 }
 
-fn serving_tls(
-    options: &Options,
-    clock: &Arc<dyn Clock>,
-    shutdown: &Shutdown,
-) -> Result<Option<Arc<ServerConfig>>, Error> {
-    let Some(files) = options.serving.clone() else {
-        return Ok(None);
-    };
-    let certificate = tls::Reloading::new(files)?;
-    tokio::spawn(certificate.clone().follow(clock.clone(), shutdown.clone()));
-    let min_version = MinVersion::parse(&options.tls_min_version)?;
-    Ok(Some(tls::server_config(
-        certificate,
-        ClientCertificates::Request,
-        min_version,
-    )?))
+/// The addresses under which a certificate of our own is to be valid.
+fn own_addresses(options: &Options) -> Vec<IpAddr> {
+    let mut addresses = vec![advertised(options)];
+    let range = options.service_cluster_ip_ranges.first();
+    addresses.extend(range.and_then(|range| bootstrap::first_address(range)));
+    if !options.bind_address.ip().is_unspecified() {
+        addresses.push(options.bind_address.ip());
+    }
+    addresses.dedup();
+    addresses
 }
 
 /// The address that others reach this server at: as told, else the one we listen on, else that of the default route.

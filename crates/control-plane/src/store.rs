@@ -1,45 +1,144 @@
-//! Opens the store that the options name, and keeps its history short.
+//! Opens the stores that the options name, keeps their history short, and watches their health.
+//!
+//! Reading order: this file (from options to stores), `probe` (health), [`commands`] (backup, restore,
+//! check, migration).
 
-use std::path::Path;
+pub mod commands;
+mod probe;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::catalogue::RESOURCES;
+use apiserver::health::Dependencies;
+use apiserver::objects::prefix;
+use component_base::metrics::Registry;
 use component_base::shutdown::Shutdown;
 use component_base::{config, tls};
 use rustls::{ClientConfig, RootCertStore};
 use storage::encryption::Encrypted;
-use storage::{Store, compaction, embedded, etcd, memory};
+use storage::metrics::lease_objects;
+use storage::{Key, Store, Stores, compaction, embedded, etcd, memory, rooted};
 
-use crate::options::{EtcdOptions, StorageOptions};
+use crate::options::store::{EtcdOptions, Override, StorageOptions, StoreOptions};
 use crate::{Error, encryption};
+use probe::Probe;
 
-/// Opens the store, reading what is there; with a configuration for it, what is at rest is encrypted.
-pub fn open(options: &StorageOptions, encryption_config: Option<&Path>) -> Result<Arc<dyn Store>, Error> {
-    let store = open_plain(options)?;
-    Ok(match encryption_config {
-        Some(path) => Arc::new(Encrypted::new(store, encryption::rules(config::load(path)?)?)),
-        None => store,
-    })
+/// Stores that are open, and what tells of their health.
+pub struct Opened {
+    pub stores: Stores,
+    pub dependencies: Dependencies,
 }
 
-fn open_plain(options: &StorageOptions) -> Result<Arc<dyn Store>, Error> {
+/// Opens the stores, reading what is there. What is to be done all the time is done until the shutdown.
+pub fn open(options: &StoreOptions, metrics: &Registry, shutdown: &Shutdown) -> Result<Opened, Error> {
+    let opener = Opener {
+        options,
+        metrics,
+        shutdown,
+    };
+    let mut dependencies = Dependencies::default();
+    let main = opener.open(&options.backend, "etcd", "etcd-readiness", &mut dependencies)?;
+    let mut stores = Stores::new(main);
+    let mut opened: Vec<(Vec<String>, Arc<dyn Store>)> = Vec::new();
+    for overridden in &options.overrides {
+        let prefix = overridden_prefix(overridden)?;
+        let servers = &overridden.etcd.servers;
+        let store = match opened.iter().find(|(known, _)| known == servers) {
+            Some((_, store)) => store.clone(),
+            None => {
+                let number = opened.len();
+                let backend = StorageOptions::Etcd(overridden.etcd.clone());
+                let (name, readiness) = (
+                    format!("etcd-override-{number}"),
+                    format!("etcd-override-readiness-{number}"),
+                );
+                let store = opener.open(&backend, &name, &readiness, &mut dependencies)?;
+                opened.push((servers.clone(), store.clone()));
+                store
+            }
+        };
+        stores = stores.with(prefix, store);
+    }
+    Ok(Opened { stores, dependencies })
+}
+
+struct Opener<'a> {
+    options: &'a StoreOptions,
+    metrics: &'a Registry,
+    shutdown: &'a Shutdown,
+}
+
+impl Opener<'_> {
+    /// One store, as the server sees it, with its checks.
+    fn open(
+        &self,
+        backend: &StorageOptions,
+        check: &str,
+        readiness: &str,
+        dependencies: &mut Dependencies,
+    ) -> Result<Arc<dyn Store>, Error> {
+        let options = self.options;
+        let bare = open_bare(backend, Some(self.metrics))?;
+        let (health, ready) = (options.healthcheck_timeout, options.readycheck_timeout);
+        let probe = Probe::start(bare.clone(), health.max(ready), self.shutdown.clone());
+        dependencies.checks.push(probe.check(check.to_owned(), health));
+        dependencies
+            .readiness
+            .push(probe.check(readiness.to_owned(), ready));
+        keep_compact(bare.clone(), options.compaction_interval, self.shutdown.clone());
+        let kept: Arc<dyn Store> = match &options.encryption {
+            Some(encryption) => {
+                let document = config::load(&encryption.config)?;
+                Arc::new(Encrypted::new(bare, encryption::rules(document, &options.root)?))
+            }
+            None => bare,
+        };
+        Ok(rooted::under(kept, &options.root))
+    }
+}
+
+/// Where the objects of the resource stand.
+fn overridden_prefix(overridden: &Override) -> Result<Key, Error> {
+    let row = RESOURCES.iter().find(|row| {
+        row.group == overridden.group && row.plural == overridden.resource && row.storage.is_some()
+    });
+    let why = || {
+        format!(
+            "{}/{} is no resource that is stored",
+            overridden.group, overridden.resource
+        )
+    };
+    let row = row.ok_or_else(|| Error::Flag {
+        flag: "etcd-servers-overrides",
+        why: why(),
+    })?;
+    Ok(Key::from(prefix(row)))
+}
+
+/// The store as it is: keys and values as they are kept.
+pub fn open_bare(options: &StorageOptions, metrics: Option<&Registry>) -> Result<Arc<dyn Store>, Error> {
     Ok(match options {
         StorageOptions::Memory => Arc::new(memory::open(memory::Options::default())?),
         StorageOptions::Embedded { directory } => {
             Arc::new(embedded::open(directory, embedded::Options::default())?)
         }
-        StorageOptions::Etcd(options) => {
-            let tls = client_tls(options)?;
-            Arc::new(etcd::open(etcd::Options {
-                tls,
-                ..etcd::Options::new(&options.servers)
-            })?)
-        }
+        StorageOptions::Etcd(options) => Arc::new(open_etcd(options, metrics)?),
     })
 }
 
+/// A store on an etcd cluster.
+pub fn open_etcd(options: &EtcdOptions, metrics: Option<&Registry>) -> Result<etcd::EtcdStore, Error> {
+    Ok(etcd::open(etcd::Options {
+        tls: client_tls(options)?,
+        lease_reuse: options.lease_reuse,
+        lease_objects: metrics.map(lease_objects),
+        ..etcd::Options::new(&options.servers)
+    })?)
+}
+
 /// Drops old history until the shutdown.
-pub fn keep_compact(store: Arc<dyn Store>, interval: Duration, shutdown: Shutdown) {
+fn keep_compact(store: Arc<dyn Store>, interval: Duration, shutdown: Shutdown) {
     if interval.is_zero() {
         return;
     }

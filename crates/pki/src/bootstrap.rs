@@ -3,7 +3,7 @@
 //! What exists stays: a second run with the same folder changes nothing. A file that does not fit (a key
 //! of another certificate, a certificate of another authority) is an error rather than overwritten.
 
-mod files;
+pub mod files;
 mod rows;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use client::{Client, Config};
 use component_base::shutdown::Shutdown;
@@ -15,7 +16,8 @@ use tokio::task::JoinHandle;
 /// A running API server; it ends when this is dropped.
 pub struct ApiServer {
     pub address: SocketAddr,
-    folder: TempDir,
+    /// Servers of one cluster share it.
+    folder: Arc<TempDir>,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
@@ -36,7 +38,18 @@ impl ApiServer {
     /// As [`ApiServer::start`], with options changed by the test.
     pub async fn start_with(change: impl FnOnce(&mut Options)) -> ApiServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let certificates = make_certificates(&folder);
+        make_certificates(&folder);
+        ApiServer::start_in(Arc::new(folder), change).await
+    }
+
+    /// Another server of the same cluster: with the same authorities and keys. That they share a store is up to the
+    /// options.
+    pub async fn start_beside(&self, change: impl FnOnce(&mut Options)) -> ApiServer {
+        ApiServer::start_in(self.folder.clone(), change).await
+    }
+
+    async fn start_in(folder: Arc<TempDir>, change: impl FnOnce(&mut Options)) -> ApiServer {
+        let certificates = Folder::new(folder.path(), Timestamp::now());
         let mut options = Options::for_test();
         // Endpoints take no loopback address; nobody connects to this one.
         options.advertise_address = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 10)));
@@ -70,6 +83,16 @@ impl ApiServer {
         }
     }
 
+    /// Tells the server to end.
+    pub fn shut_down(&self) {
+        self.shutdown.trigger();
+    }
+
+    /// Waits until the server, which was told to, has ended.
+    pub async fn ended(&mut self) {
+        (&mut self.task).await.expect("a server that ends well");
+    }
+
     /// A client that may do anything.
     pub fn client(&self) -> Client {
         self.client_as("kubernetes-admin", &["system:masters"])
@@ -98,7 +121,7 @@ impl ApiServer {
     }
 }
 
-fn make_certificates(folder: &TempDir) -> Folder {
+fn make_certificates(folder: &TempDir) {
     let certificates = Folder::new(folder.path(), Timestamp::now());
     let cluster = Cluster {
         node_name: "localhost".to_owned(),
@@ -114,5 +137,4 @@ fn make_certificates(folder: &TempDir) -> Folder {
         certificates.leaf(row, &cluster).expect("a certificate");
     }
     certificates.service_account_keys().expect("keys");
-    certificates
 }

@@ -12,7 +12,7 @@ use super::entries::Entries;
 use super::kind_versions::KindVersions;
 use super::node::Node;
 use super::{Origin, conflicts, document, record_update, strip};
-use crate::decode::{Expected, decode_json};
+use crate::decode::{self, Expected, decode_json};
 use crate::resource::Served;
 
 /// Who owned what there was before anything was applied.
@@ -34,11 +34,16 @@ pub struct Request<'a> {
 impl Configuration {
     /// Reads YAML or JSON.
     pub fn parse(body: &Bytes) -> Result<Configuration, Status> {
-        let unreadable =
-            |error: &dyn std::fmt::Display| Status::bad_request(format!("error decoding YAML: {error}"));
-        let json = codec::yaml::to_json(body).map_err(|error| unreadable(&error))?;
-        let document: Value = serde_json::from_slice(&json).map_err(|error| unreadable(&error))?;
-        Ok(Configuration(document))
+        let unreadable = |why: String| Status::bad_request(format!("error decoding YAML: {why}"));
+        let json = codec::yaml::to_json(body)
+            .map_err(|error| unreadable(format!("error converting YAML to JSON: {error}")))?;
+        let document: Value = serde_json::from_slice(&json).map_err(|error| unreadable(error.to_string()))?;
+        match decode::json_type(&document) {
+            "object" | "null" => Ok(Configuration(document)),
+            found => Err(unreadable(format!(
+                "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+            ))),
+        }
     }
 
     /// Checks that it is a configuration of what it is sent to.
@@ -48,7 +53,8 @@ impl Configuration {
         if (text("apiVersion"), text("kind")) != (row.api_version, row.kind) {
             let (group_version, kind) = (text("apiVersion"), text("kind"));
             return Err(Status::bad_request(format!(
-                "invalid object type: {group_version}, Kind={kind}"
+                "invalid object type: {}",
+                decode::kind_text(group_version, kind)
             )));
         }
         if !self.0["metadata"]["managedFields"].is_null() {
@@ -58,7 +64,8 @@ impl Configuration {
         let metadata = |key: &str| self.0["metadata"][key].as_str().unwrap_or_default();
         let untyped = |why: &str| {
             let (namespace, name) = (metadata("namespace"), metadata("name"));
-            let kind = format!("{namespace}/{name}; {}, Kind={}", row.api_version, row.kind);
+            let kind = decode::kind_text(row.api_version, row.kind);
+            let kind = format!("{namespace}/{name}; {kind}");
             Status::unknown(format!("failed to create typed patch object ({kind}): {why}"))
         };
         let parsed = codec::json_to_proto(row.ty, &json).map_err(|error| untyped(&error.to_string()))?;
@@ -146,7 +153,8 @@ fn settle(
     })?;
     strip(&mut managers, &manager);
     entries.managers = managers;
-    if new.is_some() || !entries.times.contains_key(&manager) {
+    // Applying what is there already changes nothing, not even a time.
+    if new.is_some() {
         entries.times.insert(manager, Some(Time(origin.now).truncated()));
     }
     Ok(new)

@@ -56,7 +56,8 @@ fn struct_shape(ty: &Type, stated: &str) -> Shape {
 fn base_shape(base: Base, stated: &str) -> Shape {
     match base {
         Base::Message(ty) => struct_shape(ty, stated),
-        Base::FieldsV1 | Base::RawExtension | Base::Json => Shape::Untyped,
+        Base::FieldsV1 => Shape::Untyped,
+        // What is in a foreign document is owned as a whole, as a scalar is.
         _ => Shape::Scalar,
     }
 }

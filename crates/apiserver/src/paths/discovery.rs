@@ -4,18 +4,23 @@ use api::Message;
 use api::codec::{self, TypeMeta};
 use apimachinery::status::Status;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use sha2::{Digest, Sha512};
 
 use crate::discovery::{self, ListVersion};
 use crate::request::Request;
 use crate::request::negotiate::{DiscoveryDocument, Encoding, Output, negotiate_discovery};
 use crate::response::{Response, bytes, full, json_document, page_not_found};
+use crate::routes;
 use crate::state::Api;
 
 /// Serves one document; 404 for groups and versions that there are not.
 pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response, Status> {
     let groups = &api.groups;
+    // The lists of groups and their versions are the aggregator's, which takes any method.
+    if !matches!(segments, ["apis"] | ["apis", _]) {
+        routes::check_discovery(request)?;
+    }
     let group_of = |name: &str| groups.iter().find(|group| group.name == name);
     let (document, mut output) = negotiate_discovery(request.header("accept"))?;
     output.pretty |= request.wants_pretty();
@@ -59,6 +64,9 @@ fn resource_list(
             "APIResourceList",
             output,
         ),
+        None if group.is_empty() || api.groups.iter().any(|known| known.name == group) => {
+            Err(Status::path_not_found())
+        }
         None => Ok(page_not_found()),
     }
 }
@@ -124,6 +132,7 @@ fn aggregated(
     );
     headers.insert(ETAG, HeaderValue::from_str(&tag).map_err(Status::internal)?);
     headers.insert(VARY, HeaderValue::from_static("Accept"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
     Ok(response)
 }
 

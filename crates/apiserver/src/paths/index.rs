@@ -39,7 +39,7 @@ pub fn serve(api: &Api) -> Result<Response, Status> {
         );
     }
     for endpoint in ["healthz", "livez", "readyz"] {
-        paths.extend(["ping", "etcd"].map(|check| format!("/{endpoint}/{check}")));
+        paths.extend(["ping", "log", "etcd"].map(|check| format!("/{endpoint}/{check}")));
         paths.extend(
             POST_START_HOOKS
                 .iter()

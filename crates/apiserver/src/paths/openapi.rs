@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use crate::openapi::{Documents, Form, Served};
 use crate::request::Request;
 use crate::response::compress::accepts_gzip;
-use crate::response::{Response, full, page_not_found};
+use crate::response::{Response, full, page_not_found, text};
 
 /// Serves a document. Making one takes a while, the first time that it is asked for.
 pub async fn serve(
@@ -34,17 +34,18 @@ pub async fn serve(
             )
         }
         ["v3", path @ ..] => {
-            if negotiate(accept, false).is_none() {
+            let path = path.join("/");
+            if !path.is_empty() && negotiate(accept, false).is_none() {
                 return Ok(not_acceptable());
             }
-            let path = path.join("/");
             let wanted = path.clone();
             let made = make(documents, move |documents| match wanted.as_str() {
                 "" => Some(documents.v3_index()),
                 path => documents.v3(path),
             });
             match made.await? {
-                None => Ok(page_not_found()),
+                None => Ok(empty(StatusCode::NOT_FOUND)),
+                Some(served) if path.is_empty() => index(&served),
                 Some(served) => hashed(&served, &path, request),
             }
         }
@@ -131,7 +132,10 @@ fn respond(served: &Served, media_type: &str, headers: &HeaderMap) -> Result<Res
     };
     set(&mut response, CONTENT_TYPE, media_type)?;
     set(&mut response, ETAG, &etag)?;
-    set(&mut response, VARY, "Accept-Encoding, Accept")?;
+    // Two headers, as upstream sends them: some caches look at the first only.
+    let headers = response.headers_mut();
+    headers.append(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.append(VARY, HeaderValue::from_static("Accept"));
     Ok(response)
 }
 
@@ -141,9 +145,18 @@ fn set(response: &mut Response, name: HeaderName, value: &str) -> Result<(), Sta
     Ok(())
 }
 
+/// The list of documents is never compressed, and upstream doesn't say what it is.
+fn index(served: &Served) -> Result<Response, Status> {
+    Ok(text(StatusCode::OK, served.identity().map_err(Status::internal)?))
+}
+
 fn not_acceptable() -> Response {
+    empty(StatusCode::NOT_ACCEPTABLE)
+}
+
+fn empty(code: StatusCode) -> Response {
     let mut response = Response::new(full(Vec::new()));
-    *response.status_mut() = StatusCode::NOT_ACCEPTABLE;
+    *response.status_mut() = code;
     response
 }
 

@@ -46,8 +46,11 @@ impl Renderer<'_> {
     /// Everything of a table up to its first row.
     pub(super) fn begin_table(&self, version: TableVersion, metadata: &str, with_columns: bool) -> Vec<u8> {
         let columns = match with_columns {
-            false => Value::Null,
-            true => self.served.row.columns.iter().map(column).collect(),
+            false => "null".to_owned(),
+            true => {
+                let columns: Vec<String> = self.served.row.columns.iter().map(column).collect();
+                format!("[{}]", columns.join(","))
+            }
         };
         let api_version = table_api_version(version);
         format!("{{\"kind\":\"Table\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"columnDefinitions\":{columns},\"rows\":[").into_bytes()
@@ -56,7 +59,7 @@ impl Renderer<'_> {
     /// One row.
     pub(super) fn row(&self, source: &Source<'_>) -> Result<Vec<u8>, Status> {
         let objects = &self.served.objects;
-        let mut object = kind::decode_stored(objects.row, source.value()).map_err(internal)?;
+        let mut object = kind::stored::decode(objects.row, source.value()).map_err(internal)?;
         objects.strategy().default(&mut *object);
         let cells = objects.strategy().table_row(&*object, self.now);
         let mut out = b"{\"cells\":".to_vec();
@@ -65,6 +68,14 @@ impl Renderer<'_> {
         out.extend(self.row_object(source)?);
         out.push(b'}');
         Ok(out)
+    }
+
+    /// The version that the metadata of rows bears: that of the table.
+    fn row_version(&self) -> &'static str {
+        match self.output.view {
+            View::Table(version) => table_api_version(version),
+            _ => table_api_version(TableVersion::V1),
+        }
     }
 
     fn row_object(&self, source: &Source<'_>) -> Result<Vec<u8>, Status> {
@@ -83,7 +94,7 @@ impl Renderer<'_> {
         };
         let json = plain.json(source)?;
         Ok(match view {
-            View::Metadata => with_type("PartialObjectMetadata", "meta.k8s.io/v1", &json),
+            View::Metadata => with_type("PartialObjectMetadata", self.row_version(), &json),
             _ => with_type(self.served.row.kind, &kind::api_version(self.served.row), &json),
         })
     }
@@ -93,12 +104,10 @@ pub(super) fn end_table(out: &mut Vec<u8>) {
     out.extend_from_slice(b"]}\n");
 }
 
-fn column(column: &api::catalogue::Column) -> Value {
-    json!({
-        "name": column.name,
-        "type": column.kind,
-        "format": column.format,
-        "description": "",
-        "priority": column.priority,
-    })
+fn column(column: &api::catalogue::Column) -> String {
+    let [name, kind, format] = [column.name, column.kind, column.format].map(|text| json!(text));
+    format!(
+        "{{\"name\":{name},\"type\":{kind},\"format\":{format},\"description\":\"\",\"priority\":{}}}",
+        column.priority
+    )
 }

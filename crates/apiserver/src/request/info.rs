@@ -22,6 +22,8 @@ pub struct RequestInfo {
     pub path: String,
     /// `get`, `list`, `watch`, `create`, … for resources; the lower-case HTTP method else.
     pub verb: String,
+    /// Whether the path names the verb, as the deprecated `/watch/` paths do.
+    pub verb_in_path: bool,
     pub api_prefix: String,
     pub api_group: String,
     pub api_version: String,
@@ -77,6 +79,7 @@ impl RequestInfo {
         rest = &rest[1..];
 
         let verb_in_path = rest[0] == "watch" || rest[0] == "proxy";
+        info.verb_in_path = verb_in_path;
         if verb_in_path {
             if rest.len() < 2 {
                 return Err(UnknownPath { url: info.path });

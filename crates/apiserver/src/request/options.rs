@@ -1,6 +1,6 @@
 //! Options that come as query parameters, decoded and validated with upstream's errors.
 
-use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::field::{Error, ErrorList, Path, Value};
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
 use apimachinery::{fields, labels};
@@ -280,9 +280,10 @@ pub fn validate_dry_run(values: &[&str]) -> ErrorList {
     if values.iter().all(|value| *value == "All") {
         return ErrorList::new();
     }
+    let given = serde_json::json!(values).to_string();
     vec![Error::not_supported(
         &Path::new("dryRun"),
-        format!("[{}]", values.join(" ")),
+        Value::Json(given),
         &["All"],
     )]
 }

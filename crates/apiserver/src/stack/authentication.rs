@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use apimachinery::status::Status;
 use futures_util::future::BoxFuture;
+use http::Version;
 
-use super::{Filter, Next};
+use super::{Filter, Next, goaway};
 use crate::metrics::Metrics;
 use crate::request::Request;
-use crate::response::{Response, failure};
+use crate::response::{Response, refusal};
 
 pub struct Authentication {
     pub authenticator: Arc<dyn auth::Authenticator>,
@@ -30,17 +31,35 @@ impl Filter for Authentication {
                 }
                 Ok(None) => {
                     self.metrics.authenticated("failure", "");
-                    return failure(&Status::unauthorized(), request.error_encoding());
+                    return refuse(request);
                 }
                 Err(error) => {
                     self.metrics.authenticated("error", "");
                     tracing::warn!(%error, uri = %request.head.uri, audit_id = %request.audit_id, "Unable to authenticate the request");
-                    return failure(&Status::unauthorized(), request.error_encoding());
+                    return refuse(request);
                 }
             }
             // A bearer token must not travel on to a node or an extension server.
             auth::authenticators::bearer::remove_credentials(&mut request.head.headers);
-            next.run(request).await
+            let stranger = request.user.name == auth::user::ANONYMOUS;
+            let mut response = next.run(request).await;
+            if stranger {
+                send_away(request, &mut response);
+            }
+            response
         })
+    }
+}
+
+fn refuse(request: &Request) -> Response {
+    let mut response = refusal(&Status::unauthorized(), request);
+    send_away(request, &mut response);
+    response
+}
+
+/// HTTP/2 lends itself to abuse (CVE-2023-44487): whoever shows no credentials gets one request out of a connection.
+fn send_away(request: &Request, response: &mut Response) {
+    if request.head.version == Version::HTTP_2 {
+        goaway::close(response);
     }
 }

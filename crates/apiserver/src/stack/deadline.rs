@@ -1,15 +1,20 @@
-//! Short requests are answered within the request timeout.
+//! Short requests are answered within the request timeout, and their answers taken.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::status::Status;
+use component_base::serving::FinishBy;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::{Filter, Next};
 use crate::metrics::Metrics;
 use crate::request::Request;
-use crate::response::{Response, failure};
+use crate::response::{Response, refusal};
+
+/// What an answer at the last moment has to be sent.
+const SENDING_GRACE: Duration = Duration::from_secs(5);
 
 pub struct Deadline {
     pub timeout: Duration,
@@ -24,15 +29,21 @@ impl Filter for Deadline {
             }
             let timeout = match self.allowed(request) {
                 Ok(timeout) => timeout,
-                Err(status) => return failure(&status, request.error_encoding()),
+                Err(status) => return refusal(&status, request),
             };
             request.time_limit = Some(timeout);
-            let answered = tokio::time::timeout(timeout, next.run(request)).await;
-            answered.unwrap_or_else(|_| {
+            let deadline = Instant::now() + timeout;
+            let answered = tokio::time::timeout_at(deadline, next.run(request)).await;
+            let mut response = answered.unwrap_or_else(|_| {
                 self.metrics.terminated(&request.info);
                 let message = "request did not complete within the allotted timeout";
-                failure(&Status::timeout(message, 0), request.error_encoding())
-            })
+                refusal(&Status::timeout(message, 0), request)
+            });
+            // A client that does not read must not keep the answer in memory.
+            response
+                .extensions_mut()
+                .insert(FinishBy(deadline.max(Instant::now() + SENDING_GRACE)));
+            response
         })
     }
 }

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use super::{Filter, Next};
 use crate::request::Request;
 use crate::request::query::{Plus, decode};
-use crate::response::{Response, failure};
+use crate::response::{Response, refusal};
 
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
@@ -28,7 +28,7 @@ impl Filter for Impersonation {
         Box::pin(async move {
             let wanted = match Wanted::read(&request.head.headers) {
                 Ok(wanted) => wanted,
-                Err(status) => return failure(&status, request.error_encoding()),
+                Err(status) => return refusal(&status, request),
             };
             match self.impersonate(wanted, &request.user).await {
                 Ok(Some(user)) => {
@@ -37,7 +37,7 @@ impl Filter for Impersonation {
                     remove_headers(&mut request.head.headers);
                 }
                 Ok(None) => {}
-                Err(status) => return failure(&status, request.error_encoding()),
+                Err(status) => return refusal(&status, request),
             }
             next.run(request).await
         })

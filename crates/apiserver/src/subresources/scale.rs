@@ -113,7 +113,7 @@ async fn write(
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let written = saved?.written;
     let mut object =
-        crate::kind::decode_stored(served.objects.row, &written.value).map_err(Status::internal)?;
+        crate::kind::stored::decode(served.objects.row, &written.value).map_err(Status::internal)?;
     object.metadata_mut().resource_version = written
         .revision
         .map(|revision| revision.to_string())

@@ -2,8 +2,8 @@
 //! servers between pages.
 
 use apimachinery::status::Status;
-use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeError, Engine};
 use serde_json::{Value, json};
 
 const VERSION: &str = "meta.k8s.io/v1";
@@ -34,7 +34,7 @@ impl ContinueToken {
         let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
         let bytes = URL_SAFE_NO_PAD
             .decode(text.trim_end_matches('='))
-            .map_err(|error| invalid(&error.to_string()))?;
+            .map_err(|error| invalid(&illegal(&error, text)))?;
         let token: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
         if token["v"] != VERSION {
             return Err(invalid(&format!(
@@ -65,6 +65,15 @@ impl ContinueToken {
             after,
         })
     }
+}
+
+/// The words of Go's decoder: a text that ends in the middle of a group is wrong at its last whole one.
+fn illegal(error: &DecodeError, text: &str) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => *at,
+        _ => text.len() / 4 * 4,
+    };
+    format!("illegal base64 data at input byte {at}")
 }
 
 #[cfg(test)]

@@ -71,7 +71,7 @@ fn streamed(renderer: &Renderer<'_>, list: ListStream, is_compressed: bool) -> R
 pub async fn page(objects: &Objects, selection: &Selection, options: &ListOptions) -> Result<Page, Status> {
     let token = match options.continue_.as_str() {
         "" => None,
-        text => Some(ContinueToken::decode(text)?),
+        text => Some(ContinueToken::decode(text).map_err(invalid_token)?),
     };
     let snapshot = snapshot(objects, options, token.as_ref()).await?;
     // From the watch cache, upstream answers "any version" with everything at once.
@@ -111,6 +111,16 @@ pub async fn page(objects: &Objects, selection: &Selection, options: &ListOption
     })
 }
 
+fn invalid_token(status: Status) -> Status {
+    Status::bad_request(format!("invalid continue token: {}", status.message))
+}
+
+/// A list's resourceVersion.
+fn list_version(text: &str) -> Result<u64, Status> {
+    parse_version(text)
+        .map_err(|status| Status::bad_request(format!("invalid resource version: {}", status.message)))
+}
+
 fn relative_key(objects: &Objects, entry: &Entry) -> String {
     String::from_utf8_lossy(entry.key().get(objects.prefix().len()..).unwrap_or_default()).into_owned()
 }
@@ -142,10 +152,10 @@ async fn snapshot(
     let taken = match options.resource_version.as_str() {
         "" => cache.snapshot(Freshness::Latest).await,
         "0" => cache.snapshot(Freshness::Any).await,
-        version if exact => cache.snapshot_at(Revision(parse_version(version)?)).await,
+        version if exact => cache.snapshot_at(Revision(list_version(version)?)).await,
         version => {
             cache
-                .snapshot(Freshness::AtLeast(Revision(parse_version(version)?)))
+                .snapshot(Freshness::AtLeast(Revision(list_version(version)?)))
                 .await
         }
     };

@@ -200,6 +200,11 @@ pub fn to_document(served: &Served, object: &dyn Object) -> Result<Value, Status
     serde_json::from_slice(&json).map_err(Status::internal)
 }
 
+async fn exists(served: &Served, request: &Request) -> Result<bool, Status> {
+    let key = served.objects.key(&request.info.namespace, &request.info.name);
+    Ok(served.objects.load(&key).await?.is_some())
+}
+
 pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
     let content_type = request
         .header("content-type")
@@ -217,8 +222,15 @@ pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<
     let renderer = object_renderer(api, served, request)?;
     let body = body::read(request).await?;
     let options = WriteOptions::parse(&request.query, kind)?;
-    let (patch, repeated) = Patch::parse(&content_type, &body)?;
     let name = request.info.name.clone();
+    let (patch, repeated) = match Patch::parse(&content_type, &body) {
+        Ok(parsed) => parsed,
+        // What can't be applied to nothing is not even read.
+        Err(_) if kind == WriteKind::Patch && !exists(served, request).await? => {
+            return Err(not_found(served, &name));
+        }
+        Err(status) => return Err(status),
+    };
     let force_create = patch.may_create();
     let (manager, subresource) = (manager_of(request), request.info.subresource.clone());
     let change = Patching {

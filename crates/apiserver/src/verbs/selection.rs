@@ -28,8 +28,7 @@ impl Selection {
     /// What the request's path and selectors select.
     pub fn new(served: &Served, info: &RequestInfo, options: &ListOptions) -> Result<Selection, Status> {
         let objects = &served.objects;
-        let mut fields = options.field_selector.clone();
-        check_fields(&fields, objects.strategy().selectable_fields())?;
+        let mut fields = by_field(&options.field_selector, served)?;
         if !info.name.is_empty() {
             match fields.requires_exact_match(NAME) {
                 Some(name) if name == info.name => {}
@@ -116,18 +115,31 @@ impl Selection {
     }
 }
 
-/// Only some fields can be selected by.
-fn check_fields(selector: &fields::Selector, known: &[&str]) -> Result<(), Status> {
-    for requirement in selector.requirements() {
-        let field = requirement.field.as_str();
-        if field == NAME || field == NAMESPACE || known.contains(&field) {
+/// The selector in terms of the strategy's fields. Only some fields can be selected by, and a group may have names of its
+/// own for them.
+fn by_field(selector: &fields::Selector, served: &Served) -> Result<fields::Selector, Status> {
+    if selector.is_nothing() {
+        return Ok(selector.clone());
+    }
+    let strategy = served.objects.strategy();
+    let mut requirements = selector.requirements().to_vec();
+    for requirement in &mut requirements {
+        let label = requirement.field.as_str();
+        if label == NAME || label == NAMESPACE {
             continue;
         }
-        return Err(Status::bad_request(if known.is_empty() {
-            format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
-        } else {
-            format!("field label not supported: {field}")
-        }));
+        match strategy.field_of_label(served.row.group, label) {
+            Some(field) => field.clone_into(&mut requirement.field),
+            None => return Err(unknown_field(label, strategy.selectable_fields().is_empty())),
+        }
     }
-    Ok(())
+    Ok(fields::Selector::from_requirements(requirements))
+}
+
+fn unknown_field(label: &str, no_others: bool) -> Status {
+    Status::bad_request(if no_others {
+        format!("{label:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+    } else {
+        format!("field label not supported: {label}")
+    })
 }

@@ -29,7 +29,7 @@ pub async fn update(api: &Api, served: &Served, request: &mut Request) -> Result
     let renderer = object_renderer(api, served, request)?;
     let options = WriteOptions::parse(&request.query, WriteKind::Update)?;
     let object = read_object(request, served.row, options.field_validation).await?;
-    let replacement = Replacement(served.to_storage(object)?);
+    let mut object = served.to_storage(object)?;
     let mut writer = writer(
         api,
         served,
@@ -37,7 +37,8 @@ pub async fn update(api: &Api, served: &Served, request: &mut Request) -> Result
         options.dry_run,
         options.to_json(WriteKind::Update),
     );
-    let saved = writer.update(&replacement, false).await;
+    writer.settle_identity(&mut *object)?;
+    let saved = writer.update(&Replacement(object), false).await;
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let saved = saved?;

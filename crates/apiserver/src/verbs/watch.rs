@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use apimachinery::status::Status;
 use bytes::{Bytes, BytesMut};
+use component_base::serving::FinishBy;
 use flow_control::watchers::Registered;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -12,8 +13,10 @@ use http::{Response as HttpResponse, StatusCode};
 use storage::cache::{EventKind, Freshness, Start, Watch, WatchEvent, WatchRequest};
 use storage::{Error, Revision};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::{Selection, parse_version, renderer};
+use crate::lifecycle::UnderWay;
 use crate::metrics::Held;
 use crate::objects::failed;
 use crate::render::list::EventType;
@@ -26,11 +29,14 @@ use crate::response::{self, BoxError, Response};
 use crate::stack::flow_control::WatchShare;
 use crate::state::Api;
 
-/// How long a watch has seats at most while its first state is sent.
-const LONGEST_START: Duration = Duration::from_secs(10);
-
 /// Frames of waiting events that one chunk of the response gathers at most.
 const MAX_CHUNK_BYTES: usize = 64 * 1024;
+
+/// A client that has not taken the last bytes that long after the end of its watch is cut off.
+const END_GRACE: Duration = Duration::from_secs(60);
+
+/// How long a watch has seats at most while its first state is sent.
+const LONGEST_START: Duration = Duration::from_secs(10);
 
 pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
     let output = request.output(Offers::Views)?;
@@ -72,6 +78,9 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     }
     let mut answer = HttpResponse::new(response::stream(frames_of(source, frames, timeout, held, share)));
     *answer.status_mut() = StatusCode::OK;
+    answer
+        .extensions_mut()
+        .insert(FinishBy(Instant::now() + timeout + END_GRACE));
     answer.headers_mut().insert(
         CONTENT_TYPE,
         HeaderValue::from_static(output.encoding.stream_media_type()),
@@ -150,18 +159,18 @@ fn frames_of(
     held: Held,
     share: Option<Share>,
 ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
-    let shutdown = frames.api.shutdown.clone();
+    let (under_way, dismissed) = frames.api.lifecycle.begin_watch();
     let end = async move {
         tokio::select! {
             () = tokio::time::sleep(timeout) => {}
-            () = shutdown.wait_owned() => {}
+            () = dismissed => {}
         }
     };
     let state = State {
         source: Some(source),
         frames,
         share,
-        _held: held,
+        _held: (held, under_way),
     };
     stream::unfold(state, |mut state| async move {
         let chunk = state.next_chunk().await?;
@@ -202,7 +211,7 @@ struct State {
     frames: Frames,
     /// In flow control.
     share: Option<Share>,
-    _held: Held,
+    _held: (Held, UnderWay),
 }
 
 impl State {

@@ -30,11 +30,7 @@ pub async fn serve(api: &Api, request: &Request) -> Result<Response, Status> {
     }
     items.push(status(
         STORE,
-        api.store
-            .current_revision()
-            .await
-            .map(drop)
-            .map_err(|error| error.to_string()),
+        api.store.main().probe().await.map_err(|error| error.to_string()),
     ));
     if let View::Table(version) = output.view {
         let wanted =
@@ -63,8 +59,7 @@ pub async fn serve(api: &Api, request: &Request) -> Result<Response, Status> {
     }
     let wanted = &request.info.name;
     let found = items.into_iter().find(|item| item.metadata.name == *wanted);
-    let found =
-        found.ok_or_else(|| Status::not_found(&GroupResource::new("", "componentstatuses"), wanted))?;
+    let found = found.ok_or_else(|| Status::not_found(&GroupResource::new("", "componentstatus"), wanted))?;
     message(StatusCode::OK, ("", "v1", "ComponentStatus"), &found, output)
 }
 

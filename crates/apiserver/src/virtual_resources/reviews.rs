@@ -5,9 +5,9 @@ use api::authorization::v1::{
     LocalSubjectAccessReview, NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReview,
     SelfSubjectRulesReview, SubjectAccessReview, SubjectAccessReviewSpec,
 };
-use api::catalogue::Resource;
+use api::catalogue;
 use api::meta::v1::ObjectMeta;
-use api::{Kind, Object};
+use api::{Object, Resource};
 use apimachinery::field::{Error, ErrorList, Path, Value};
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
@@ -16,11 +16,13 @@ use auth::{Attributes, review};
 use http::StatusCode;
 
 use crate::decode::read_message;
+use crate::managed_fields;
 use crate::request::Request;
 use crate::request::negotiate::{Offers, Output};
 use crate::request::options::{WriteKind, WriteOptions};
 use crate::response::{Response, message};
 use crate::state::Api;
+use crate::verbs::manager_of;
 
 /// A review as read, and how to answer.
 struct Asked<T> {
@@ -29,11 +31,18 @@ struct Asked<T> {
     dry_run: bool,
 }
 
-async fn read<T: Kind>(row: &'static Resource, request: &mut Request) -> Result<Asked<T>, Status> {
+async fn read<T: Resource>(
+    api: &Api,
+    row: &'static catalogue::Resource,
+    request: &mut Request,
+) -> Result<Asked<T>, Status> {
     let output = request.output(Offers::Plain)?;
     let options = WriteOptions::parse(&request.query, WriteKind::Create)?;
     let proto = read_message(request, row.into(), options.field_validation).await?;
-    let review = T::decode(&proto).map_err(|error| Status::bad_request(error.to_string()))?;
+    let mut review = T::decode(&proto).map_err(|error| Status::bad_request(error.to_string()))?;
+    crate::write::metadata::wipe(Resource::metadata_mut(&mut review));
+    let manager = manager_of(request);
+    managed_fields::track_unstored(row, &manager, api.clock.now(), &mut review)?;
     Ok(Asked {
         review,
         output,
@@ -44,7 +53,7 @@ async fn read<T: Kind>(row: &'static Resource, request: &mut Request) -> Result<
 /// Admission, then the answer with the status filled in.
 async fn answer<T: Object + Clone>(
     api: &Api,
-    row: &'static Resource,
+    row: &'static catalogue::Resource,
     request: &Request,
     asked: Asked<T>,
 ) -> Result<Response, Status> {
@@ -62,8 +71,12 @@ async fn answer<T: Object + Clone>(
     )
 }
 
-pub async fn token(api: &Api, row: &'static Resource, request: &mut Request) -> Result<Response, Status> {
-    let mut asked = read::<TokenReview>(row, request).await?;
+pub async fn token(
+    api: &Api,
+    row: &'static catalogue::Resource,
+    request: &mut Request,
+) -> Result<Response, Status> {
+    let mut asked = read::<TokenReview>(api, row, request).await?;
     if asked.review.spec.token.is_empty() {
         return Err(Status::bad_request(
             "token is required for TokenReview in authentication",
@@ -75,10 +88,10 @@ pub async fn token(api: &Api, row: &'static Resource, request: &mut Request) -> 
 
 pub async fn self_subject(
     api: &Api,
-    row: &'static Resource,
+    row: &'static catalogue::Resource,
     request: &mut Request,
 ) -> Result<Response, Status> {
-    let mut asked = read::<SelfSubjectReview>(row, request).await?;
+    let mut asked = read::<SelfSubjectReview>(api, row, request).await?;
     asked.review.metadata.creation_timestamp = Some(Time(api.clock.now()).truncated());
     asked.review.status.user_info = request.user.to_api();
     answer(api, row, request, asked).await
@@ -86,10 +99,10 @@ pub async fn self_subject(
 
 pub async fn subject_access(
     api: &Api,
-    row: &'static Resource,
+    row: &'static catalogue::Resource,
     request: &mut Request,
 ) -> Result<Response, Status> {
-    let mut asked = read::<SubjectAccessReview>(row, request).await?;
+    let mut asked = read::<SubjectAccessReview>(api, row, request).await?;
     let mut errors = validate_spec(&asked.review.spec);
     errors.extend(validate_metadata(&asked.review.metadata, ""));
     valid(row, errors)?;
@@ -99,10 +112,10 @@ pub async fn subject_access(
 
 pub async fn local_subject_access(
     api: &Api,
-    row: &'static Resource,
+    row: &'static catalogue::Resource,
     request: &mut Request,
 ) -> Result<Response, Status> {
-    let mut asked = read::<LocalSubjectAccessReview>(row, request).await?;
+    let mut asked = read::<LocalSubjectAccessReview>(api, row, request).await?;
     crate::write::metadata::settle_namespace(&mut asked.review.metadata, &request.info.namespace)?;
     let spec = &asked.review.spec;
     let mut errors = validate_spec(spec);
@@ -130,10 +143,10 @@ pub async fn local_subject_access(
 
 pub async fn self_subject_access(
     api: &Api,
-    row: &'static Resource,
+    row: &'static catalogue::Resource,
     request: &mut Request,
 ) -> Result<Response, Status> {
-    let mut asked = read::<SelfSubjectAccessReview>(row, request).await?;
+    let mut asked = read::<SelfSubjectAccessReview>(api, row, request).await?;
     let spec = &asked.review.spec;
     let mut errors = validate_attributes(
         spec.resource_attributes.as_deref(),
@@ -148,10 +161,10 @@ pub async fn self_subject_access(
 
 pub async fn self_subject_rules(
     api: &Api,
-    row: &'static Resource,
+    row: &'static catalogue::Resource,
     request: &mut Request,
 ) -> Result<Response, Status> {
-    let mut asked = read::<SelfSubjectRulesReview>(row, request).await?;
+    let mut asked = read::<SelfSubjectRulesReview>(api, row, request).await?;
     if asked.review.spec.namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request"));
     }
@@ -163,7 +176,7 @@ async fn decide(api: &Api, attributes: &Attributes) -> auth::Decision {
     api.authorizer.authorize(attributes).await
 }
 
-fn valid(row: &Resource, errors: ErrorList) -> Result<(), Status> {
+fn valid(row: &catalogue::Resource, errors: ErrorList) -> Result<(), Status> {
     if errors.is_empty() {
         Ok(())
     } else {

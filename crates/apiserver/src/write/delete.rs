@@ -51,13 +51,13 @@ impl Writer<'_> {
         let mut object = old.clone_box();
         let step = plan(&mut *object, options, self.strategy(), self.api.clock.now());
         if step == Step::Pending {
-            return Ok(Some(self.deleted(&*old, stored.mod_revision, false)));
+            return Ok(Some(self.deleted(&*old, stored.mod_revision, false)?));
         }
         // Admission judges a DELETE by the object that would go; mutating plugins see it too.
         self.admit_delete(&*old).await?;
         if self.dry_run {
             let gone = step != Step::Mark;
-            return Ok(Some(self.deleted(&*object, stored.mod_revision, gone)));
+            return Ok(Some(self.deleted(&*object, stored.mod_revision, gone)?));
         }
         let committed = match step {
             Step::Mark => self.mark(key, &*object, stored.mod_revision).await,
@@ -70,7 +70,7 @@ impl Writer<'_> {
                 if gone {
                     self.after_delete(&*object).await;
                 }
-                Ok(Some(self.deleted(&*object, revision, gone)))
+                Ok(Some(self.deleted(&*object, revision, gone)?))
             }
             Err(CommitError::Conflict) => Ok(None),
             Err(CommitError::Failed(status)) => Err(*status),
@@ -78,7 +78,10 @@ impl Writer<'_> {
     }
 
     async fn mark(&self, key: &str, object: &dyn Object, read: Revision) -> Result<Revision, CommitError> {
-        let value = self.objects().encode(object);
+        let value = self
+            .objects()
+            .encode(object)
+            .map_err(|status| CommitError::Failed(Box::new(status)))?;
         let written = self.objects().put(key, Expect::Unchanged(read), value).await?;
         Ok(written.revision.unwrap_or(read))
     }
@@ -94,17 +97,17 @@ impl Writer<'_> {
         self.objects().remove(key, marked).await
     }
 
-    fn deleted(&self, object: &dyn Object, revision: Revision, gone: bool) -> Deleted {
-        Deleted {
+    fn deleted(&self, object: &dyn Object, revision: Revision, gone: bool) -> Result<Deleted, Status> {
+        Ok(Deleted {
             last: Written {
-                value: self.objects().encode(object),
+                value: self.objects().encode(object)?,
                 revision: Some(revision),
             },
             name: object.metadata().name.clone(),
             uid: object.metadata().uid.clone(),
             gone,
             show_object: !gone || self.strategy().returns_deleted_object(),
-        }
+        })
     }
 
     pub(super) async fn after_delete(&self, object: &dyn Object) {

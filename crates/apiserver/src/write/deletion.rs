@@ -41,9 +41,19 @@ pub fn plan(
     }
     let metadata = object.metadata_mut();
     metadata.finalizers = propagation_finalizers(metadata, options, strategy.garbage_collection());
-    let waits_for_finalizers = !metadata.finalizers.is_empty() || !strategy.finished(object);
+    let has_finalizers = !metadata.finalizers.is_empty();
+    let finished = strategy.finished(object);
+    let waits_for_finalizers = has_finalizers || !finished;
     let metadata = object.metadata_mut();
     match graceful {
+        // Whoever finishes the kind removes it: there is no period after which it goes, not even one of 0 s.
+        Grace::None if !finished => match metadata.deletion_timestamp {
+            Some(_) => Step::Pending,
+            None => {
+                metadata.deletion_timestamp = Some(Time(now).truncated());
+                Step::Mark
+            }
+        },
         Grace::Period(seconds) if seconds > 0 || waits_for_finalizers => Step::Mark,
         Grace::Period(_) => Step::MarkThenRemove,
         _ if waits_for_finalizers => {

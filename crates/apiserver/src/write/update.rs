@@ -115,7 +115,7 @@ impl Writer<'_> {
         self.validate(Operation::Update, &mut *object, Some(&*old))
             .await?;
 
-        let value = self.objects().encode(&*object);
+        let value = self.objects().encode(&*object)?;
         if deletion::ends_deletion(&*object, &*old, self.strategy()) {
             return self.remove_after_update(key, &*object, value, &stored).await;
         }
@@ -180,11 +180,14 @@ impl Writer<'_> {
     }
 
     /// Name and namespace of the object must be those of the URL.
-    fn settle_identity(&self, object: &mut dyn Object) -> Result<(), Status> {
+    pub fn settle_identity(&self, object: &mut dyn Object) -> Result<(), Status> {
         let metadata = object.metadata_mut();
         metadata::settle_namespace(metadata, self.object_namespace())?;
         if metadata.name.is_empty() {
-            return Err(Status::bad_request("name must be provided"));
+            return Err(Status::bad_request(format!(
+                "the name of the object ({} based on URL) was undeterminable: name must be provided",
+                self.name
+            )));
         }
         if metadata.name != self.name {
             let (body, url) = (&metadata.name, self.name);

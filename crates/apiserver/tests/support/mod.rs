@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use apimachinery::field::ErrorList;
+use apiserver::lifecycle::Lifecycle;
 use apiserver::proxy::{Backends, KubeletAccess, KubeletTls};
 use apiserver::strategy::{Behaviour, Context, Strategy};
 use apiserver::{Config, Limits, Security, Server};
@@ -16,7 +17,7 @@ use bytes::Bytes;
 use component_base::clock::SystemClock;
 use component_base::metrics::Registry;
 use component_base::serving::{Peer, body};
-use component_base::shutdown::Shutdown;
+
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -108,22 +109,28 @@ impl Answer {
 /// See the module.
 pub struct TestServer {
     pub server: Server,
-    pub shutdown: Shutdown,
+    pub lifecycle: Lifecycle,
 }
 
 impl TestServer {
     pub async fn start() -> TestServer {
-        let shutdown = Shutdown::new();
+        TestServer::start_with(Limits::default()).await
+    }
+
+    pub async fn start_with(limits: Limits) -> TestServer {
+        let lifecycle = Lifecycle::default();
         let metrics = Registry::new();
         let config = Config {
-            store: Arc::new(storage::memory::open(storage::memory::Options::default()).expect("a store")),
+            store: Arc::new(storage::memory::open(storage::memory::Options::default()).expect("a store"))
+                .into(),
+            dependencies: Default::default(),
             behaviour_of: Box::new(|_, _| {
                 Some(Behaviour {
                     strategy: Arc::new(Plain),
                     hooks: None,
                 })
             }),
-            limits: Limits::default(),
+            limits,
             clock: SystemClock::shared(),
             metrics: metrics.clone(),
             server_address: "127.0.0.1:6443".to_owned(),
@@ -136,7 +143,7 @@ impl TestServer {
                 Duration::from_secs(1),
             )
             .expect("no certificates"),
-            shutdown: shutdown.clone(),
+            lifecycle: lifecycle.clone(),
         };
         let security = |_objects: Arc<dyn auth::Objects>| {
             Ok(Security {
@@ -153,7 +160,7 @@ impl TestServer {
             })
         };
         let server = Server::build(config, security).await.expect("a server");
-        TestServer { server, shutdown }
+        TestServer { server, lifecycle }
     }
 
     /// Sends a request with headers, and hands out the response as it comes.

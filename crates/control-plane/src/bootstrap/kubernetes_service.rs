@@ -1,39 +1,113 @@
 //! The Service `kubernetes`, behind which the cluster's pods find the API server.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
 
-use api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Service, ServicePort};
-use api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort as SlicePort, EndpointSlice};
+use api::core::v1::{EndpointPort, Service, ServicePort};
 use apimachinery::int_or_string::IntOrString;
 use apimachinery::status::Status;
+use storage::Store;
+use tokio::sync::oneshot;
 
 use super::Bootstrap;
+use super::endpoints::{Leases, NAME, NAMESPACE, Reconciler};
+use crate::options::EndpointReconcilerType;
 
-const NAMESPACE: &str = "default";
-const NAME: &str = "kubernetes";
 const PORT_NAME: &str = "https";
 const SERVICE_PORT: i32 = 443;
+/// How often the Service and its endpoints are looked after: often enough that a lease does not end.
+const INTERVAL: Duration = Duration::from_secs(10);
+const READINESS_POLL: Duration = Duration::from_millis(100);
 
-/// Keeps the Service, its Endpoints and its EndpointSlice.
-pub async fn reconcile(bootstrap: &Bootstrap) -> Result<(), Status> {
-    let Some(range) = bootstrap.options.service_cluster_ip_ranges.first() else {
-        return Ok(());
-    };
-    let address = first_address(range)
-        .ok_or_else(|| Status::internal(format!("{range:?} is no range of addresses")))?;
-    super::namespaces::ensure(&bootstrap.local).await?;
-    super::ensure(&bootstrap.local, service(address, bootstrap.address.port())).await?;
-    let (ip, port) = (bootstrap.address.ip(), i32::from(bootstrap.address.port()));
-    if ip.is_loopback() {
-        // Nobody but this host can reach it, and the API refuses such endpoints.
-        return Ok(());
+/// Keeps the Service, and this server among its endpoints while it is ready.
+pub struct KubernetesService {
+    bootstrap: Bootstrap,
+    endpoints: Reconciler,
+}
+
+impl KubernetesService {
+    pub fn new(bootstrap: Bootstrap, store: std::sync::Arc<dyn Store>) -> KubernetesService {
+        let address = bootstrap.address;
+        let reconciler = bootstrap.options.endpoint_reconciler;
+        let endpoints = Reconciler {
+            // Nobody but this host can reach a loopback address, and the API refuses such endpoints.
+            kind: match address.ip().is_loopback() {
+                true => EndpointReconcilerType::None,
+                false => reconciler,
+            },
+            local: bootstrap.local.clone(),
+            leases: Leases::new(store),
+            address: address.ip(),
+            ports: vec![EndpointPort {
+                name: PORT_NAME.to_owned(),
+                port: i32::from(address.port()),
+                protocol: "TCP".to_owned(),
+                ..EndpointPort::default()
+            }],
+        };
+        KubernetesService { bootstrap, endpoints }
     }
-    put_endpoints(bootstrap, ip, port).await?;
-    put_slice(bootstrap, ip, port).await
+
+    /// Works until the server is told to end, and takes it out of the endpoints then. `first` resolves after the
+    /// first round.
+    pub async fn run(self, first: oneshot::Sender<()>) {
+        let shutdown = self.bootstrap.shutdown.clone();
+        shutdown.guard(self.keep(first)).await;
+        match tokio::time::timeout(2 * INTERVAL, self.endpoints.remove()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::error!(%error, "unable to remove endpoints from kubernetes service"),
+            Err(_) => tracing::warn!("unable to remove endpoints from kubernetes service in time"),
+        }
+    }
+
+    async fn keep(&self, first: oneshot::Sender<()>) {
+        let Bootstrap { local, clock, .. } = &self.bootstrap;
+        match self.endpoints.remove().await {
+            Ok(true) => tracing::warn!("removed stale endpoints: the server did not end well before"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "cannot remove old endpoints from kubernetes service"),
+        }
+        local.api().health.done("bootstrap-controller");
+        // Clients of the Service shall not be sent to a server that does not answer them yet.
+        while !local.api().health.is_ready() {
+            clock.sleep(READINESS_POLL).await;
+        }
+        let mut first = Some(first);
+        loop {
+            match self.reconcile().await {
+                Ok(()) => {
+                    // Nobody may be waiting.
+                    first.take().map(|first| first.send(()));
+                    clock.sleep(INTERVAL).await;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "unable to sync kubernetes service");
+                    clock.sleep(super::RETRY).await;
+                }
+            }
+        }
+    }
+
+    async fn reconcile(&self) -> Result<(), Status> {
+        let Bootstrap { local, options, .. } = &self.bootstrap;
+        let Some(range) = options.service_cluster_ip_ranges.first() else {
+            return Ok(());
+        };
+        let address = first_address(range)
+            .ok_or_else(|| Status::internal(format!("{range:?} is no range of addresses")))?;
+        super::namespaces::ensure(local).await?;
+        let port = self.bootstrap.address.port();
+        super::ensure(
+            local,
+            service(address, port, options.kubernetes_service_node_port),
+        )
+        .await?;
+        self.endpoints.reconcile().await
+    }
 }
 
 /// The first address of a range after the network's own: that of the Service.
-fn first_address(range: &str) -> Option<IpAddr> {
+pub fn first_address(range: &str) -> Option<IpAddr> {
     let (network, bits) = range.split_once('/')?;
     let bits: u32 = bits.parse().ok()?;
     match network.parse().ok()? {
@@ -49,7 +123,8 @@ fn first_address(range: &str) -> Option<IpAddr> {
     }
 }
 
-fn service(address: IpAddr, port: u16) -> Service {
+/// With a node port it is reached through every node too.
+fn service(address: IpAddr, port: u16, node_port: u16) -> Service {
     let mut service = Service::default();
     service.metadata.name = NAME.to_owned();
     service.metadata.namespace = NAMESPACE.to_owned();
@@ -57,7 +132,7 @@ fn service(address: IpAddr, port: u16) -> Service {
         service.metadata.labels.insert(label.to_owned(), value.to_owned());
     }
     let spec = &mut service.spec;
-    spec.type_ = "ClusterIP".to_owned();
+    spec.type_ = if node_port > 0 { "NodePort" } else { "ClusterIP" }.to_owned();
     spec.session_affinity = "None".to_owned();
     spec.cluster_ip = address.to_string();
     spec.cluster_ips = vec![address.to_string()];
@@ -68,80 +143,10 @@ fn service(address: IpAddr, port: u16) -> Service {
         protocol: "TCP".to_owned(),
         port: SERVICE_PORT,
         target_port: IntOrString::Int(i32::from(port)),
+        node_port: i32::from(node_port),
         ..ServicePort::default()
     }];
     service
-}
-
-/// This server is the one endpoint; several servers take turns by leases once there are several.
-async fn put_endpoints(bootstrap: &Bootstrap, ip: IpAddr, port: i32) -> Result<(), Status> {
-    let subsets = vec![EndpointSubset {
-        addresses: vec![EndpointAddress {
-            ip: ip.to_string(),
-            ..EndpointAddress::default()
-        }],
-        ports: vec![EndpointPort {
-            name: PORT_NAME.to_owned(),
-            port,
-            protocol: "TCP".to_owned(),
-            ..EndpointPort::default()
-        }],
-        ..EndpointSubset::default()
-    }];
-    let mut endpoints = Endpoints {
-        subsets: subsets.clone(),
-        ..Endpoints::default()
-    };
-    endpoints.metadata.name = NAME.to_owned();
-    endpoints.metadata.namespace = NAMESPACE.to_owned();
-    // The slice is ours: the mirroring controller shall leave this one alone.
-    endpoints.metadata.labels.insert(
-        "endpointslice.kubernetes.io/skip-mirror".to_owned(),
-        "true".to_owned(),
-    );
-    super::ensure(&bootstrap.local, endpoints).await?;
-    bootstrap
-        .local
-        .update::<Endpoints>(NAMESPACE, NAME, |endpoints| {
-            endpoints.subsets.clone_from(&subsets)
-        })
-        .await
-        .map(drop)
-}
-
-async fn put_slice(bootstrap: &Bootstrap, ip: IpAddr, port: i32) -> Result<(), Status> {
-    let endpoints = vec![Endpoint {
-        addresses: vec![ip.to_string()],
-        conditions: EndpointConditions {
-            ready: Some(true),
-            ..EndpointConditions::default()
-        },
-        ..Endpoint::default()
-    }];
-    let ports = vec![SlicePort {
-        name: Some(PORT_NAME.to_owned()),
-        port: Some(port),
-        protocol: Some("TCP".to_owned()),
-        ..SlicePort::default()
-    }];
-    let mut slice = EndpointSlice {
-        address_type: if ip.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned(),
-        endpoints: endpoints.clone(),
-        ports: ports.clone(),
-        ..EndpointSlice::default()
-    };
-    slice.metadata.name = NAME.to_owned();
-    slice.metadata.namespace = NAMESPACE.to_owned();
-    slice
-        .metadata
-        .labels
-        .insert("kubernetes.io/service-name".to_owned(), NAME.to_owned());
-    super::ensure(&bootstrap.local, slice).await?;
-    let put = |slice: &mut EndpointSlice| {
-        slice.endpoints.clone_from(&endpoints);
-        slice.ports.clone_from(&ports);
-    };
-    bootstrap.local.update(NAMESPACE, NAME, put).await.map(drop)
 }
 
 #[cfg(test)]

@@ -68,6 +68,7 @@ pub async fn track_legacy_tokens(local: &Local, now: Timestamp) -> Result<(), St
         map(LEGACY_TOKENS, BTreeMap::from([("since".to_owned(), date)])),
     )
     .await
+    .map(drop)
 }
 
 fn map(name: &str, data: BTreeMap<String, String>) -> ConfigMap {

@@ -4,6 +4,7 @@ use component_base::features;
 use component_base::options::FlagSet;
 
 use super::known::KNOWN;
+use super::store;
 
 /// The flags of kube-apiserver.
 pub fn flags() -> FlagSet {
@@ -12,7 +13,7 @@ pub fn flags() -> FlagSet {
         "Serves the Kubernetes API: the one way to the state of a cluster.",
     );
     serving(&mut set);
-    storage(&mut set);
+    store::declare(&mut set);
     authentication(&mut set);
     service_accounts(&mut set);
     authorization_and_admission(&mut set);
@@ -32,22 +33,18 @@ fn serving(set: &mut FlagSet) {
         .string("tls-min-version", "", "Lowest TLS version: VersionTLS12 or VersionTLS13")
         .duration("request-timeout", "1m0s", "How long a request that is no watch or stream may take")
         .int("min-request-timeout", 1800, "Seconds that a watch lasts at least, unless it asks for less")
+        .duration("livez-grace-period", "0s", "How long after its start the server counts as live although not all has started")
+        .duration("shutdown-delay-duration", "0s", "How long the server goes on when it is told to end, not ready but serving, so that load balancers can turn away from it")
+        .switch("shutdown-send-retry-after", false, "Keep the port open until the last request is through, and answer new ones with 429 and Retry-After")
+        .duration("shutdown-watch-termination-grace-period", "0s", "Time over which watches end, and for which the server waits for them; 0: they end at once")
+        .float("goaway-chance", 0.0, "Fraction of requests after which an HTTP/2 client is sent away by a GOAWAY, to spread clients over servers; at most 0.02")
+        .int("http2-max-streams-per-connection", 0, "Requests that a client may have running on one HTTP/2 connection; 0: 100")
+        .string("endpoint-reconciler-type", "lease", "Who keeps the endpoints of the Service kubernetes: lease (all servers with a lease), master-count, none")
+        .int("kubernetes-service-node-port", 0, "Node port of the Service kubernetes; 0: it has none")
         .int("max-requests-inflight", 400, "Reading requests served at once; 0: no limit")
         .int("max-mutating-requests-inflight", 200, "Changing requests served at once; 0: no limit")
         .switch("enable-priority-and-fairness", true, "Divide the sum of both limits between flows, and queue what is beyond, instead of refusing beyond each limit")
         .switch("profiling", true, "Serve profiles below /debug/pprof");
-}
-
-fn storage(set: &mut FlagSet) {
-    set.string("storage-backend", "", "Where objects are stored: embedded (a directory on this machine), etcd3, or memory (nothing is kept). Defaults to etcd3 with --etcd-servers, else to embedded")
-        .string("embedded-data-dir", "", "Directory of the embedded store")
-        .strings("etcd-servers", "", "Servers of the etcd cluster (scheme://host:port), comma separated")
-        .string("etcd-cafile", "", "Authorities of the etcd servers' certificates")
-        .string("etcd-certfile", "", "Client certificate for etcd")
-        .string("etcd-keyfile", "", "Key of --etcd-certfile")
-        .string("encryption-provider-config", "", "File that says which resources are kept encrypted, and with which keys")
-        .duration("etcd-compaction-interval", "5m0s", "Age at which old revisions are dropped; 0: never for etcd, by size for the embedded store")
-        .duration("event-ttl", "1h0m0s", "How long events are kept");
 }
 
 fn authentication(set: &mut FlagSet) {

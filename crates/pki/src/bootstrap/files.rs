@@ -7,12 +7,12 @@ use std::path::Path;
 
 use crate::Error;
 
-pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
+pub fn write(path: &Path, text: &str) -> Result<(), Error> {
     write_with(path, text, 0o644)
 }
 
 /// For keys: readable by the owner only, from the first byte on.
-pub(super) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+pub fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     write_with(path, text, 0o600)
 }
 

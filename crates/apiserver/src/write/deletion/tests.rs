@@ -22,6 +22,9 @@ impl Strategy for Graceful {
         let graceful = object.metadata().labels.contains_key("graceful");
         graceful.then(|| requested.unwrap_or(30))
     }
+    fn finished(&self, object: &dyn Object) -> bool {
+        !object.metadata().labels.contains_key("unfinished")
+    }
     fn table_row(&self, _: &dyn Object, _: Timestamp) -> Vec<serde_json::Value> {
         Vec::new()
     }
@@ -189,4 +192,26 @@ fn an_update_may_end_a_deletion() {
         &graceful,
         &Graceful
     ));
+}
+
+#[test]
+fn what_others_finish_has_no_period() {
+    let mut unfinished = pod(false, &[]);
+    unfinished
+        .metadata
+        .labels
+        .insert("unfinished".to_owned(), String::new());
+    check(
+        unfinished.clone(),
+        None,
+        None,
+        expect!["Mark end=Some(1000) grace=None generation=1 finalizers=[]"],
+    );
+    unfinished.metadata.deletion_timestamp = Some(Time(Timestamp::from_second(900).expect("in range")));
+    check(
+        unfinished,
+        None,
+        None,
+        expect!["Pending end=Some(900) grace=None generation=1 finalizers=[]"],
+    );
 }

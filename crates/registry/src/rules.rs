@@ -32,6 +32,8 @@ pub trait Rules: Send + Sync + 'static {
     const GENERATION: bool = false;
     /// Selectable fields beyond name and namespace.
     const FIELDS: &'static [&'static str] = &[];
+    /// Fields by other names, in groups that have their own: group, label, field.
+    const LABELS: &'static [(&'static str, &'static str, &'static str)] = &[];
     /// How long objects are kept after their last write.
     const TIME_TO_LIVE: Option<Duration> = None;
 
@@ -263,6 +265,14 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn time_to_live(&self) -> Option<Duration> {
         R::TIME_TO_LIVE
+    }
+
+    fn field_of_label(&self, group: &str, label: &str) -> Option<&'static str> {
+        let mut own = R::LABELS.iter().filter(|(of, ..)| *of == group).peekable();
+        if own.peek().is_some() {
+            return own.find(|(_, name, _)| *name == label).map(|(.., field)| *field);
+        }
+        R::FIELDS.iter().copied().find(|field| *field == label)
     }
 
     fn selectable_field(&self, object: &dyn Object, field: &str) -> Option<String> {

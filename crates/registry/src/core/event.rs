@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::metadata::messages;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const KEPT: Duration = Duration::from_secs(60 * 60);
@@ -24,6 +24,7 @@ pub struct Events;
 
 impl Rules for Events {
     type Object = Event;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Nothing;
     const CREATE_ON_UPDATE: bool = true;
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::Unsupported;
     const TIME_TO_LIVE: Option<Duration> = Some(KEPT);
@@ -39,6 +40,26 @@ impl Rules for Events {
         "reportingComponent",
         "source",
         "type",
+    ];
+    const LABELS: &'static [(&'static str, &'static str, &'static str)] = &[
+        ("events.k8s.io", "regarding.kind", "involvedObject.kind"),
+        ("events.k8s.io", "regarding.namespace", "involvedObject.namespace"),
+        ("events.k8s.io", "regarding.name", "involvedObject.name"),
+        ("events.k8s.io", "regarding.uid", "involvedObject.uid"),
+        (
+            "events.k8s.io",
+            "regarding.apiVersion",
+            "involvedObject.apiVersion",
+        ),
+        (
+            "events.k8s.io",
+            "regarding.resourceVersion",
+            "involvedObject.resourceVersion",
+        ),
+        ("events.k8s.io", "regarding.fieldPath", "involvedObject.fieldPath"),
+        ("events.k8s.io", "reason", "reason"),
+        ("events.k8s.io", "reportingController", "reportingComponent"),
+        ("events.k8s.io", "type", "type"),
     ];
 
     fn validate(event: &Event) -> ErrorList {
@@ -174,5 +195,21 @@ mod tests {
             r#"{"metadata":{"namespace":"a"},"involvedObject":{"namespace":"a"},"eventTime":"2026-01-01T00:00:00.000000Z","reportingComponent":"x","reportingInstance":"i","reason":"R"}"#,
             &["action: Required value"],
         );
+    }
+
+    #[test]
+    fn fields_are_called_as_in_the_group_asked_for() {
+        let strategy = crate::rules::strategy::<Events>();
+        for (group, label, field) in [
+            ("", "involvedObject.name", Some("involvedObject.name")),
+            ("", "regarding.name", None),
+            ("", "reportingComponent", Some("reportingComponent")),
+            ("events.k8s.io", "regarding.name", Some("involvedObject.name")),
+            ("events.k8s.io", "reportingController", Some("reportingComponent")),
+            ("events.k8s.io", "involvedObject.name", None),
+            ("events.k8s.io", "source", None),
+        ] {
+            assert_eq!(strategy.field_of_label(group, label), field, "{group}: {label}");
+        }
     }
 }

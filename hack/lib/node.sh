@@ -28,14 +28,41 @@ EOF
     wait_for_daemon "node-$n-containerd" 30 ctr -a "$socket" version
 }
 
-# Imports every tar given into the node's image store.
+# Imports every tar given into the node's image store, under the names that pods would use.
 import_images() {
-    local n=$1 tar
+    local n=$1 tar ctr out name full
+    ctr="ctr -a $(node_dir "$n")/containerd.sock -n k8s.io images"
     shift
     for tar in "$@"; do
-        ctr -a "$(node_dir "$n")/containerd.sock" -n k8s.io images import "$tar" >/dev/null ||
-            die "cannot import $tar into $(node_name "$n")"
+        out=$($ctr import "$tar") || die "cannot import $tar into $(node_name "$n")"
+        grep -q '^unpacking ' <<<"$out" ||
+            die "$tar names no image: it needs RepoTags, or the annotation org.opencontainers.image.ref.name"
+        for name in $(awk '$1 == "unpacking" { print $2 }' <<<"$out"); do
+            full=$(full_name "$name" "$tar")
+            [[ $full == "$name" ]] && continue
+            $ctr tag --force "$name" "$full" >/dev/null
+            $ctr rm "$name" >/dev/null
+            if ((n == 1)); then note "$tar: $full"; fi
+        done
     done
+}
+
+# full_name NAME FILE: with registry and repository, as the kubelet asks for it. containerd makes up a repository where the
+# archive holds nothing but a tag; the file's name says more.
+full_name() {
+    local name=$1 stem first
+    if [[ $name =~ ^import-[0-9]{4}-[0-9]{2}-[0-9]{2}:(.*)$ ]]; then
+        stem=${2##*/}
+        name=${stem%.tar*}:${BASH_REMATCH[1]}
+    fi
+    first=${name%%/*}
+    if [[ $first == "$name" ]]; then
+        echo "docker.io/library/$name"
+    elif [[ $first == *[.:]* || $first == localhost ]]; then
+        echo "$name"
+    else
+        echo "docker.io/$name"
+    fi
 }
 
 write_kubelet_config() {

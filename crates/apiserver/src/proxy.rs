@@ -23,7 +23,6 @@ use crate::response::Response;
 use crate::stack;
 use crate::state::Api;
 use crate::websocket::{self, Payload};
-use crate::websocket::{self, Payload};
 use target::Target;
 
 pub use connect::{Backends, KubeletAccess, KubeletTls};
@@ -52,19 +51,6 @@ pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
         _ => return Err(Status::path_not_found()),
     };
     let _held = api.metrics.long_running(request);
-    if subresource == "log" {
-        return log(api, &target, request).await;
-    }
-    forward::forward(&api.backends, &target, request, &api.lifecycle.drained).await
-}
-
-/// The kubelet is asked for a plain body, also when the client wants it in the messages of a WebSocket.
-async fn log(api: &Api, target: &Target, request: &mut Request) -> Result<Response, Status> {
-    let upgrade = if websocket::is_upgrade(request) {
-        request.head.extensions.remove::<OnUpgrade>()
-    } else {
-        None
-    };
     if subresource == "log" {
         return log(api, &target, request).await;
     }

@@ -182,7 +182,7 @@ mod tests {
             (
                 "admissionregistration.k8s.io",
                 "mutatingadmissionpolicies",
-                "k8s\0\nA\n$admissionregistration.k8s.io/v1beta1\x12\x17MutatingAdmissionPolicy",
+                "k8s\0\n?\n$admissionregistration.k8s.io/v1beta1\x12\x17MutatingAdmissionPolicy",
             ),
         ] {
             let document = r#"{"metadata":{"name":"a","creationTimestamp":"2026-01-01T00:00:00Z"}}"#;

@@ -1,6 +1,7 @@
 //! kill -9 of a process that writes to an embedded store, again and again: every write that it acknowledged is
 //! there, nothing is torn, no revision is given twice, and watches of the past tell what happened.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -34,16 +35,30 @@ fn runtime() -> Result<tokio::runtime::Runtime, Error> {
 /// The killed: goes on where each writer is, and says so after each acknowledgement. Ends only by an error.
 pub fn write_forever(directory: &Path, made: &[u64]) -> Result<(), Error> {
     let store: Arc<dyn Store> = Arc::new(embedded::open(directory, options())?);
-    let mut states: Vec<_> = (0..WRITERS).map(State::new).collect();
-    for (state, made) in states.iter_mut().zip(made) {
-        while state.made < *made {
-            state.apply(state.next());
-        }
-    }
     runtime()?.block_on(async {
+        let mut states = Vec::new();
+        for (writer, made) in made.iter().enumerate() {
+            states.push(State {
+                made: *made,
+                objects: objects(&*store, &State::prefix(writer)).await?.1,
+                ..State::new(writer)
+            });
+        }
         let writers = states.into_iter().map(|state| write(store.clone(), state));
         futures_util::future::try_join_all(writers).await.map(drop)
     })
+}
+
+/// What stands under a prefix, and the revision of the store.
+async fn objects(store: &dyn Store, prefix: &str) -> Result<(Revision, BTreeMap<String, Vec<u8>>), Error> {
+    let request = RangeRequest {
+        prefix: Key::from(prefix),
+        ..Default::default()
+    };
+    let page = store.range(request).await?;
+    let objects = page.items.iter();
+    let objects = objects.map(|item| (item.key.to_string(), item.value.to_vec()));
+    Ok((page.revision, objects.collect()))
 }
 
 async fn write(store: Arc<dyn Store>, mut state: State) -> Result<(), Error> {
@@ -207,7 +222,7 @@ fn note(line: &str, told: &mut [u64]) {
 /// What a store holds after a kill.
 struct Found {
     revision: Revision,
-    objects: Vec<(String, Bytes)>,
+    objects: BTreeMap<String, Vec<u8>>,
     /// Told by a watch from the state before; `None` when a snapshot had taken the log's place.
     events: Option<u64>,
 }
@@ -216,18 +231,11 @@ impl Found {
     fn read(directory: &Path, before: u64) -> Result<Self, Error> {
         let store = embedded::open(directory, options())?;
         runtime()?.block_on(async {
-            let request = RangeRequest {
-                prefix: Key::from("/w/"),
-                ..Default::default()
-            };
-            let page = store.range(request).await?;
-            let objects = page.items.iter();
+            let (revision, objects) = objects(&store, "/w/").await?;
             Ok(Self {
-                revision: page.revision,
-                objects: objects
-                    .map(|item| (item.key.to_string(), item.value.clone()))
-                    .collect(),
-                events: replay(&store, Revision(before + 1), page.revision).await?,
+                revision,
+                objects,
+                events: replay(&store, Revision(before + 1), revision).await?,
             })
         })
     }
@@ -239,14 +247,14 @@ impl Found {
             while state.made < *told {
                 state.apply(state.next());
             }
-            let prefix = format!("/w/{}/", state.writer);
-            let found = self.objects.iter().filter(|(key, _)| key.starts_with(&prefix));
-            let is_of = |state: &State| {
-                found.clone().count() == state.objects.len()
-                    && found
-                        .clone()
-                        .all(|(key, value)| state.objects.get(key).is_some_and(|is| is == value))
-            };
+            let prefix = State::prefix(state.writer);
+            let found: BTreeMap<_, _> = self
+                .objects
+                .iter()
+                .filter(|(key, _)| key.starts_with(&prefix))
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect();
+            let is_of = |state: &State| found == state.objects;
             if !is_of(&state) {
                 state = state.after_next();
             }

@@ -9,7 +9,7 @@ use component_base::{logging, shutdown};
 use control_plane::{ControlPlane, Options, options};
 use history::flood::{self, Flood};
 use history::readers::{self, Readers};
-use history::schedule::{Backend, Schedule};
+use history::schedule::{Backend, COMPACTION, Schedule};
 use history::site::Settings;
 use history::{Error, kills, seeds};
 
@@ -87,7 +87,7 @@ fn run(command: &str, arguments: &Arguments) -> Result<(), Error> {
 }
 
 fn run_seeds(arguments: &Arguments) -> Result<(), Error> {
-    let settings = arguments.site("memory", Vec::new())?;
+    let settings = arguments.site("memory", vec![COMPACTION.to_owned()])?;
     let (from, count) = (arguments.number("from", 1)?, arguments.number("count", 200)?);
     let schedules = (from..from + count).map(|seed| Schedule::new(seed, settings.backend));
     let summary = runtime()?.block_on(seeds::run_all(&settings, schedules, true))?;

@@ -137,3 +137,75 @@ async fn passes(mode: &mut watch::Receiver<Mode>, age: u64) -> bool {
     let mode = mode.wait_for(|mode| !mode.holds || mode.age != age).await;
     mode.is_ok_and(|mode| mode.age == age)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// A server that sends back what it gets.
+    async fn echo() -> SocketAddr {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let (mut read, mut write) = stream.split();
+                    drop(tokio::io::copy(&mut read, &mut write).await);
+                });
+            }
+        });
+        address
+    }
+
+    async fn exchange(stream: &mut TcpStream) -> Option<u8> {
+        let mut byte = [0];
+        stream.write_all(b"x").await.ok()?;
+        match stream.read(&mut byte).await {
+            Ok(1) => Some(byte[0]),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_held_passes_later() {
+        let relay = Relay::start(echo().await).await.expect("a relay");
+        let mut stream = TcpStream::connect(relay.address).await.expect("connected");
+        assert_eq!(exchange(&mut stream).await, Some(b'x'));
+        relay.hold();
+        let held = timeout(Duration::from_millis(30), exchange(&mut stream)).await;
+        assert!(held.is_err(), "nothing passes");
+        relay.hold_for(Duration::ZERO).await;
+        let mut byte = [0];
+        stream.read_exact(&mut byte).await.expect("what was held");
+    }
+
+    #[tokio::test]
+    async fn a_cut_breaks_old_connections_only() {
+        let relay = Relay::start(echo().await).await.expect("a relay");
+        let mut old = TcpStream::connect(relay.address).await.expect("connected");
+        assert_eq!(exchange(&mut old).await, Some(b'x'));
+        relay.cut();
+        assert_eq!(old.read(&mut [0]).await.unwrap_or(0), 0, "the old one ends");
+        let mut new = TcpStream::connect(relay.address).await.expect("connected");
+        assert_eq!(exchange(&mut new).await, Some(b'x'));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_takes_no_connections() {
+        let relay = Relay::start(echo().await).await.expect("a relay");
+        let refuse = relay.refuse_for(Duration::from_millis(200));
+        let connect = async {
+            tokio::task::yield_now().await;
+            let mut stream = TcpStream::connect(relay.address)
+                .await
+                .expect("accepted by the kernel");
+            exchange(&mut stream).await
+        };
+        let (answer, ()) = tokio::join!(connect, refuse);
+        assert_eq!(answer, None);
+        let mut stream = TcpStream::connect(relay.address).await.expect("connected");
+        assert_eq!(exchange(&mut stream).await, Some(b'x'));
+    }
+}

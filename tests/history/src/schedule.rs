@@ -3,6 +3,9 @@
 use crate::random::Random;
 use crate::record::{Half, Key, Selection};
 
+/// Servers of seeded runs forget their history as they go, so that what goes on after a fault may find it gone.
+pub const COMPACTION: &str = "--etcd-compaction-interval=500ms";
+
 /// Few objects, so that clients meet at each.
 pub const KEYS: Key = 6;
 const CLIENTS: u64 = 8;
@@ -244,7 +247,12 @@ fn faults(random: &mut Random, backend: Backend) -> Vec<Fault> {
             after: random.between(10, total * 9 / 10),
             trouble: troubles[random.below(troubles.len() as u64) as usize],
             server: random.below(backend.servers() as u64) as usize,
-            millis: random.between(20, 600),
+            // Some last longer than clients wait for an answer.
+            millis: if random.one_in(16) {
+                random.between(2000, 5000)
+            } else {
+                random.between(20, 600)
+            },
         })
         .collect();
     faults.sort_by_key(|fault| fault.after);

@@ -35,10 +35,15 @@ impl State {
         }
     }
 
+    /// Under which its keys stand.
+    pub fn prefix(writer: usize) -> String {
+        format!("/w/{writer}/")
+    }
+
     /// The next operation.
     pub fn next(&self) -> Step {
         let mut random = Random::new(self.made).fork(self.writer as u64 + 1);
-        let key = format!("/w/{}/{}", self.writer, random.below(KEYS));
+        let key = format!("{}{}", Self::prefix(self.writer), random.below(KEYS));
         let deletes = self.objects.contains_key(&key) && random.one_in(4);
         let value = (!deletes).then(|| {
             let length = random.below(MAX_VALUE_BYTES);

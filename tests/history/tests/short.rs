@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use history::flood::{self, Flood};
 use history::readers::{self, Readers};
-use history::schedule::{Backend, Schedule};
+use history::schedule::{Backend, COMPACTION, Schedule};
 use history::site::Settings;
 use history::{kills, seeds};
 
@@ -33,7 +33,11 @@ fn runtime() -> tokio::runtime::Runtime {
 
 /// Runs schedules on one site and expects no violation.
 fn check(backend: Backend, schedules: impl Iterator<Item = Schedule>) -> Option<seeds::Summary> {
-    let outcome = runtime().block_on(seeds::run_all(&settings(backend), schedules, true));
+    let settings = Settings {
+        more_flags: vec![COMPACTION.to_owned()],
+        ..settings(backend)
+    };
+    let outcome = runtime().block_on(seeds::run_all(&settings, schedules, true));
     let Some(summary) = outcome.unwrap() else {
         println!("skipped: etcd is not installed");
         return None;

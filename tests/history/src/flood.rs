@@ -25,9 +25,10 @@ const COUNT: &str = "count";
 const OBJECTS_PER_OWNER: usize = 4;
 /// Streams that share a connection.
 const WATCHES_PER_CLIENT: usize = 25;
-/// Every so many-th watcher is slow: it takes a break of a second after so many events.
+/// Every so many-th watcher is slow: it takes a break after so many events, long enough to fall behind mostly.
 const SLOW_EVERY: usize = 10;
 const SLOW_AFTER: u64 = 3000;
+const BREAK: Duration = Duration::from_secs(4);
 const RETRY: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -413,7 +414,7 @@ impl Reader {
             .map_err(|wrong| Error::Found(wrong.to_string()))?;
         self.shared.events.fetch_add(1, Ordering::Relaxed);
         if self.is_slow && self.ledger.events.is_multiple_of(SLOW_AFTER) {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(BREAK).await;
         }
         Ok(())
     }

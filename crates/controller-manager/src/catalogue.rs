@@ -8,11 +8,11 @@ use api::apps::v1::ReplicaSet;
 use api::core::v1::ReplicationController;
 use controller_runtime::Context;
 use controllers_cluster::{
-    certificates, garbage_collector, namespace, node_lifecycle, node_ttl, pod_gc, role_aggregation, root_ca,
-    service_account, taint_eviction, token_cleaner,
+    certificates, disruption, garbage_collector, namespace, node_lifecycle, node_ttl, pod_gc,
+    role_aggregation, root_ca, service_account, taint_eviction, token_cleaner,
 };
 use controllers_network::{endpoint_slice, endpoints, node_ipam};
-use controllers_workloads::{daemon_set, deployment, replica_set, stateful_set};
+use controllers_workloads::{daemon_set, deployment, finished_jobs, job, replica_set, stateful_set};
 use futures_util::future::BoxFuture;
 
 use crate::options::Options;
@@ -237,6 +237,26 @@ pub const ROWS: &[Row] = &[
             )))
         },
     ),
+    row("job-controller", "job", "job-controller", |context, inputs| {
+        Some(Box::pin(job::run(context, inputs.options.workers.job)))
+    }),
+    row(
+        "ttl-after-finished-controller",
+        "ttl-after-finished",
+        "ttl-after-finished-controller",
+        |context, inputs| {
+            Some(Box::pin(finished_jobs::run(
+                context,
+                inputs.options.workers.finished_job,
+            )))
+        },
+    ),
+    row(
+        "disruption-controller",
+        "disruption",
+        "disruption-controller",
+        |context, _| Some(Box::pin(disruption::run(context))),
+    ),
     row(
         "node-ipam-controller",
         "nodeipam",
@@ -264,16 +284,12 @@ pub const UPSTREAM_ONLY: &[&str] = &[
     "cronjob-controller",
     "cronjob",
     "device-taint-eviction-controller",
-    "disruption-controller",
-    "disruption",
     "endpointslice-mirroring-controller",
     "endpointslicemirroring",
     "ephemeral-volume-controller",
     "ephemeral-volume",
     "horizontal-pod-autoscaler-controller",
     "horizontalpodautoscaling",
-    "job-controller",
-    "job",
     "kube-apiserver-serving-clustertrustbundle-publisher-controller",
     "legacy-serviceaccount-token-cleaner-controller",
     "legacy-service-account-token-cleaner",
@@ -302,8 +318,6 @@ pub const UPSTREAM_ONLY: &[&str] = &[
     "storage-version-migrator-controller",
     "storageversion-garbage-collector-controller",
     "storage-version-gc",
-    "ttl-after-finished-controller",
-    "ttl-after-finished",
     "validatingadmissionpolicy-status-controller",
     "volumeattributesclass-protection-controller",
     "podcertificaterequest-cleaner-controller",

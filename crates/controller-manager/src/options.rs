@@ -65,6 +65,8 @@ pub struct Workers {
     pub service_endpoint: usize,
     pub garbage_collector: usize,
     pub stateful_set: usize,
+    pub job: usize,
+    pub finished_job: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -315,6 +317,12 @@ fn worker_flags(set: &mut FlagSet) {
         5,
         "Stateful sets worked on at a time.",
     );
+    set.int("concurrent-job-syncs", 5, "Jobs worked on at a time.");
+    set.int(
+        "concurrent-ttl-after-finished-syncs",
+        5,
+        "Finished jobs deleted at a time.",
+    );
 }
 
 impl Options {
@@ -354,6 +362,8 @@ impl Workers {
             service_endpoint: count(values, "concurrent-service-endpoint-syncs")?,
             garbage_collector: count(values, "concurrent-gc-syncs")?,
             stateful_set: count(values, "concurrent-statefulset-syncs")?,
+            job: count(values, "concurrent-job-syncs")?,
+            finished_job: count(values, "concurrent-ttl-after-finished-syncs")?,
         })
     }
 }

@@ -3,16 +3,17 @@
 //! In reading order: [`service_account`] and [`root_ca`] furnish namespaces and [`namespace`] empties them;
 //! [`garbage_collector`] deletes what has no owner left; [`nodes`] is what the next three share: [`node_lifecycle`]
 //! watches over nodes, [`taint_eviction`] evicts from tainted ones, [`pod_gc`] deletes pods that no kubelet will;
-//! [`certificates`] approves, signs and cleans up signing requests; [`role_aggregation`] fills cluster roles made of
+//! [`disruption`] accounts for evictions; [`certificates`] approves, signs and cleans up signing requests; [`role_aggregation`] fills cluster roles made of
 //! others; [`token_cleaner`] and [`node_ttl`] are small chores.
 //!
 //! Each controller is observe (informer stores), plan (pure) and execute (requests). This crate must not know the
 //! controller-manager that starts them, nor any other component.
 //!
 //! Upstream: pkg/controller/{serviceaccount,certificates,namespace,garbagecollector,nodelifecycle,tainteviction,podgc,
-//! clusterroleaggregation,bootstrap,ttl}
+//! clusterroleaggregation,bootstrap,ttl,disruption}
 
 pub mod certificates;
+pub mod disruption;
 pub mod garbage_collector;
 pub mod namespace;
 pub mod node_lifecycle;

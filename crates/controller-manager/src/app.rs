@@ -49,6 +49,11 @@ pub enum Error {
 /// Runs the daemon until a signal comes or leadership is lost.
 pub async fn run(options: Options) -> Result<(), Error> {
     let shutdown = shutdown::signal().map_err(Error::Signals)?;
+    run_until(options, shutdown).await
+}
+
+/// Runs the daemon until the shutdown, or until leadership is lost.
+pub async fn run_until(options: Options, shutdown: Shutdown) -> Result<(), Error> {
     Daemon::build(options, SystemClock::shared(), shutdown)
         .await?
         .run()
@@ -138,6 +143,7 @@ impl Daemon {
         };
         let config = leader_election::Config {
             identity: identity(),
+            release_on_cancel: true,
             ..config.clone()
         };
         let mut elector = Elector::new(&self.root, config, self.clock.clone())?;
@@ -149,8 +155,11 @@ impl Daemon {
         let holding = async {
             elector.hold(&self.shutdown).await;
             leading.trigger();
+            elector
         };
-        tokio::join!(holding, self.control(leading.clone()));
+        let (elector, ()) = tokio::join!(holding, self.control(leading.clone()));
+        // Only now: two managers must not act at once.
+        elector.give_up().await;
         if self.shutdown.is_triggered() {
             Ok(())
         } else {

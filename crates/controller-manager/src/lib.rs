@@ -14,5 +14,5 @@ pub mod identity;
 pub mod options;
 pub mod selection;
 
-pub use app::{Error, run};
+pub use app::{Error, run, run_until};
 pub use options::{Options, flags};

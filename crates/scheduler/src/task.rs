@@ -180,6 +180,8 @@ impl Scheduler {
             () = elector.hold(&shutdown) => acting.trigger(),
             () = work => {}
         }
+        // Only now: two schedulers must not act at once.
+        elector.give_up().await;
         if shutdown.is_triggered() {
             Ok(())
         } else {

@@ -19,8 +19,11 @@ use crate::backoff::{Random, jitter};
 use crate::causes::Causes;
 use rules::{Decision, Observed, Record};
 
-/// Stretches the pause between attempts to acquire, so that candidates don't march in step.
+/// What upstream's candidates stretch the pause between attempts by; the deadline has to leave room for it.
 const JITTER_FACTOR: f64 = 1.2;
+/// What ours stretch it by, so that they don't march in step: the later a renewal is seen, the later a lease that
+/// is not renewed any more counts as over.
+const WAITING_JITTER: f64 = 0.2;
 
 /// Which lease, who we are, and how long things may take. The defaults are upstream's.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +70,8 @@ pub struct Elector {
     config: Config,
     clock: Arc<dyn Clock>,
     observed: Option<Observed>,
+    /// When the lease was last read.
+    looked: Option<Duration>,
     random: Random,
 }
 
@@ -84,6 +89,7 @@ impl Elector {
             config,
             clock,
             observed: None,
+            looked: None,
             random: Random::from_entropy(),
         })
     }
@@ -97,7 +103,7 @@ impl Elector {
                 Some(true) => break,
                 Some(false) => {}
             }
-            let pause = jitter(self.config.retry_period, JITTER_FACTOR, self.random.next_unit());
+            let pause = self.pause();
             if shutdown.guard(self.clock.sleep(pause)).await.is_none() {
                 return false;
             }
@@ -106,7 +112,19 @@ impl Elector {
         true
     }
 
-    /// Keeps the lease until shutdown (then gives it up, if so configured) or until it is lost.
+    /// Until the next attempt: the lease is taken as soon as it is over.
+    fn pause(&mut self) -> Duration {
+        let pause = jitter(self.config.retry_period, WAITING_JITTER, self.random.next_unit());
+        let left = self.observed.as_ref().and_then(|observed| {
+            let over = observed.at + self.config.lease_duration;
+            over.checked_sub(self.clock.monotonic())
+        });
+        left.filter(|left| !left.is_zero())
+            .map_or(pause, |left| left.min(pause))
+    }
+
+    /// Keeps the lease until shutdown or until it is lost. Whoever acts under it has to stop then, and to call
+    /// [`Elector::give_up`] when it has stopped.
     pub async fn hold(&mut self, shutdown: &Shutdown) {
         while shutdown
             .guard(self.clock.sleep(self.config.retry_period))
@@ -126,6 +144,10 @@ impl Elector {
                 break;
             }
         }
+    }
+
+    /// Lets the next holder act at once, if so configured and the lease is still ours.
+    pub async fn give_up(&self) {
         if self.config.release_on_cancel {
             self.release().await;
         }
@@ -190,11 +212,24 @@ impl Elector {
             .as_ref()
             .is_none_or(|observed| observed.record != record)
         {
+            let now = self.clock.monotonic();
+            let known = self
+                .observed
+                .as_ref()
+                .is_some_and(|old| old.record.holder == record.holder);
+            // A renewal was made between our last look and this one, at the latest when the holder says.
+            let since = match (known, self.looked) {
+                (true, Some(looked)) => {
+                    rules::seen_late(&self.config, &record, now - looked, self.clock.now())
+                }
+                _ => Duration::ZERO,
+            };
             self.observed = Some(Observed {
                 record,
-                at: self.clock.monotonic(),
+                at: now.saturating_sub(since),
             });
         }
+        self.looked = Some(self.clock.monotonic());
     }
 
     /// Lets the lease go, if it is still ours.

@@ -77,6 +77,18 @@ impl Record {
     }
 }
 
+/// How long before we saw it a renewal was made: as the holder's clock says, but not before we `looked` last, and
+/// never so long that the holder may still act when we take over, however wrong its clock is.
+pub fn seen_late(config: &Config, record: &Record, looked: Duration, now: Timestamp) -> Duration {
+    let renewed = record.renewed.map(|renewed| renewed.timestamp());
+    let said = renewed.map_or(Duration::ZERO, |renewed| {
+        Duration::try_from(now.duration_since(renewed)).unwrap_or_default()
+    });
+    let holder_acts = config.renew_deadline + config.retry_period;
+    said.min(looked)
+        .min(config.lease_duration.saturating_sub(holder_acts))
+}
+
 /// Whether we may write the lease that was last observed, at the wall clock's `now` and our own clock's `elapsed`.
 pub fn decide(config: &Config, observed: Option<&Observed>, now: Timestamp, elapsed: Duration) -> Decision {
     let mut record = Record::first(config, now);
@@ -129,6 +141,24 @@ mod tests {
                 )
             }
         }
+    }
+
+    #[test]
+    fn renewals_are_dated_within_what_is_safe() {
+        let config = Config::new("kube-system", "x", "me");
+        let check = |said: f64, looked: f64| {
+            let now = Timestamp::from_second(500).expect("valid");
+            let renewed = now - jiff::SignedDuration::from_secs_f64(said);
+            let record = Record {
+                renewed: Some(MicroTime(renewed)),
+                ..Record::default()
+            };
+            seen_late(&config, &record, Duration::from_secs_f64(looked), now).as_secs_f64()
+        };
+        assert_eq!(check(1.5, 2.0), 1.5);
+        assert_eq!(check(60.0, 2.0), 2.0, "a clock that is behind");
+        assert_eq!(check(-60.0, 2.0), 0.0, "a clock that is ahead");
+        assert_eq!(check(60.0, 60.0), 3.0, "the holder acts for 12 of the 15 seconds");
     }
 
     #[test]

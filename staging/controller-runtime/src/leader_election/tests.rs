@@ -41,11 +41,34 @@ fn server() -> (Client, Arc<Mutex<Option<Lease>>>) {
 }
 
 fn elector(client: &Client, identity: &str) -> Elector {
+    elector_at(client, identity, SystemClock::shared())
+}
+
+fn elector_at(client: &Client, identity: &str, clock: Arc<dyn Clock>) -> Elector {
     let config = Config {
         release_on_cancel: true,
         ..Config::new("kube-system", "test", identity)
     };
-    Elector::new(client, config, SystemClock::shared()).expect("valid")
+    Elector::new(client, config, clock).expect("valid")
+}
+
+/// The runtime's own time, which a test pauses.
+#[derive(Debug)]
+struct RuntimeClock(tokio::time::Instant);
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> jiff::Timestamp {
+        let elapsed = jiff::SignedDuration::try_from(self.0.elapsed()).expect("in range");
+        jiff::Timestamp::UNIX_EPOCH + elapsed
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    fn sleep(&self, duration: Duration) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
 }
 
 fn holder(stored: &Mutex<Option<Lease>>) -> String {
@@ -64,7 +87,10 @@ async fn the_second_candidate_leads_once_the_first_released() {
     assert!(first.acquire(&first_stop).await);
     let holding = {
         let stop = first_stop.clone();
-        tokio::spawn(async move { first.hold(&stop).await })
+        tokio::spawn(async move {
+            first.hold(&stop).await;
+            first.give_up().await;
+        })
     };
     let mut second = elector(&client, "second");
     let waiting = tokio::spawn(async move { second.acquire(&second_stop).await });
@@ -81,6 +107,32 @@ async fn the_second_candidate_leads_once_the_first_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_second_candidate_leads_within_the_lease_once_the_first_has_died() {
+    let (client, stored) = server();
+    let stop = Shutdown::new();
+    let clock = Arc::new(RuntimeClock(tokio::time::Instant::now()));
+    let mut first = elector_at(&client, "first", clock.clone());
+    assert!(first.acquire(&stop).await);
+    let holding = {
+        let stop = stop.clone();
+        tokio::spawn(async move { first.hold(&stop).await })
+    };
+    let mut second = elector_at(&client, "second", clock);
+    let waiting = tokio::spawn(async move { second.acquire(&stop).await });
+    for seconds in [60, 61, 63] {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        assert_eq!(holder(&stored), "first");
+    }
+    // No release: the task is gone as a killed process is.
+    holding.abort();
+    let died = tokio::time::Instant::now();
+    assert!(waiting.await.expect("acquires"));
+    // However late the candidate saw the last renewal, it dates it.
+    assert!(died.elapsed() <= Duration::from_secs(15), "{:?}", died.elapsed());
+    assert_eq!(holder(&stored), "second");
+}
+
+#[tokio::test(start_paused = true)]
 async fn leadership_ends_when_the_lease_cannot_be_renewed() {
     let (client, stored) = server();
     let stop = Shutdown::new();
@@ -92,6 +144,7 @@ async fn leadership_ends_when_the_lease_cannot_be_renewed() {
     *stored.lock().expect("lock") = Some(usurped);
     let start = tokio::time::Instant::now();
     elector.hold(&stop).await;
+    elector.give_up().await;
     assert!(
         start.elapsed() <= Duration::from_secs(12),
         "gave up within the deadline: {:?}",

@@ -5,6 +5,7 @@ use apimachinery::quantity::Quantity;
 use component_base::config::{self, Object};
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+pub mod document;
 mod read;
 
 /// Taints as the command line and the file have them.

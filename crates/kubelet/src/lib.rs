@@ -12,7 +12,7 @@
 //! - [`status`]: what the API is told of pods; [`events`]: what users are told.
 //! - [`node`]: the node's own object, lease and conditions.
 //! - [`gc`]: what is no longer needed; [`eviction`]: which pods have to go when the node runs short.
-//! - [`server`]: logs, exec and metrics for others; [`stats`] measures.
+//! - [`server`]: logs, exec and metrics for others; [`stats`] measures; [`duration`] prints.
 //! - [`config`], [`options`]: what the kubelet is told; [`bootstrap`]: how it gets its identity; [`settings`]: what follows from it; [`agent`] ties everything
 //!   together.
 //!
@@ -29,6 +29,7 @@ pub mod config;
 pub mod container_config;
 pub mod container_hash;
 pub mod dns;
+pub mod duration;
 pub mod env;
 pub mod events;
 pub mod eviction;

@@ -181,6 +181,7 @@ impl Server {
                 Ok(measured) => json(stats::summary::document(&measured).to_string()),
                 Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
             },
+            ["configz"] => json(crate::config::document::document(&self.facts.config).to_string()),
             ["pods"] => json(pod_list(self.known_pods())),
             ["runningpods"] => self.running_pods().await,
             _ if self.debugging => self.debug(&parts, request).await,

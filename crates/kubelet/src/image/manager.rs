@@ -191,8 +191,8 @@ impl Images {
             Ok(size) => {
                 let message = format!(
                     "Successfully pulled image {image:?} in {} ({} including waiting). Image size: {size} bytes.",
-                    go_duration(now.saturating_sub(begun)),
-                    go_duration(now.saturating_sub(asked)),
+                    crate::duration::go_duration(now.saturating_sub(begun)),
+                    crate::duration::go_duration(now.saturating_sub(asked)),
                 );
                 self.events
                     .container_normal(pod, &container.name, "Pulled", message);
@@ -333,34 +333,9 @@ fn pull_failure(image: &str, error: &CriError) -> Failure {
     }
 }
 
-/// A duration as Go prints it, to the millisecond.
-fn go_duration(duration: Duration) -> String {
-    let millis = duration.as_millis();
-    if millis < 1000 {
-        return format!("{millis}ms");
-    }
-    let (minutes, rest) = (millis / 60_000, millis % 60_000);
-    let mut seconds = format!("{}.{:03}", rest / 1000, rest % 1000);
-    seconds.truncate(seconds.trim_end_matches('0').trim_end_matches('.').len());
-    if minutes == 0 {
-        format!("{seconds}s")
-    } else {
-        format!("{minutes}m{seconds}s")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_read_as_go_s() {
-        let print = |millis| go_duration(Duration::from_millis(millis));
-        assert_eq!(
-            [print(7), print(1500), print(2000), print(61_020)],
-            ["7ms", "1.5s", "2s", "1m1.02s"]
-        );
-    }
 
     #[test]
     fn failures_have_upstream_s_reasons() {

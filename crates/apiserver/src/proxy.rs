@@ -1,10 +1,11 @@
 //! Requests that go on to a kubelet, a pod or a service: logs, exec, attach, port-forward, proxy.
 //!
 //! [`target`] says where a request goes (pure), [`connect`] gets there, [`forward`] carries request, answer and
-//! upgraded streams through unchanged.
+//! upgraded streams through unchanged; [`links`] leads the links of pages back through the proxy.
 
 mod connect;
 mod forward;
+mod links;
 pub mod target;
 
 use std::sync::Arc;
@@ -14,6 +15,8 @@ use api::Resource;
 use api::core::v1::{Endpoints, Node, Pod, Service};
 use apimachinery::gvk::{GroupResource, GroupVersionKind, GroupVersionResource};
 use apimachinery::status::Status;
+use http::HeaderValue;
+use http::header::{ACCEPT_ENCODING, LOCATION};
 use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
@@ -54,7 +57,28 @@ pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     if subresource == "log" {
         return log(api, &target, request).await;
     }
+    if subresource == "proxy" && !forward::is_upgrade(request.headers()) {
+        return page(api, &target, request).await;
+    }
     forward::forward(&api.backends, &target, request, &api.lifecycle.drained).await
+}
+
+/// An answer for a browser, whose links lead through the proxy.
+async fn page(api: &Api, target: &Target, request: &mut Request) -> Result<Response, Status> {
+    if let Some(location) = target::with_slash(request) {
+        let mut moved = Response::new(crate::response::full(Vec::new()));
+        *moved.status_mut() = http::StatusCode::MOVED_PERMANENTLY;
+        let location = HeaderValue::from_str(&location).map_err(Status::internal)?;
+        moved.headers_mut().insert(LOCATION, location);
+        return Ok(moved);
+    }
+    let links = links::Links::new(target, request);
+    let path = HeaderValue::from_str(request.head.uri.path()).map_err(Status::internal)?;
+    request.head.headers.insert("x-forwarded-uri", path);
+    // Links can only be found in a page that isn't compressed.
+    request.head.headers.remove(ACCEPT_ENCODING);
+    let answer = forward::forward(&api.backends, target, request, &api.lifecycle.drained).await?;
+    Ok(links.rewrite(answer))
 }
 
 /// The kubelet is asked for a plain body, also when the client wants it in the messages of a WebSocket.

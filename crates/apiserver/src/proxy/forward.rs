@@ -78,7 +78,7 @@ pub async fn forward(
     Ok(Response::from_parts(head, body.boxed_unsync()))
 }
 
-fn is_upgrade(headers: &HeaderMap) -> bool {
+pub fn is_upgrade(headers: &HeaderMap) -> bool {
     let connection = headers
         .get_all(CONNECTION)
         .iter()
@@ -103,12 +103,10 @@ fn outgoing(target: &Target, request: &mut Request, upgrade: bool) -> Result<Htt
         headers.remove(CONNECTION);
         headers.remove(UPGRADE);
     }
-    let host = if target.host.contains(':') {
-        format!("[{}]:{}", target.host, target.port)
-    } else {
-        format!("{}:{}", target.host, target.port)
-    };
-    headers.insert(HOST, HeaderValue::from_str(&host).map_err(Status::internal)?);
+    headers.insert(
+        HOST,
+        HeaderValue::from_str(&target.authority()).map_err(Status::internal)?,
+    );
     headers.insert(
         "x-forwarded-for",
         HeaderValue::from_str(&request.peer.addr.ip().to_string()).map_err(Status::internal)?,

@@ -32,6 +32,17 @@ pub struct Target {
     pub path: String,
 }
 
+impl Target {
+    /// Host and port as a URL states them.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
 /// The bare name in `name`, `name:port` or `scheme:name:port`.
 pub fn name(reference: &str) -> Result<&str, Status> {
     Ok(split(reference)?.1)
@@ -305,21 +316,37 @@ fn check_address(text: &str) -> Result<(), Status> {
 
 /// What follows `proxy` in the path, still encoded, with the query.
 fn rest(request: &Request) -> String {
-    let path = request.head.uri.path();
-    // resource, name and `proxy` end three segments after the prefix; names hold no slash.
-    let marker = format!("/{}/", request.info.resource);
-    let after_resource = path.find(&marker).map_or("", |at| &path[at + marker.len()..]);
-    let after_name = after_resource.split_once('/').map_or("", |(_, rest)| rest);
-    let rest = after_name.strip_prefix("proxy").unwrap_or(after_name);
-    let rest = if rest.starts_with('/') {
-        rest.to_owned()
-    } else {
-        format!("/{rest}")
-    };
+    let (_, rest) = split_path(request);
+    let rest = if rest.is_empty() { "/" } else { rest };
     match request.head.uri.query() {
         Some(query) => format!("{rest}?{query}"),
-        None => rest,
+        None => rest.to_owned(),
     }
+}
+
+/// The path up to and including `proxy`: what stands for the backend's root.
+pub fn prefix(request: &Request) -> &str {
+    split_path(request).0
+}
+
+/// Where a browser is sent that asks for the backend's root without a slash at the end: relative links would miss the
+/// backend otherwise.
+pub fn with_slash(request: &Request) -> Option<String> {
+    let (prefix, rest) = split_path(request);
+    let reads = matches!(request.head.method, http::Method::GET | http::Method::HEAD);
+    (rest.is_empty() && reads).then(|| match request.head.uri.query() {
+        Some(query) => format!("{prefix}/?{query}"),
+        None => format!("{prefix}/"),
+    })
+}
+
+/// The path up to and including `proxy`, and what follows. Names may be any word, so segments are counted.
+fn split_path(request: &Request) -> (&str, &str) {
+    // /api/VERSION/namespaces/NAMESPACE/RESOURCE/NAME/proxy, or without the namespace.
+    let segments = if request.info.namespace.is_empty() { 5 } else { 7 };
+    let path = request.head.uri.path();
+    let end = path.match_indices('/').nth(segments);
+    path.split_at(end.map_or(path.len(), |(at, _)| at))
 }
 
 /// A query string in the making.

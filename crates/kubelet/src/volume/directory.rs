@@ -149,11 +149,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("f");
         fs::write(&file, "").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         // The own group can be given by anyone.
         let gid = fs::metadata(&file).unwrap().gid();
-        give_to_group(folder.path(), gid, false).unwrap();
-        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, 0o660);
+        for (before, read_only, after) in [(0o440, true, 0o440), (0o600, true, 0o640), (0o600, false, 0o660)]
+        {
+            fs::set_permissions(&file, fs::Permissions::from_mode(before)).unwrap();
+            give_to_group(folder.path(), gid, read_only).unwrap();
+            assert_eq!(fs::metadata(&file).unwrap().mode() & 0o7777, after);
+        }
         assert_eq!(fs::metadata(folder.path()).unwrap().mode() & 0o2770, 0o2770);
     }
 }

@@ -224,7 +224,8 @@ impl Volumes {
                 mount_table::ensure_tmpfs(path, "size=64m,mode=0777")?;
             }
             atomic_writer::write(path, payload, &stamp, |folder| match group(pod) {
-                Some(gid) => give_to_group(folder, gid, false),
+                // Pods only read what the kubelet writes; the kubelet itself is not held by modes.
+                Some(gid) => give_to_group(folder, gid, true),
                 None => Ok(()),
             })
         };

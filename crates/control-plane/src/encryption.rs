@@ -1,20 +1,40 @@
 //! `--encryption-provider-config`: which resources are kept encrypted, and with which keys.
 //!
-//! Upstream: `apiserver/pkg/server/options/encryptionconfig`, of whose providers `kms` is not there yet.
+//! This file reads the configuration; [`reload`] follows its changes.
+//!
+//! Upstream: `apiserver/pkg/server/options/encryptionconfig`, of whose providers the deprecated KMS v1 is not there.
+
+pub mod reload;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use api::catalogue::{RESOURCES, Resource};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use component_base::config::{Document, Error, Object};
+use storage::encryption::kms::{Kms, KmsMetrics, KmsOptions, socket};
 use storage::encryption::{Algorithm, Provider, Rules, SecretKey};
 use storage::{Key, rooted};
 
 const KIND: &str = "EncryptionConfiguration";
 const VERSIONS: &[&str] = &["apiserver.config.k8s.io/v1", "v1"];
 
-/// The rules of a configuration file, for keys under a root.
-pub fn rules(document: Document, keys_root: &str) -> Result<Rules, Error> {
-    let keys_root = rooted::full(keys_root);
+/// Upstream's default bound of a call to a key management service.
+const DEFAULT_KMS_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What a configuration is read for.
+pub struct Reader<'a> {
+    /// What keys of the store begin with.
+    pub root: &'a str,
+    pub metrics: &'a Arc<KmsMetrics>,
+}
+
+/// The rules of a configuration file. Key management services that it names are reached at once.
+pub fn rules(document: Document, reader: &Reader<'_>) -> Result<Rules, Error> {
+    let keys_root = rooted::full(reader.root);
+    let mut names_of_services = HashSet::new();
     let mut root = document.expect(KIND, VERSIONS)?;
     let mut rules = Rules::default();
     for mut rule in required(&mut root, "resources")? {
@@ -32,7 +52,7 @@ pub fn rules(document: Document, keys_root: &str) -> Result<Rules, Error> {
         }
         let providers = required(&mut rule, "providers")?
             .into_iter()
-            .map(provider)
+            .map(|object| provider(object, reader, &mut names_of_services))
             .collect::<Result<_, _>>()?;
         rule.finish()?;
         rules.add(prefixes, providers);
@@ -60,7 +80,11 @@ fn names_resource(name: &str, row: &Resource) -> bool {
     }
 }
 
-fn provider(mut object: Object) -> Result<Provider, Error> {
+fn provider(
+    mut object: Object,
+    reader: &Reader<'_>,
+    names_of_services: &mut HashSet<String>,
+) -> Result<Provider, Error> {
     let algorithms = [Algorithm::AesGcm, Algorithm::AesCbc, Algorithm::SecretBox];
     for algorithm in algorithms {
         if let Some(mut configured) = object.object(algorithm.name())? {
@@ -79,13 +103,64 @@ fn provider(mut object: Object) -> Result<Provider, Error> {
         object.finish()?;
         return Ok(Provider::Identity);
     }
-    if object.value("kms").is_some() {
-        return Err(object.invalid("kms", "this provider is not available"));
+    if let Some(configured) = object.object("kms")? {
+        object.finish()?;
+        return service(configured, reader, names_of_services);
     }
     Err(object.invalid(
         "",
         "provider does not contain any of the expected providers: KMS, AESGCM, AESCBC, Secretbox, Identity",
     ))
+}
+
+fn service(mut object: Object, reader: &Reader<'_>, names: &mut HashSet<String>) -> Result<Provider, Error> {
+    match object.string("apiVersion")?.unwrap_or_default().as_str() {
+        "v2" => {}
+        "" | "v1" => {
+            return Err(object.invalid(
+                "apiVersion",
+                "KMSv1 is deprecated and not available. Use KMSv2 instead.",
+            ));
+        }
+        other => {
+            return Err(object.invalid(
+                "apiVersion",
+                format!("unsupported apiVersion {other} for KMS provider, only v2 is supported"),
+            ));
+        }
+    }
+    let name = object.string("name")?.unwrap_or_default();
+    if name.is_empty() || name.contains(':') {
+        let why = format!("invalid KMS provider name {name}, must not be empty or contain ':'");
+        return Err(object.invalid("name", why));
+    }
+    if !names.insert(name.clone()) {
+        let why = format!("duplicate KMS provider name {name}, names must be unique");
+        return Err(object.invalid("name", why));
+    }
+    let endpoint = object.string("endpoint")?.unwrap_or_default();
+    let socket = socket(&endpoint).ok_or_else(|| {
+        object.invalid(
+            "endpoint",
+            format!("unsupported endpoint {endpoint:?} for KMS provider: unix:///PATH"),
+        )
+    })?;
+    let timeout = object.duration("timeout")?.unwrap_or(DEFAULT_KMS_TIMEOUT);
+    if timeout.is_zero() {
+        return Err(object.invalid("timeout", "should be a positive value"));
+    }
+    if object.int("cachesize")?.is_some() {
+        return Err(object.invalid("cachesize", "cachesize is not supported in v2"));
+    }
+    let started = Kms::start(KmsOptions {
+        name,
+        socket,
+        timeout,
+        metrics: Some(reader.metrics.clone()),
+    });
+    let kms = started.map_err(|error| object.invalid("", error.to_string()))?;
+    object.finish()?;
+    Ok(Provider::Kms(kms))
 }
 
 fn secret_key(algorithm: Algorithm, mut object: Object) -> Result<SecretKey, Error> {
@@ -114,7 +189,11 @@ mod tests {
             "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: {resources}\n  providers: {providers}\n"
         );
         let document = Document::parse(&text).map_err(|error| error.to_string())?;
-        rules(document, "/registry")
+        let reader = Reader {
+            root: "/registry",
+            metrics: &KmsMetrics::new(&component_base::metrics::Registry::new(), ""),
+        };
+        rules(document, &reader)
             .map(drop)
             .map_err(|error| error.to_string())
     }
@@ -134,7 +213,36 @@ mod tests {
         let wrong = |resources: &str, providers: &str| check(resources, providers).expect_err("wrong");
         assert!(wrong("[nothing]", "[{identity: {}}]").contains("is no resource"));
         assert!(wrong("[secrets]", "[]").contains("must not be empty"));
-        assert!(wrong("[secrets]", "[{kms: {}}]").contains("not available"));
+        for (kms, why) in [
+            ("{}", "KMSv1 is deprecated"),
+            ("{apiVersion: v3, name: a}", "only v2 is supported"),
+            ("{apiVersion: v2, name: 'a:b'}", "must not be empty or contain"),
+            (
+                "{apiVersion: v2, name: a, endpoint: 'http://x'}",
+                "unsupported endpoint",
+            ),
+            (
+                "{apiVersion: v2, name: a, endpoint: 'unix:///x', timeout: 0s}",
+                "positive",
+            ),
+            (
+                "{apiVersion: v2, name: a, endpoint: 'unix:///x', cachesize: 1}",
+                "not supported in v2",
+            ),
+        ] {
+            assert!(
+                wrong("[secrets]", &format!("[{{kms: {kms}}}]")).contains(why),
+                "{kms}"
+            );
+        }
+        let absent =
+            "{kms: {apiVersion: v2, name: a, endpoint: 'unix:///nonexistent/kms.sock', timeout: 100ms}}";
+        assert_eq!(
+            check("[secrets]", &format!("[{absent}]")),
+            Ok(()),
+            "it may come later"
+        );
+        assert!(wrong("[secrets]", &format!("[{absent}, {absent}]")).contains("duplicate KMS provider name"));
         assert!(wrong("[secrets]", "[{}]").contains("expected providers"));
         assert!(
             wrong("[secrets]", "[{aesgcm: {keys: [{name: a, secret: YWJj}]}}]").contains("a key of 3 bytes")

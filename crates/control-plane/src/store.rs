@@ -14,14 +14,15 @@ use apiserver::health::Dependencies;
 use apiserver::objects::prefix;
 use component_base::metrics::Registry;
 use component_base::shutdown::Shutdown;
-use component_base::{config, tls};
+use component_base::tls;
 use rustls::{ClientConfig, RootCertStore};
-use storage::encryption::Encrypted;
+use storage::encryption::{Current, Encrypted};
 use storage::metrics::lease_objects;
 use storage::{Key, Store, Stores, compaction, embedded, etcd, memory, rooted};
 
+use crate::Error;
+use crate::encryption::reload;
 use crate::options::store::{EtcdOptions, Override, StorageOptions, StoreOptions};
-use crate::{Error, encryption};
 use probe::Probe;
 
 /// Stores that are open, and what tells of their health.
@@ -32,12 +33,21 @@ pub struct Opened {
 
 /// Opens the stores, reading what is there. What is to be done all the time is done until the shutdown.
 pub fn open(options: &StoreOptions, metrics: &Registry, shutdown: &Shutdown) -> Result<Opened, Error> {
+    let mut dependencies = Dependencies::default();
+    let encryption = match &options.encryption {
+        Some(encryption) => {
+            let opened = reload::open(encryption, &options.root, metrics, shutdown)?;
+            dependencies.checks.extend(opened.check);
+            Some(opened.current)
+        }
+        None => None,
+    };
     let opener = Opener {
         options,
         metrics,
         shutdown,
+        encryption,
     };
-    let mut dependencies = Dependencies::default();
     let main = opener.open(&options.backend, "etcd", "etcd-readiness", &mut dependencies)?;
     let mut stores = Stores::new(main);
     let mut opened: Vec<(Vec<String>, Arc<dyn Store>)> = Vec::new();
@@ -67,6 +77,7 @@ struct Opener<'a> {
     options: &'a StoreOptions,
     metrics: &'a Registry,
     shutdown: &'a Shutdown,
+    encryption: Option<Arc<Current>>,
 }
 
 impl Opener<'_> {
@@ -87,11 +98,8 @@ impl Opener<'_> {
             .readiness
             .push(probe.check(readiness.to_owned(), ready));
         keep_compact(bare.clone(), options.compaction_interval, self.shutdown.clone());
-        let kept: Arc<dyn Store> = match &options.encryption {
-            Some(encryption) => {
-                let document = config::load(&encryption.config)?;
-                Arc::new(Encrypted::new(bare, encryption::rules(document, &options.root)?))
-            }
+        let kept: Arc<dyn Store> = match &self.encryption {
+            Some(current) => Arc::new(Encrypted::new(bare, current.clone())),
             None => bare,
         };
         Ok(rooted::under(kept, &options.root))

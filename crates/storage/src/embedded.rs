@@ -61,7 +61,7 @@ impl Default for Options {
 /// [`Error::Corrupt`] when what stands there does not check out.
 pub fn open(path: &Path, options: Options) -> Result<LocalStore, Error> {
     let directory = Arc::new(Directory::open(path)?);
-    let recovery = recovery::recover(&directory, recovery::TornEnd::Cut)?;
+    let recovery = recovery::recover(&directory, recovery::TornEnd::Cut, options.local.history)?;
     let journal = LogJournal::open(directory.clone(), &recovery, &options)?;
     let usage = move || directory.usage();
     LocalStore::start(

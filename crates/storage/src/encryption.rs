@@ -1,11 +1,12 @@
 //! Encryption at rest: a store that hands out plain values and keeps those of chosen prefixes encrypted.
 //!
 //! `provider` is upstream's stored form (a text prefix that names provider and key), `cipher` what stands behind
-//! it. The first provider of a rule writes, all of them read: keys rotate by putting a new one first and writing
+//! it, [`kms`] what a key management service stands behind. The first provider of a rule writes, all of them read: keys rotate by putting a new one first and writing
 //! everything again ([`Encrypted::rewrite`]).
 //!
 //! Upstream: `apiserver/pkg/storage/value`, `apiserver/pkg/server/options/encryptionconfig`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use futures_util::future::BoxFuture;
 use parking_lot::RwLock;
 
 mod cipher;
+pub mod kms;
 mod provider;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,7 @@ use crate::{
     WatchStream, Write,
 };
 pub use cipher::{Algorithm, KeyError};
-pub use provider::{Provider, SecretKey};
+pub use provider::{Provider, Reason, SecretKey};
 
 /// Keys read at a time when everything is written again.
 const PAGE: usize = 500;
@@ -48,6 +50,31 @@ impl Rules {
         self.0.push(Rule { prefixes, providers });
     }
 
+    /// Whether every key management service is in order.
+    pub fn health(&self) -> Result<(), String> {
+        let reasons: Vec<_> = self
+            .0
+            .iter()
+            .flat_map(|rule| &rule.providers)
+            .filter_map(|provider| match provider {
+                Provider::Kms(kms) => Some((kms.name(), kms.health().err()?)),
+                _ => None,
+            })
+            .map(|(name, reason)| format!("kmsv2 Provider {name} is not healthy, error: {reason}"))
+            .collect();
+        if reasons.is_empty() {
+            Ok(())
+        } else {
+            Err(reasons.join("; "))
+        }
+    }
+
+    /// Whether a key management service is used.
+    pub fn has_service(&self) -> bool {
+        let mut providers = self.0.iter().flat_map(|rule| &rule.providers);
+        providers.any(|provider| matches!(provider, Provider::Kms(_)))
+    }
+
     fn providers(&self, key: &[u8]) -> &[Provider] {
         let matches = |rule: &&Rule| rule.prefixes.iter().any(|prefix| key.starts_with(prefix));
         self.0
@@ -66,7 +93,7 @@ impl Rules {
     /// The plain value, and whether it is kept as it would be written now.
     fn decrypt(&self, key: &[u8], stored: &Bytes) -> Result<(Bytes, bool), Error> {
         let providers = self.providers(key);
-        let mut reason = "no matching prefix found";
+        let mut reason = Cow::Borrowed("no matching prefix found");
         for (position, provider) in providers.iter().enumerate() {
             match provider.decrypt(key, stored) {
                 Ok((value, by_first_key)) => return Ok((value, position == 0 && by_first_key)),
@@ -88,8 +115,8 @@ pub struct Encrypted {
     plain: Translated<Current>,
 }
 
-/// The rules that hold now.
-struct Current(RwLock<Arc<Rules>>);
+/// The rules that hold now, for all stores that share them.
+pub struct Current(RwLock<Arc<Rules>>);
 
 impl Translation for Current {
     fn value_in(&self, key: &[u8], value: Bytes) -> Result<Bytes, Error> {
@@ -110,24 +137,29 @@ impl Translation for Current {
 }
 
 impl Current {
-    fn rules(&self) -> Arc<Rules> {
+    pub fn new(rules: Rules) -> Arc<Self> {
+        Arc::new(Self(RwLock::new(Arc::new(rules))))
+    }
+
+    /// Takes new rules for what comes, as after a change of the configuration.
+    pub fn replace(&self, rules: Rules) {
+        let before = std::mem::replace(&mut *self.0.write(), Arc::new(rules));
+        // What ends with the old rules ends outside of the lock.
+        drop(before);
+    }
+
+    pub fn rules(&self) -> Arc<Rules> {
         self.0.read().clone()
     }
 }
 
 impl Encrypted {
-    pub fn new(inner: Arc<dyn Store>, rules: Rules) -> Self {
-        let current = Arc::new(Current(RwLock::new(Arc::new(rules))));
+    pub fn new(inner: Arc<dyn Store>, current: Arc<Current>) -> Self {
         Self {
             plain: Translated::new(inner.clone(), current.clone()),
             inner,
             current,
         }
-    }
-
-    /// Takes new rules for what comes, as after a change of the configuration.
-    pub fn replace_rules(&self, rules: Rules) {
-        *self.current.0.write() = Arc::new(rules);
     }
 
     /// Writes every value under the prefix again that is not kept as it would be written now; returns how many.

@@ -119,8 +119,7 @@ impl LocalStore {
         disk_usage: DiskUsage,
         options: Options,
     ) -> Result<Self, Error> {
-        let mut index = Index::new(recovered.revision, recovered.map, options.history);
-        recovered.events.into_iter().for_each(|event| index.apply(event));
+        let index = recovered.index;
         let progress = Progress {
             newest: index.revision(),
             closed: None,

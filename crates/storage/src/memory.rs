@@ -6,5 +6,10 @@ pub use crate::local::{LocalStore, Options, WallClock};
 
 /// An empty store.
 pub fn open(options: Options) -> Result<LocalStore, Error> {
-    LocalStore::start(Recovered::empty(), None, Box::new(|| Ok(0)), options)
+    LocalStore::start(
+        Recovered::empty(options.history),
+        None,
+        Box::new(|| Ok(0)),
+        options,
+    )
 }

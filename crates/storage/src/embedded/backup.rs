@@ -6,13 +6,13 @@ use std::path::Path;
 use super::directory::{Directory, Listing, unavailable};
 use super::recovery::{self, TornEnd};
 use super::snapshot;
-use crate::Error;
 use crate::contents::{Contents, TransferError, verify};
 use crate::local::journal::State;
-use crate::versioned::View;
+use crate::{Error, HistoryLimit};
 
 /// A server replaces old files by a snapshot from time to time: a reader that finds some gone begins again.
 const MAX_ATTEMPTS: usize = 8;
+const NO_HISTORY: HistoryLimit = HistoryLimit { changes: 0, bytes: 0 };
 
 /// Reads and checks everything in the directory of a store, and changes nothing; a server may have it open.
 ///
@@ -37,17 +37,9 @@ pub fn read(directory: &Path) -> Result<Contents, Error> {
 }
 
 fn read_once(directory: &Directory) -> Result<Contents, Error> {
-    let recovered = recovery::recover(directory, TornEnd::Leave)?.recovered;
-    let (mut map, mut revision) = (recovered.map, recovered.revision);
-    for event in recovered.events {
-        revision = event.revision;
-        match &event.current {
-            Some(item) => map.insert(item.key.clone(), item.clone()),
-            None => map.remove(event.key()),
-        };
-    }
+    let recovered = recovery::recover(directory, TornEnd::Leave, NO_HISTORY)?.recovered;
     Ok(Contents(State {
-        view: View { revision, map },
+        view: recovered.index.view(),
         expiries: recovered.expiries,
     }))
 }

@@ -163,11 +163,21 @@ impl<'a> Frame<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let header = Header::parse(bytes.first_chunk()?)?;
         let frame = bytes.get(..HEADER_LEN + header.payload_len)?;
-        (checksum(frame) == header.crc).then(|| Self {
+        (checksum(frame) == header.crc).then(|| Self::of(&header, frame))
+    }
+
+    /// The frame that `bytes` are, as [`Frame::parse`] has found it there before.
+    pub fn parse_verified(bytes: &'a [u8]) -> Option<Self> {
+        let header = Header::parse(bytes.first_chunk()?)?;
+        Some(Self::of(&header, bytes.get(..HEADER_LEN + header.payload_len)?))
+    }
+
+    fn of(header: &Header, frame: &'a [u8]) -> Self {
+        Self {
             first_revision: header.first_revision,
             records: header.records,
             payload: &frame[HEADER_LEN..],
-        })
+        }
     }
 
     /// Length of header and payload.

@@ -1,22 +1,21 @@
 //! From files to state: the newest snapshot, then the log after it.
 
-use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
-use imbl::OrdMap;
 use tracing::{info, warn};
 
 use super::directory::{Directory, unavailable};
 use super::frame::{Frame, Record};
 use super::segment::{End, Segment};
 use super::snapshot;
+use crate::local::Index;
 use crate::local::expiry::Expiries;
 use crate::local::journal::{Recovered, State};
-use crate::{Error, Event, Key, KeyValue, Revision};
+use crate::{Error, Event, HistoryLimit, Key, KeyValue, Revision};
 
 /// What was found, and where the log goes on.
 pub(super) struct Recovery {
@@ -35,8 +34,16 @@ pub(super) enum TornEnd {
     Leave,
 }
 
-/// Reads everything.
-pub(super) fn recover(directory: &Directory, torn_end: TornEnd) -> Result<Recovery, Error> {
+/// Segments that are read and verified ahead of their replay: the disk and the checksums on one core, the state on
+/// another.
+const READ_AHEAD: usize = 1;
+
+/// Reads everything. Of the history, as much is kept as the limit says.
+pub(super) fn recover(
+    directory: &Directory,
+    torn_end: TornEnd,
+    limit: HistoryLimit,
+) -> Result<Recovery, Error> {
     let listing = directory
         .list()
         .map_err(|error| Error::Unavailable(format!("can't list the store: {error}")))?;
@@ -48,29 +55,22 @@ pub(super) fn recover(directory: &Directory, torn_end: TornEnd) -> Result<Recove
         .snapshots
         .last()
         .map_or(0, |revision| file_len(directory, *revision));
-    let mut replay = Replay::new(base);
-    let mut segments = needed(&listing.segments, replay.next());
-    let mut log_bytes = 0;
-    let mut open_segment = None;
-    while let Some(first) = segments.pop_front() {
-        let len = read_segment(
-            directory,
-            first,
-            segments.is_empty().then_some(torn_end),
-            &mut replay,
-        )?;
-        log_bytes += len;
-        open_segment = (len > 0).then_some((first, len));
-    }
+    let mut replay = Replay {
+        index: Index::new(base.view.revision, base.view.map, limit),
+        expiries: base.expiries,
+    };
+    let segments = needed(&listing.segments, replay.next());
+    let (log_bytes, open_segment) = replay_log(directory, &segments, torn_end, &mut replay)?;
     let next = replay.next();
+    let Replay { index, expiries } = replay;
     info!(
-        revision = replay.revision.0,
-        keys = replay.map.len(),
+        revision = index.revision().0,
+        keys = index.view().map.len(),
         log_bytes,
         "store recovered"
     );
     Ok(Recovery {
-        recovered: replay.finish(),
+        recovered: Recovered { index, expiries },
         open_segment,
         next,
         snapshot_bytes,
@@ -78,16 +78,50 @@ pub(super) fn recover(directory: &Directory, torn_end: TornEnd) -> Result<Recove
     })
 }
 
+/// Replays segments; returns their bytes, and the segment to append to.
+fn replay_log(
+    directory: &Directory,
+    segments: &[Revision],
+    torn_end: TornEnd,
+    replay: &mut Replay,
+) -> Result<(u64, Option<(Revision, u64)>), Error> {
+    let (mut log_bytes, mut open_segment) = (0, None);
+    std::thread::scope(|scope| {
+        let (sender, read) = mpsc::sync_channel(READ_AHEAD);
+        let reader = move || {
+            for first in segments {
+                let segment = Segment::read(&directory.segment(*first), *first);
+                // Nobody is interested after a failure.
+                if sender.send(segment).is_err() {
+                    return;
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("store-reader".into())
+            .spawn_scoped(scope, reader)
+            .map_err(|error| Error::Unavailable(format!("the reader can't be started: {error}")))?;
+        for (position, (first, segment)) in segments.iter().zip(read).enumerate() {
+            let torn_end = (position + 1 == segments.len()).then_some(torn_end);
+            let len = replay_segment(directory, *first, segment?, torn_end, replay)?;
+            log_bytes += len;
+            open_segment = (len > 0).then_some((*first, len));
+        }
+        Ok((log_bytes, open_segment))
+    })
+}
+
 /// Segments that may hold `next` or later ones.
-fn needed(segments: &[Revision], next: Revision) -> VecDeque<Revision> {
+fn needed(segments: &[Revision], next: Revision) -> Vec<Revision> {
     let older = segments.partition_point(|first| *first <= next);
-    segments[older.saturating_sub(1)..].iter().copied().collect()
+    segments[older.saturating_sub(1)..].to_vec()
 }
 
 /// Replays one segment; returns the length of its good part. `torn_end`: only the last segment may have one.
-fn read_segment(
+fn replay_segment(
     directory: &Directory,
     first: Revision,
+    segment: Segment,
     torn_end: Option<TornEnd>,
     replay: &mut Replay,
 ) -> Result<u64, Error> {
@@ -98,9 +132,10 @@ fn read_segment(
             "the log lacks revisions {due} to {first}"
         )));
     }
-    let segment = Segment::read(&path, first)?;
-    let (_, end) = segment.replay(|frame| replay.apply(frame))?;
-    match (end, torn_end) {
+    for frame in segment.frames() {
+        replay.apply(frame)?;
+    }
+    match (segment.end(), torn_end) {
         (End::Clean, _) => Ok(file_size(&path)),
         (End::Torn { .. }, None) => Err(Error::Corrupt(format!("{} ends in damage", path.display()))),
         (End::Torn { valid_len }, Some(TornEnd::Leave)) => Ok(valid_len),
@@ -132,37 +167,22 @@ fn file_size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Applies the log to a state, and keeps the changes as history.
+/// Applies the log to a state.
 struct Replay {
-    base: OrdMap<Key, Arc<KeyValue>>,
-    base_revision: Revision,
-    map: OrdMap<Key, Arc<KeyValue>>,
-    revision: Revision,
-    events: Vec<Arc<Event>>,
+    index: Index,
     expiries: Expiries,
 }
 
 impl Replay {
-    fn new(state: State) -> Self {
-        Self {
-            base: state.view.map.clone(),
-            base_revision: state.view.revision,
-            map: state.view.map,
-            revision: state.view.revision,
-            events: Vec::new(),
-            expiries: state.expiries,
-        }
-    }
-
     fn next(&self) -> Revision {
-        self.revision.next()
+        self.index.revision().next()
     }
 
     fn apply(&mut self, frame: Frame<'_>) -> Result<(), Error> {
         for record in frame.records() {
             let (revision, record) = record.map_err(|what| Error::Corrupt(format!("log: {what}")))?;
             // The segment may begin before the snapshot.
-            if revision > self.revision {
+            if revision > self.index.revision() {
                 self.apply_record(revision, record)?;
             }
         }
@@ -178,28 +198,25 @@ impl Replay {
                 key,
                 value,
             } => {
-                let previous = self.map.get(key).cloned();
+                let previous = self.index.get(key).cloned();
                 let key = previous
                     .as_ref()
                     .map_or_else(|| Key::from(key), |previous| previous.key.clone());
-                let value = Bytes::copy_from_slice(value);
+                self.expiries.set(&key, expires);
                 let item = KeyValue {
-                    key: key.clone(),
-                    value,
+                    key,
+                    value: Bytes::copy_from_slice(value),
                     create_revision,
                     mod_revision: revision,
                 };
-                let item = Arc::new(item);
-                self.expiries.set(&key, expires);
-                self.map.insert(key, item.clone());
                 Event {
                     revision,
-                    current: Some(item),
+                    current: Some(Arc::new(item)),
                     previous,
                 }
             }
             Record::Delete { key } => {
-                let previous = self.map.remove(key).ok_or_else(misplaced)?;
+                let previous = self.index.get(key).cloned().ok_or_else(misplaced)?;
                 self.expiries.set(&previous.key, None);
                 Event {
                     revision,
@@ -209,17 +226,7 @@ impl Replay {
             }
             Record::Stored { .. } => return Err(misplaced()),
         };
-        self.revision = revision;
-        self.events.push(Arc::new(event));
+        self.index.apply(Arc::new(event));
         Ok(())
-    }
-
-    fn finish(self) -> Recovered {
-        Recovered {
-            revision: self.base_revision,
-            map: self.base,
-            events: self.events,
-            expiries: self.expiries,
-        }
     }
 }

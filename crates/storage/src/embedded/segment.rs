@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -53,15 +54,16 @@ pub(super) fn create(directory: &Directory, first: Revision) -> io::Result<File>
     })
 }
 
-/// The frames of a segment, and where the good part ends.
+/// A segment that was read: its frames, whose checksums hold, and where the good part ends.
 pub(super) struct Segment {
     bytes: Vec<u8>,
-    /// Revision that the first frame must have.
-    first: Revision,
+    /// Where each frame stands.
+    frames: Vec<Range<usize>>,
+    end: End,
 }
 
 /// How a segment ends.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     Clean,
     /// Bytes after this length are no frame, and no later frame follows them.
@@ -71,7 +73,8 @@ pub(super) enum End {
 }
 
 impl Segment {
-    /// Reads a segment. A missing or short header is that of a segment whose making was interrupted.
+    /// Reads and verifies a segment whose first frame has this revision. A missing or short header is that of a
+    /// segment whose making was interrupted.
     pub fn read(path: &Path, first: Revision) -> Result<Self, Error> {
         let bytes = fs::read(path).map_err(|error| unavailable("read", path, &error))?;
         let header = &bytes[..bytes.len().min(HEADER.len())];
@@ -81,50 +84,57 @@ impl Segment {
                 path.display()
             )));
         }
-        Ok(Self { bytes, first })
+        let (frames, end) = scan(&bytes, first)?;
+        Ok(Self { bytes, frames, end })
     }
 
-    /// Gives each frame to `visit`, and tells the revision after the last and how the segment ends.
-    pub fn replay(
-        &self,
-        mut visit: impl FnMut(Frame<'_>) -> Result<(), Error>,
-    ) -> Result<(Revision, End), Error> {
-        let mut expected = self.first;
-        if self.bytes.len() < HEADER.len() {
-            return Ok((expected, End::Torn { valid_len: 0 }));
-        }
-        let mut at = HEADER.len();
-        while at < self.bytes.len() {
-            match Frame::parse(&self.bytes[at..]) {
-                Some(frame) if frame.first_revision == expected => {
-                    expected = Revision(expected.0 + u64::from(frame.records));
-                    at += frame.len();
-                    visit(frame)?;
-                }
-                Some(frame) => {
-                    let found = frame.first_revision;
-                    return Err(Error::Corrupt(format!(
-                        "log continues at {found} where {expected} was due"
-                    )));
-                }
-                None if self.is_followed(at, expected) => {
-                    return Err(Error::Corrupt(format!(
-                        "damaged log at revision {expected}, with more after it"
-                    )));
-                }
-                None => return Ok((expected, End::Torn { valid_len: at as u64 })),
+    pub fn frames(&self) -> impl Iterator<Item = Frame<'_>> {
+        self.frames.iter().map(|at| {
+            Frame::parse_verified(&self.bytes[at.clone()]).expect("invariant: the frame was verified")
+        })
+    }
+
+    pub fn end(&self) -> End {
+        self.end
+    }
+}
+
+/// Finds the frames, each with the revision that is due after the one before.
+fn scan(bytes: &[u8], first: Revision) -> Result<(Vec<Range<usize>>, End), Error> {
+    let (mut frames, mut expected, mut at) = (Vec::new(), first, HEADER.len());
+    if bytes.len() < HEADER.len() {
+        return Ok((frames, End::Torn { valid_len: 0 }));
+    }
+    while at < bytes.len() {
+        match Frame::parse(&bytes[at..]) {
+            Some(frame) if frame.first_revision == expected => {
+                expected = Revision(expected.0 + u64::from(frame.records));
+                frames.push(at..at + frame.len());
+                at += frame.len();
             }
+            Some(frame) => {
+                let found = frame.first_revision;
+                return Err(Error::Corrupt(format!(
+                    "log continues at {found} where {expected} was due"
+                )));
+            }
+            None if is_followed(bytes, at, expected) => {
+                return Err(Error::Corrupt(format!(
+                    "damaged log at revision {expected}, with more after it"
+                )));
+            }
+            None => return Ok((frames, End::Torn { valid_len: at as u64 })),
         }
-        Ok((expected, End::Clean))
     }
+    Ok((frames, End::Clean))
+}
 
-    /// Whether a later batch stands after a bad one: then the bad one had been synced, for the later one was
-    /// written only after that, and it is damaged and not torn.
-    fn is_followed(&self, bad: usize, expected: Revision) -> bool {
-        let candidates = bad + 1..self.bytes.len();
-        candidates
-            .filter(|at| self.bytes[*at..].starts_with(b"OXF1"))
-            .filter_map(|at| Frame::parse(&self.bytes[at..]))
-            .any(|frame| frame.first_revision > expected)
-    }
+/// Whether a later batch stands after a bad one: then the bad one had been synced, for the later one was written only
+/// after that, and it is damaged and not torn.
+fn is_followed(bytes: &[u8], bad: usize, expected: Revision) -> bool {
+    let candidates = bad + 1..bytes.len();
+    candidates
+        .filter(|at| bytes[*at..].starts_with(b"OXF1"))
+        .filter_map(|at| Frame::parse(&bytes[at..]))
+        .any(|frame| frame.first_revision > expected)
 }

@@ -301,7 +301,12 @@ impl LogFile for FailingFile {
 fn open_failing(path: &Path) -> (LocalStore, Arc<AtomicU8>) {
     let mode = Arc::new(AtomicU8::new(WELL));
     let directory = Arc::new(Directory::open(path).unwrap());
-    let recovery = recovery::recover(&directory, recovery::TornEnd::Cut).unwrap();
+    let recovery = recovery::recover(
+        &directory,
+        recovery::TornEnd::Cut,
+        Options::default().local.history,
+    )
+    .unwrap();
     let mut journal = LogJournal::open(directory, &recovery, &Options::default()).unwrap();
     let disk = mode.clone();
     journal.replace_file(|file| Box::new(FailingFile { file, mode: disk }));

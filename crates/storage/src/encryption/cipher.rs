@@ -169,7 +169,7 @@ where
         .map_err(|_| DAMAGED)
 }
 
-fn random<const N: usize>() -> Result<[u8; N], &'static str> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], &'static str> {
     let mut bytes = [0; N];
     SystemRandom::new()
         .fill(&mut bytes)

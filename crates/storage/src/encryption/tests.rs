@@ -20,7 +20,10 @@ fn rules(providers: Vec<Provider>) -> Rules {
 
 fn encrypted(providers: Vec<Provider>) -> (Arc<dyn Store>, Encrypted) {
     let inner: Arc<dyn Store> = Arc::new(memory::open(Default::default()).unwrap());
-    (inner.clone(), Encrypted::new(inner, rules(providers)))
+    (
+        inner.clone(),
+        Encrypted::new(inner, Current::new(rules(providers))),
+    )
 }
 
 fn put(value: &'static str) -> Write {
@@ -163,17 +166,21 @@ async fn keys_rotate() {
         .commit(b"/registry/secrets/plain", Expect::Absent, put("1"))
         .await
         .unwrap();
-    store.replace_rules(rules(vec![gcm(vec![old()]), Provider::Identity]));
+    store
+        .current
+        .replace(rules(vec![gcm(vec![old()]), Provider::Identity]));
     store
         .commit(b"/registry/secrets/old", Expect::Absent, put("2"))
         .await
         .unwrap();
     assert_eq!(stored(&store, "/registry/secrets/plain").await, "1");
-    store.replace_rules(rules(vec![gcm(vec![new(), old()]), Provider::Identity]));
+    store
+        .current
+        .replace(rules(vec![gcm(vec![new(), old()]), Provider::Identity]));
     let prefix = Key::from("/registry/secrets/");
     assert_eq!(store.rewrite(&prefix).await.unwrap(), 2);
     assert_eq!(store.rewrite(&prefix).await.unwrap(), 0);
-    store.replace_rules(rules(vec![gcm(vec![new()])]));
+    store.current.replace(rules(vec![gcm(vec![new()])]));
     for (name, value) in [("plain", "1"), ("old", "2")] {
         let name = format!("/registry/secrets/{name}");
         assert!(
@@ -183,7 +190,7 @@ async fn keys_rotate() {
         );
         assert_eq!(stored(&store, &name).await, value);
     }
-    store.replace_rules(rules(vec![gcm(vec![old()])]));
+    store.current.replace(rules(vec![gcm(vec![old()])]));
     let lost = store.get(b"/registry/secrets/old", None).await;
     assert!(matches!(lost, Err(Error::Corrupt(_))), "{lost:?}");
 }

@@ -1,32 +1,24 @@
 //! The seam between the writer and the disk.
 
-use std::sync::Arc;
-
 use imbl::OrdMap;
 
+use super::Index;
 use super::expiry::Expiries;
 use super::plan::Planned;
 use crate::versioned::View;
-use crate::{Error, Event, Key, KeyValue, Revision};
+use crate::{Error, HistoryLimit, KeyValue, Revision};
 
-/// What stood in a journal when it was opened.
+/// What stood in a journal when it was opened: the state with its recent history, and the times to live.
 pub(crate) struct Recovered {
-    /// The state as of `revision`, ...
-    pub revision: Revision,
-    pub map: OrdMap<Key, Arc<KeyValue>>,
-    /// ... the changes since, in order, ...
-    pub events: Vec<Arc<Event>>,
-    /// ... and the times to live after all of them.
+    pub index: Index,
     pub expiries: Expiries,
 }
 
 impl Recovered {
     /// A store that was never written to.
-    pub fn empty() -> Self {
+    pub fn empty(limit: HistoryLimit) -> Self {
         Self {
-            revision: Revision(1),
-            map: OrdMap::new(),
-            events: Vec::new(),
+            index: Index::new(Revision(1), OrdMap::new(), limit),
             expiries: Expiries::default(),
         }
     }

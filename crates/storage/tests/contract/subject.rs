@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use storage::encryption::{Algorithm, Encrypted, Provider, Rules, SecretKey};
+use storage::encryption::{Algorithm, Current, Encrypted, Provider, Rules, SecretKey};
 use storage::{
     Error, Event, Expect, Key, Revision, Store, WatchItem, WatchStream, Write, embedded, memory, rooted,
 };
@@ -101,7 +101,7 @@ impl Subject for Translated {
             }],
         );
         rooted::moved(
-            Arc::new(Encrypted::new(self.inner.open(), rules)),
+            Arc::new(Encrypted::new(self.inner.open(), Current::new(rules))),
             "/",
             "/elsewhere",
         )

@@ -12,7 +12,9 @@ use controllers_cluster::{
     role_aggregation, root_ca, service_account, taint_eviction, token_cleaner,
 };
 use controllers_network::{endpoint_slice, endpoints, node_ipam};
-use controllers_workloads::{daemon_set, deployment, finished_jobs, job, replica_set, stateful_set};
+use controllers_workloads::{
+    cron_job, daemon_set, deployment, finished_jobs, job, replica_set, stateful_set,
+};
 use futures_util::future::BoxFuture;
 
 use crate::options::Options;
@@ -241,6 +243,12 @@ pub const ROWS: &[Row] = &[
         Some(Box::pin(job::run(context, inputs.options.workers.job)))
     }),
     row(
+        "cronjob-controller",
+        "cronjob",
+        "cronjob-controller",
+        |context, inputs| Some(Box::pin(cron_job::run(context, inputs.options.workers.cron_job))),
+    ),
+    row(
         "ttl-after-finished-controller",
         "ttl-after-finished",
         "ttl-after-finished-controller",
@@ -281,8 +289,6 @@ pub const UPSTREAM_ONLY: &[&str] = &[
     "bootstrapsigner",
     "cloud-node-lifecycle-controller",
     "cloud-node-lifecycle",
-    "cronjob-controller",
-    "cronjob",
     "device-taint-eviction-controller",
     "endpointslice-mirroring-controller",
     "endpointslicemirroring",

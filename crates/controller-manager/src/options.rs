@@ -67,6 +67,7 @@ pub struct Workers {
     pub stateful_set: usize,
     pub job: usize,
     pub finished_job: usize,
+    pub cron_job: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -317,6 +318,7 @@ fn worker_flags(set: &mut FlagSet) {
         5,
         "Stateful sets worked on at a time.",
     );
+    set.int("concurrent-cron-job-syncs", 5, "Cron jobs worked on at a time.");
     set.int("concurrent-job-syncs", 5, "Jobs worked on at a time.");
     set.int(
         "concurrent-ttl-after-finished-syncs",
@@ -363,6 +365,7 @@ impl Workers {
             garbage_collector: count(values, "concurrent-gc-syncs")?,
             stateful_set: count(values, "concurrent-statefulset-syncs")?,
             job: count(values, "concurrent-job-syncs")?,
+            cron_job: count(values, "concurrent-cron-job-syncs")?,
             finished_job: count(values, "concurrent-ttl-after-finished-syncs")?,
         })
     }

@@ -3,14 +3,15 @@
 //! In reading order: [`pods`] is what they share; [`replica_set`] keeps a number of pods (and [`replica_set::kinds`]
 //! the same for replication controllers); [`deployment`] rolls replica sets; [`revisions`] is the history that
 //! [`daemon_set`], which keeps a pod on each node, and [`stateful_set`], whose pods have names and volumes of their own,
-//! roll by; [`job`] runs pods to their end, and [`finished_jobs`] deletes what has long ended.
+//! roll by; [`job`] runs pods to their end, [`cron_job`] starts jobs by the clock, and [`finished_jobs`] deletes what has long ended.
 //!
 //! Each controller is observe (informer stores), plan (pure) and execute (requests). This crate must not know the
 //! controller-manager that starts them, nor any other component.
 //!
 //! Upstream: pkg/controller/{replicaset,replication,deployment,daemon,statefulset,history,
-//! job,ttlafterfinished}
+//! job,cronjob,ttlafterfinished}
 
+pub mod cron_job;
 pub mod daemon_set;
 pub mod deployment;
 pub mod finished_jobs;

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use api::Resource;
 use api::apps::v1::StatefulSet;
-use api::batch::v1::Job;
+use api::batch::v1::{CronJob, Job};
 use api::core::v1::{PersistentVolumeClaim, Pod, ServiceAccount};
 use api::policy::v1::PodDisruptionBudget;
 use client::{Api, Client, ListParams, Patch, PatchParams};
-use component_base::clock::SystemClock;
+use component_base::clock::{Clock, FakeClock, SystemClock};
 use component_base::metrics::Registry;
 use component_base::shutdown::Shutdown;
 use controller_runtime::{Context, Informers, Recorder};
 use controllers_cluster::disruption;
-use controllers_workloads::{finished_jobs, job, stateful_set};
+use controllers_workloads::{cron_job, finished_jobs, job, stateful_set};
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use testkit::ApiServer;
 
@@ -254,6 +255,34 @@ async fn a_job_fails_beyond_its_limit() {
             .iter()
             .find(|condition| condition.type_ == "Failed");
         failed.is_some_and(|failed| failed.reason == "BackoffLimitExceeded") && status.failed == 2
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_cron_job_starts_a_job_when_its_minute_comes() {
+    let cluster = Cluster::start().await;
+    // Two minutes from now: one start is due as soon as the cron job is there.
+    let clock = FakeClock::new(Timestamp::now() + SignedDuration::from_mins(2));
+    let context = Context {
+        clock: clock.clone(),
+        ..cluster.context("cronjob-controller")
+    };
+    tokio::spawn(cron_job::run(context, 1));
+    let spec = json!({"template": template("Never")});
+    cluster
+        .create::<CronJob>(json!({
+            "metadata": {"name": "tick"},
+            "spec": {"schedule": "* * * * *", "concurrencyPolicy": "Forbid", "jobTemplate": {"spec": spec}},
+        }))
+        .await;
+    let minute = clock.now().as_second() / 60;
+    let name = format!("tick-{minute}");
+    until(async || cluster.names::<Job>().await == [name.clone()]).await;
+    let crons = cluster.api::<CronJob>();
+    until(async || {
+        let status = crons.get("tick").await.expect("the cron job").status;
+        status.active.len() == 1 && status.active[0].name == name && status.last_schedule_time.is_some()
     })
     .await;
 }

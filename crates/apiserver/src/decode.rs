@@ -111,11 +111,56 @@ pub async fn read_message(
     Ok(decoded.proto)
 }
 
-/// Reads a JSON document as one kind.
+/// Why a document is not the kind that it shall be.
+pub enum Failure {
+    /// It does not say what it is.
+    Unrecognized(String),
+    /// It is something else, or not well-formed.
+    Unfit {
+        kind: String,
+        version: String,
+        why: String,
+    },
+    /// It is of another version.
+    OtherVersion(String),
+}
+
+impl Failure {
+    fn unfit(expected: Expected, why: String) -> Failure {
+        Failure::Unfit {
+            kind: expected.kind.to_owned(),
+            version: expected.version.to_owned(),
+            why,
+        }
+    }
+
+    /// As it is told about a request's body.
+    fn into_status(self, expected: Expected, body: &[u8]) -> Status {
+        match self {
+            Failure::Unrecognized(why) => unrecognized(expected, &why, body),
+            Failure::Unfit { kind, version, why } => cannot_be_handled(&kind, &version, expected, &why),
+            Failure::OtherVersion(why) => Status::bad_request(why),
+        }
+    }
+
+    /// The bare reason.
+    pub fn into_reason(self) -> String {
+        match self {
+            Failure::Unrecognized(why) | Failure::Unfit { why, .. } | Failure::OtherVersion(why) => why,
+        }
+    }
+}
+
+/// Reads a JSON document as one kind, as a request's body.
 pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
+    read_json(json, expected).map_err(|failure| failure.into_status(expected, json))
+}
+
+/// Reads a JSON document as one kind.
+pub fn read_json(json: &[u8], expected: Expected) -> Result<Decoded, Failure> {
     match codec::json_to_proto(expected.ty, json) {
         Ok(parsed) => {
-            check_kind(&parsed.api_version, &parsed.kind, expected, json)?;
+            check_kind(&parsed.api_version, &parsed.kind, expected)?;
             Ok(Decoded {
                 proto: parsed.proto,
                 strict_errors: parsed.strict_errors,
@@ -123,15 +168,9 @@ pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
         }
         Err(error) => {
             // What the body says it is stands in the error; it may be why reading it as something else failed.
-            let (api_version, kind) =
-                stated_kind(json, &error).map_err(|why| unrecognized(expected, &why, json))?;
-            check_kind(&api_version, &kind, expected, json)?;
-            Err(cannot_be_handled(
-                expected.kind,
-                expected.version,
-                expected,
-                &error.to_string(),
-            ))
+            let (api_version, kind) = stated_kind(json, &error).map_err(Failure::Unrecognized)?;
+            check_kind(&api_version, &kind, expected)?;
+            Err(Failure::unfit(expected, error.to_string()))
         }
     }
 }
@@ -179,12 +218,8 @@ pub fn kind_text(api_version: &str, kind: &str) -> String {
 fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
     let envelope =
         envelope::unwrap(body).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
-    check_kind(
-        envelope.type_meta.api_version,
-        envelope.type_meta.kind,
-        expected,
-        body,
-    )?;
+    check_kind(envelope.type_meta.api_version, envelope.type_meta.kind, expected)
+        .map_err(|failure| failure.into_status(expected, body))?;
     codec::check_documents(expected.ty, envelope.raw)
         .map_err(|error| cannot_be_handled(expected.kind, expected.version, expected, &error.to_string()))?;
     Ok(Decoded {
@@ -194,7 +229,7 @@ fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
 }
 
 /// The body must be of the endpoint's kind; what it leaves out is taken to be.
-fn check_kind(api_version: &str, kind: &str, expected: Expected, body: &[u8]) -> Result<(), Status> {
+fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), Failure> {
     let wanted = api_version_of(expected.group, expected.version);
     let stated = if api_version.is_empty() {
         wanted.as_str()
@@ -206,22 +241,26 @@ fn check_kind(api_version: &str, kind: &str, expected: Expected, body: &[u8]) ->
     if kind == expected.kind && (stated == wanted || expected.also.iter().any(former)) {
         return Ok(());
     }
-    let group_version =
-        GroupVersion::parse(stated).map_err(|error| unrecognized(expected, &error.to_string(), body))?;
-    if api::catalogue::kind(&group_version.group, &group_version.version, kind).is_none() {
-        let why = format!("no kind {kind:?} is registered for version {stated:?} in scheme {SCHEME:?}");
-        return Err(cannot_be_handled(kind, &group_version.version, expected, &why));
+    let GroupVersion { group, version } =
+        GroupVersion::parse(stated).map_err(|error| Failure::Unrecognized(error.to_string()))?;
+    let unfit = |why: String| Failure::Unfit {
+        kind: kind.to_owned(),
+        version: version.clone(),
+        why,
+    };
+    if api::catalogue::kind(&group, &version, kind).is_none() {
+        return Err(unfit(format!(
+            "no kind {kind:?} is registered for version {stated:?} in scheme {SCHEME:?}"
+        )));
     }
     if kind != expected.kind {
-        let why = format!(
-            "converting ({}.{kind}) to ({}.{}): unknown conversion",
-            group_version.version,
+        return Err(unfit(format!(
+            "converting ({version}.{kind}) to ({}.{}): unknown conversion",
             go_package(expected.group),
             expected.kind
-        );
-        return Err(cannot_be_handled(kind, &group_version.version, expected, &why));
+        )));
     }
-    Err(Status::bad_request(format!(
+    Err(Failure::OtherVersion(format!(
         "the API version in the data ({stated}) does not match the expected API version ({wanted})"
     )))
 }

@@ -89,7 +89,6 @@ fn flow_control_dump(api: &Api, dump: &str, request: &Request) -> Response {
 }
 
 fn version() -> Result<Response, Status> {
-    let version = component_base::version::get().to_json();
-    let json = serde_json::to_vec_pretty(&version).map_err(Status::internal)?;
-    Ok(bytes(StatusCode::OK, Encoding::Json.media_type(), json))
+    let version = component_base::version::get().to_document();
+    Ok(bytes(StatusCode::OK, Encoding::Json.media_type(), version))
 }

@@ -66,7 +66,7 @@ fn admit(route: &Route, request: &Request) -> Result<(), Status> {
         .unwrap_or("application/octet-stream");
     if request.head.method == Method::PATCH
         && !route.produces.contains(&ANY)
-        && !names_one_of(content_type, &PATCHES)
+        && !media_types(content_type).any(|media| matches_one_of(media, &PATCHES))
     {
         return Err(refusal(415, "415: Unsupported Media Type"));
     }
@@ -74,7 +74,7 @@ fn admit(route: &Route, request: &Request) -> Result<(), Status> {
         .header("accept")
         .filter(|text| !text.is_empty())
         .unwrap_or(ANY);
-    if !names_one_of(accept, &route.produces) {
+    if !media_types(accept).any(|media| media == ANY || matches_one_of(media, &route.produces)) {
         let available = route.produces.join(", ");
         return Err(refusal(
             406,
@@ -88,12 +88,15 @@ fn refusal(code: u16, message: &str) -> Status {
     Status::generic(code, "", &GroupResource::default(), "", message)
 }
 
-/// Whether a header names one of the types; parameters don't count, and the only wildcard is the whole one.
-fn names_one_of(header: &str, types: &[&str]) -> bool {
-    header.split(',').any(|clause| {
-        let media = clause.split(';').next().unwrap_or_default().trim();
-        media == ANY || types.iter().any(|known| *known == ANY || *known == media)
-    })
+/// The media types that a header names; parameters don't count.
+fn media_types(header: &str) -> impl Iterator<Item = &str> {
+    header
+        .split(',')
+        .map(|clause| clause.split(';').next().unwrap_or_default().trim())
+}
+
+fn matches_one_of(media: &str, types: &[&str]) -> bool {
+    types.iter().any(|known| *known == ANY || *known == media)
 }
 
 /// The route of a path, if there is one.

@@ -234,7 +234,7 @@ async fn bad_configurations_are_told_why() {
     let line = async |target: &str, configuration: Value| {
         apply(&server, target, "me", false, configuration).await.line()
     };
-    expect!["400 BadRequest invalid object type: v1, Kind=Secret"].assert_eq(
+    expect!["400 BadRequest invalid object type: /v1, Kind=Secret"].assert_eq(
         &line(
             &target,
             json!({ "kind": "Secret", "apiVersion": "v1", "metadata": { "name": "one" } }),
@@ -246,7 +246,7 @@ async fn bad_configurations_are_told_why() {
     expect!["400 BadRequest metadata.managedFields must be nil"].assert_eq(&line(&target, managed).await);
     let mut unknown = map("one", json!({}));
     unknown["foo"] = json!(1);
-    expect!["500  failed to create typed patch object (/one; v1, Kind=ConfigMap): .foo: field not declared in schema"]
+    expect!["500  failed to create typed patch object (/one; /v1, Kind=ConfigMap): .foo: field not declared in schema"]
         .assert_eq(&line(&target, unknown).await);
 }
 

@@ -109,8 +109,23 @@ async fn bad_requests_are_told_why() {
             .await
             .line(),
     );
-    expect!["406 NotAcceptable only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"]
+    expect!["406 NotAcceptable 406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch"]
         .assert_eq(&server.send("GET", MAPS, &[("accept", "text/html")], "").await.line());
+    expect!["406 NotAcceptable only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"]
+        .assert_eq(&server.send("GET", MAPS, &[("accept", "application/json;as=Nothing;g=meta.k8s.io;v=v1")], "").await.line());
+    expect!["415 UnsupportedMediaType 415: Unsupported Media Type"].assert_eq(
+        &server
+            .send(
+                "PATCH",
+                &format!("{MAPS}/y"),
+                &[("content-type", "application/json")],
+                "{}",
+            )
+            .await
+            .line(),
+    );
+    expect!["405 MethodNotAllowed the server does not allow this method on the requested resource"]
+        .assert_eq(&server.send("PUT", MAPS, &[], "{}").await.line());
     let nobody = server
         .send("GET", MAPS, &[("impersonate-user", "nobody")], "")
         .await;

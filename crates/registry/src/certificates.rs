@@ -13,7 +13,7 @@ use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const USAGES: [&str; 23] = [
@@ -49,6 +49,8 @@ pub struct SigningRequests;
 
 impl Rules for SigningRequests {
     type Object = CertificateSigningRequest;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
+    const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const FIELDS: &'static [&'static str] = &["spec.signerName"];
 
     crate::spec!();
@@ -185,11 +187,15 @@ fn validate_spec(request: &CertificateSigningRequest, path: &Path) -> ErrorList 
     let mut errors = ErrorList::new();
     if let Err(error) = pki::request::Request::from_pem(&spec.request) {
         let encoded = base64::engine::general_purpose::STANDARD.encode(&spec.request);
-        errors.push(Error::invalid(
-            &path.child("request"),
-            Shown::Json(quote(&encoded)),
-            error.to_string(),
-        ));
+        let shown = match spec.request.is_empty() {
+            true => "null".to_owned(),
+            false => quote(&encoded),
+        };
+        let detail = match error {
+            pki::Error::NoPem(_) => "PEM block type must be CERTIFICATE REQUEST".to_owned(),
+            other => other.to_string(),
+        };
+        errors.push(Error::invalid(&path.child("request"), Shown::Json(shown), detail));
     }
     let usages = path.child("usages");
     if spec.usages.is_empty() {

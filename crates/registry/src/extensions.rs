@@ -3,16 +3,18 @@
 
 pub mod definitions;
 
-use api::apiregistration::v1::APIService;
+use api::apiregistration::v1::{APIService, APIServiceCondition};
 use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::time::Time;
 use apimachinery::validation::{
     is_dns1035_label, is_dns1123_subdomain, is_valid_path_segment_name, is_valid_port_num,
 };
+use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::metadata::messages;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::{table, webhook_client};
 
 pub use definitions::CustomResourceDefinitions;
@@ -22,6 +24,7 @@ pub struct ApiServices;
 
 impl Rules for ApiServices {
     type Object = APIService;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
 
     crate::spec!();
     crate::status!();
@@ -33,6 +36,20 @@ impl Rules for ApiServices {
     fn default(service: &mut APIService) {
         if let Some(service) = &mut service.spec.service {
             service.port.get_or_insert(webhook_client::PORT);
+        }
+    }
+
+    /// What this server itself serves is there at once.
+    fn prepare_create(cx: &Context<'_>, service: &mut APIService) {
+        if service.spec.service.is_none() {
+            service.status.conditions = vec![APIServiceCondition {
+                type_: "Available".to_owned(),
+                status: "True".to_owned(),
+                last_transition_time: Some(Time(cx.now).truncated()),
+                reason: "Local".to_owned(),
+                message: "Local APIServices are always available".to_owned(),
+                ..APIServiceCondition::default()
+            }];
         }
     }
 

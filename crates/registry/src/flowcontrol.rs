@@ -27,6 +27,7 @@ pub struct PriorityLevels;
 
 impl Rules for PriorityLevels {
     type Object = PriorityLevelConfiguration;
+    const STATUS_KEEPS_METADATA: bool = true;
 
     crate::spec!();
     crate::status!();

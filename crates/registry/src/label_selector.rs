@@ -63,15 +63,13 @@ pub fn validate_required(selector: Option<&LabelSelector>, kind: &str, path: &Pa
     errors
 }
 
-/// Whether the labels of a template are those that its workload selects. No selector selects anything here: its
-/// absence is an error of its own.
+/// Whether the labels of a template are those that its workload selects. Without a selector it selects nothing.
 pub fn validate_match(
     selector: &Selector,
     labels: &std::collections::BTreeMap<String, String>,
     path: &Path,
 ) -> Option<Error> {
-    let checked = !selector.is_everything() && !selector.is_nothing();
-    (checked && !selector.matches(labels)).then(|| {
+    (!selector.is_everything() && !selector.matches(labels)).then(|| {
         let path = path.child("metadata").child("labels");
         Error::invalid(
             &path,

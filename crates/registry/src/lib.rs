@@ -42,4 +42,5 @@ pub mod storage;
 pub use behaviour::{Config, behaviour};
 pub use builtin::strategy;
 pub use core::service::addresses::Cidr;
-pub use core::service::ports::PortRange;
+pub use core::service::node_ports;
+pub use core::service::ports::{NodePorts, PortRange};

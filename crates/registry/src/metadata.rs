@@ -258,6 +258,17 @@ fn validate_owner_reference(owner: &OwnerReference, path: &Path) -> ErrorList {
     errors
 }
 
+/// Undoes changes that a subresource may not make: only the record of who set which field follows.
+pub(crate) fn keep(metadata: &mut ObjectMeta, old: &ObjectMeta) {
+    metadata.deletion_timestamp = old.deletion_timestamp;
+    metadata.generation = old.generation;
+    metadata.self_link.clone_from(&old.self_link);
+    metadata.labels.clone_from(&old.labels);
+    metadata.annotations.clone_from(&old.annotations);
+    metadata.finalizers.clone_from(&old.finalizers);
+    metadata.owner_references.clone_from(&old.owner_references);
+}
+
 /// Errors of a set of finalizers.
 fn validate_finalizers(finalizers: &[String], path: &Path) -> ErrorList {
     let mut errors: ErrorList = finalizers

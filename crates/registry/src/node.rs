@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::core::pod::validation::scheduling::validate_tolerations;
 use crate::metadata::{immutable_text, messages, validate_labels};
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// RuntimeClasses.
@@ -17,6 +17,7 @@ pub struct RuntimeClasses;
 
 impl Rules for RuntimeClasses {
     type Object = RuntimeClass;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const CREATE_ON_UPDATE: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::metadata::shown;
 use crate::numbers::{all_nonnegative, at_most_100_percent, int_or_percent};
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::{label_selector, table};
 
 /// PodDisruptionBudgets.
@@ -16,6 +16,8 @@ pub struct DisruptionBudgets;
 
 impl Rules for DisruptionBudgets {
     type Object = PodDisruptionBudget;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Nothing;
+    const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Nothing;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::spec!();

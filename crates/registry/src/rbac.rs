@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::metadata::{messages, shown};
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::{label_selector, table};
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -18,6 +18,7 @@ pub struct Roles;
 
 impl Rules for Roles {
     type Object = Role;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const CREATE_ON_UPDATE: bool = true;
 
     fn check_name(name: &str, prefix: bool) -> Vec<String> {
@@ -38,6 +39,7 @@ pub struct ClusterRoles;
 
 impl Rules for ClusterRoles {
     type Object = ClusterRole;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const CREATE_ON_UPDATE: bool = true;
 
     fn check_name(name: &str, prefix: bool) -> Vec<String> {
@@ -113,6 +115,7 @@ pub struct RoleBindings;
 
 impl Rules for RoleBindings {
     type Object = RoleBinding;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const CREATE_ON_UPDATE: bool = true;
 
     fn check_name(name: &str, prefix: bool) -> Vec<String> {
@@ -143,6 +146,7 @@ pub struct ClusterRoleBindings;
 
 impl Rules for ClusterRoleBindings {
     type Object = ClusterRoleBinding;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const CREATE_ON_UPDATE: bool = true;
 
     fn check_name(name: &str, prefix: bool) -> Vec<String> {

@@ -4,7 +4,7 @@ use api::resource::v1::{DeviceClass, ResourceClaim, ResourceClaimTemplate, Resou
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// DeviceClasses.
@@ -12,6 +12,7 @@ pub struct DeviceClasses;
 
 impl Rules for DeviceClasses {
     type Object = DeviceClass;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     crate::generation!(spec);
@@ -26,6 +27,8 @@ pub struct ResourceClaims;
 
 impl Rules for ResourceClaims {
     type Object = ResourceClaim;
+    const STATUS_KEEPS_METADATA: bool = true;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     crate::spec!();
@@ -41,6 +44,7 @@ pub struct ResourceClaimTemplates;
 
 impl Rules for ResourceClaimTemplates {
     type Object = ResourceClaimTemplate;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     fn row(object: &ResourceClaimTemplate, now: Timestamp) -> Vec<Value> {

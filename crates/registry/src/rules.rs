@@ -16,6 +16,17 @@ use serde_json::Value;
 
 use crate::metadata;
 
+/// What of an update's metadata a kind judges once more after the server has: upstream tells clients so often what is
+/// wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetadataChecks {
+    Nothing,
+    /// What must not change.
+    Change,
+    /// The whole as well.
+    Whole,
+}
+
 /// The rules of one kind. Everything has the meaning that most kinds share; a kind states what differs.
 ///
 /// The macros [`spec!`](crate::spec), [`status!`](crate::status) and [`generation!`](crate::generation) fill in the parts about fields of these names.
@@ -30,6 +41,12 @@ pub trait Rules: Send + Sync + 'static {
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::DeleteDependents;
     /// Whether `metadata.generation` counts changes.
     const GENERATION: bool = false;
+    /// How often metadata is judged when an object changes.
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Change;
+    /// The same for changes of the status.
+    const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Change;
+    /// Whether an update of the status leaves labels, annotations and finalizers alone.
+    const STATUS_KEEPS_METADATA: bool = false;
     /// Selectable fields beyond name and namespace.
     const FIELDS: &'static [&'static str] = &[];
     /// Fields by other names, in groups that have their own: group, label, field.
@@ -175,6 +192,11 @@ pub fn strategy<R: Rules>() -> Arc<dyn Strategy> {
 
 struct Typed<R>(PhantomData<fn() -> R>);
 
+/// The name of an object that is there was judged when it was created.
+fn any_name(_name: &str, _prefix: bool) -> Vec<String> {
+    Vec::new()
+}
+
 /// The catalogue pairs each row with the strategy of its kind, so that another type here is a programming error.
 const OWN_KIND: &str = "invariant: a strategy only sees objects of its kind";
 
@@ -194,7 +216,9 @@ impl<R: Rules> Strategy for Typed<R> {
     fn prepare_create(&self, cx: &Context<'_>, object: &mut dyn Object) {
         let object = own_mut::<R::Object>(object);
         R::keep_status(object, None);
-        Resource::metadata_mut(object).generation = if R::GENERATION { 1 } else { 0 };
+        if R::GENERATION {
+            Resource::metadata_mut(object).generation = 1;
+        }
         R::prepare_create(cx, object);
     }
 
@@ -207,6 +231,9 @@ impl<R: Rules> Strategy for Typed<R> {
             }
             "status" => {
                 R::keep_spec(object, old);
+                if R::STATUS_KEEPS_METADATA {
+                    metadata::keep(Resource::metadata_mut(object), Resource::metadata(old));
+                }
                 Resource::metadata_mut(object).generation = Resource::metadata(old).generation;
                 R::prepare_status_update(cx, object, old);
             }
@@ -223,7 +250,19 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn validate_update(&self, cx: &Context<'_>, object: &dyn Object, old: &dyn Object) -> ErrorList {
         let (object, old) = (own::<R::Object>(object), own::<R::Object>(old));
-        let mut errors = metadata::validate_update(Resource::metadata(object), Resource::metadata(old));
+        let (metadata, old_metadata) = (Resource::metadata(object), Resource::metadata(old));
+        let mut errors = metadata::validate(metadata, R::Object::NAMESPACED, any_name);
+        errors.extend(metadata::validate_update(metadata, old_metadata));
+        let checks = match cx.subresource {
+            "status" => R::STATUS_METADATA_CHECKS,
+            _ => R::METADATA_CHECKS,
+        };
+        if checks != MetadataChecks::Nothing {
+            errors.extend(metadata::validate_update(metadata, old_metadata));
+        }
+        if checks == MetadataChecks::Whole {
+            errors.extend(metadata::validate(metadata, R::Object::NAMESPACED, R::check_name));
+        }
         errors.extend(match cx.subresource {
             "" | "scale" => R::validate_update(cx, object, old),
             "status" => R::validate_status_update(object, old),

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::pod::validation::one_of;
-use crate::metadata::{immutable_text, messages, shown_map};
-use crate::rules::Rules;
+use crate::metadata::messages;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const MAX_DRIVER_NAME: usize = 63;
@@ -34,11 +34,20 @@ pub(crate) fn validate_driver_name(name: &str, path: &Path) -> ErrorList {
     errors
 }
 
+/// Errors of what makes volumes of a class.
+fn validate_provisioner(name: &str, path: &Path) -> ErrorList {
+    if name.is_empty() {
+        return vec![Error::required(path, "")];
+    }
+    messages(path, name, is_qualified_name(&name.to_lowercase())).collect()
+}
+
 /// StorageClasses.
 pub struct StorageClasses;
 
 impl Rules for StorageClasses {
     type Object = StorageClass;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     fn default(class: &mut StorageClass) {
@@ -50,13 +59,10 @@ impl Rules for StorageClasses {
 
     fn validate(class: &StorageClass) -> ErrorList {
         let mut errors = ErrorList::new();
-        let path = Path::new("provisioner");
-        if class.provisioner.is_empty() {
-            errors.push(Error::required(&path, ""));
-        } else {
-            let name = class.provisioner.to_lowercase();
-            errors.extend(messages(&path, &class.provisioner, is_qualified_name(&name)));
-        }
+        errors.extend(validate_provisioner(
+            &class.provisioner,
+            &Path::new("provisioner"),
+        ));
         errors.extend(validate_parameters(class));
         if let Some(policy) = class
             .reclaim_policy
@@ -132,10 +138,11 @@ pub struct VolumeAttributesClasses;
 
 impl Rules for VolumeAttributesClasses {
     type Object = VolumeAttributesClass;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     fn validate(class: &VolumeAttributesClass) -> ErrorList {
-        let mut errors = validate_driver_name(&class.driver_name, &Path::new("driverName"));
+        let mut errors = validate_provisioner(&class.driver_name, &Path::new("driverName"));
         if class.parameters.is_empty() {
             errors.push(Error::required(
                 &Path::new("parameters"),
@@ -150,16 +157,16 @@ impl Rules for VolumeAttributesClasses {
         class: &VolumeAttributesClass,
         old: &VolumeAttributesClass,
     ) -> ErrorList {
-        let mut errors: ErrorList =
-            immutable_text(&class.driver_name, &old.driver_name, &Path::new("driverName"))
-                .into_iter()
-                .collect();
-        if class.parameters != old.parameters {
-            errors.push(Error::immutable(
-                &Path::new("parameters"),
-                shown_map(&class.parameters),
-            ));
+        let mut errors = ErrorList::new();
+        if class.driver_name != old.driver_name {
+            let detail = "updates to driverName are forbidden.";
+            errors.push(Error::forbidden(&Path::new("driverName"), detail));
         }
+        if class.parameters != old.parameters {
+            let detail = "updates to parameters are forbidden.";
+            errors.push(Error::forbidden(&Path::new("parameters"), detail));
+        }
+        errors.extend(Self::validate(class));
         errors
     }
 
@@ -173,6 +180,7 @@ pub struct VolumeAttachments;
 
 impl Rules for VolumeAttachments {
     type Object = VolumeAttachment;
+    const STATUS_KEEPS_METADATA: bool = true;
     const RETURNS_DELETED: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
 
@@ -345,6 +353,7 @@ pub struct CsiStorageCapacities;
 
 impl Rules for CsiStorageCapacities {
     type Object = CSIStorageCapacity;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     fn validate(capacity: &CSIStorageCapacity) -> ErrorList {

@@ -1,6 +1,6 @@
 //! The version this build reports: upstream's, since clients decide by it what the API can do.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub const MAJOR: &str = "1";
 pub const MINOR: &str = "36";
@@ -37,22 +37,32 @@ pub fn get() -> Info {
 impl Info {
     /// The `/version` document. `goVersion` is part of its schema; there is no Go in this build, so the
     /// value names the compiler instead.
-    pub fn to_json(&self) -> Value {
-        json!({
-            "major": self.major,
-            "minor": self.minor,
-            "emulationMajor": self.major,
-            "emulationMinor": self.minor,
-            "minCompatibilityMajor": "1",
-            "minCompatibilityMinor": "35",
-            "gitVersion": self.git_version,
-            "gitCommit": self.git_commit,
-            "gitTreeState": self.git_tree_state,
-            "buildDate": self.build_date,
-            "goVersion": "rust",
-            "compiler": self.compiler,
-            "platform": self.platform,
-        })
+    pub fn to_document(&self) -> String {
+        let members: Vec<String> = self
+            .members()
+            .iter()
+            .map(|(name, value)| format!("  {}: {}", Value::from(*name), Value::from(*value)))
+            .collect();
+        format!("{{\n{}\n}}", members.join(",\n"))
+    }
+
+    /// In upstream's order.
+    fn members(&self) -> [(&'static str, &str); 13] {
+        [
+            ("major", self.major),
+            ("minor", self.minor),
+            ("emulationMajor", self.major),
+            ("emulationMinor", self.minor),
+            ("minCompatibilityMajor", "1"),
+            ("minCompatibilityMinor", "35"),
+            ("gitVersion", self.git_version),
+            ("gitCommit", self.git_commit),
+            ("gitTreeState", self.git_tree_state),
+            ("buildDate", self.build_date),
+            ("goVersion", "rust"),
+            ("compiler", self.compiler),
+            ("platform", self.platform),
+        ]
     }
 }
 
@@ -80,7 +90,7 @@ mod tests {
 
     #[test]
     fn version_is_the_one_clients_expect() {
-        let document = get().to_json();
+        let document: Value = serde_json::from_str(&get().to_document()).expect("JSON");
         assert_eq!(document["gitVersion"], format!("v{MAJOR}.{MINOR}.2"));
         assert!(user_agent("kubelet").starts_with("kubelet/v1.36.2 (linux/"));
     }

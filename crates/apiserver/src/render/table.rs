@@ -1,7 +1,7 @@
 //! Tables: rows of cells for people.
 
 use apimachinery::status::Status;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Renderer, Source, internal, table_api_version, with_type};
 use crate::kind;

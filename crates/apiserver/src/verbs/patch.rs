@@ -10,8 +10,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{manager_of, not_found, object_renderer, respond, writer};
-use crate::decode::{Expected, decode_json};
-use crate::kind;
+use crate::decode::{Expected, json_type, read_json};
 use crate::managed_fields::{self, ApplyRequest, Configuration, Origin};
 use crate::request::options::{FieldValidation, WriteKind, WriteOptions};
 use crate::request::{Request, body};
@@ -39,14 +38,13 @@ pub enum Patch {
 impl Patch {
     /// Reads a patch of a content type, and what strict reading has against it.
     pub fn parse(content_type: &str, body: &Bytes) -> Result<(Patch, Vec<String>), Status> {
-        let unreadable = |error: &dyn std::fmt::Display| Status::bad_request(error.to_string());
         let document = |context: &str| {
             codec::document::parse(body).map_err(|error| Status::bad_request(format!("{context}{error}")))
         };
         match content_type {
             JSON_PATCH => {
                 let (operations, repeated) = document("error decoding patch: ")?;
-                patch::parse(&operations).map_err(|error| unreadable(&error))?;
+                check_operations(&operations)?;
                 let count = operations.as_array().map_or(0, Vec::len);
                 if count > MAX_OPERATIONS {
                     return Err(Status::request_entity_too_large(format!(
@@ -79,6 +77,7 @@ impl Patch {
     /// The patched document.
     pub fn apply(&self, ty: &'static api::types::Type, mut document: Value) -> Result<Value, Status> {
         match self {
+            Patch::Json(Value::Null) => Ok(document),
             Patch::Json(operations) => {
                 patch::json_patch(&mut document, operations).map_err(|error| {
                     Status::generic(422, "", &GroupResource::default(), "", &error.to_string())
@@ -102,20 +101,41 @@ impl Patch {
 }
 
 fn check_object(patch: &Value, context: &str) -> Result<(), Status> {
-    let found = match patch {
-        Value::Object(_) | Value::Null => return Ok(()),
-        Value::Array(_) => "array",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
-    };
+    let found = json_type(patch);
+    if matches!(found, "object" | "null") {
+        return Ok(());
+    }
     let why =
         format!("{context}json: cannot unmarshal {found} into Go value of type map[string]interface {{}}");
     Err(Status::bad_request(why))
 }
 
+/// A JSON patch is a list of objects; what these say is judged when they are applied.
+fn check_operations(operations: &Value) -> Result<(), Status> {
+    let unfit = |found: &str, wanted: &str| {
+        Status::bad_request(format!(
+            "error decoding patch: json: cannot unmarshal {found} into Go value of type {wanted}"
+        ))
+    };
+    let list = match operations {
+        Value::Null => return Ok(()),
+        Value::Array(list) => list,
+        other => return Err(unfit(json_type(other), "[]handlers.jsonPatchOp")),
+    };
+    match list.iter().find(|operation| !operation.is_object()) {
+        Some(other) => Err(unfit(json_type(other), "handlers.jsonPatchOp")),
+        None => Ok(()),
+    }
+}
+
+/// The object stays what it is, whatever kind the patch states.
 fn strategic(ty: &'static api::types::Type, document: Value, patch: &Value) -> Result<Value, Status> {
-    api::smp::apply(document, patch.clone(), ty).map_err(|error| Status::bad_request(error.to_string()))
+    let mut patch = patch.clone();
+    match patch.as_object_mut() {
+        Some(members) => members.retain(|name, _| name != "kind" && name != "apiVersion"),
+        None => return Ok(document),
+    }
+    api::smp::apply(document, patch, ty).map_err(|error| Status::bad_request(error.to_string()))
 }
 
 /// A patch as the write path's change.
@@ -155,8 +175,8 @@ impl Change for Patching<'_> {
         let document = to_document(self.served, current)?;
         let patched = self.patch.apply(row.ty, document)?;
         let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
-        let decoded = decode_json(&json, Expected::from(row))
-            .map_err(|status| self.unreadable(&json, &status.message))?;
+        let decoded = read_json(&json, Expected::from(row))
+            .map_err(|failure| self.unreadable(&json, &failure.into_reason()))?;
         let mut strict_errors = self.repeated.clone();
         strict_errors.extend(decoded.strict_errors);
         let warnings = match self.validation {

@@ -17,6 +17,10 @@ use crate::write::{Applied, Change};
 struct Replacement(Box<dyn Object>);
 
 impl Change for Replacement {
+    fn states_identity(&self) -> bool {
+        true
+    }
+
     fn apply(&self, _current: Option<&dyn Object>) -> Result<Applied, Status> {
         Ok(Applied {
             object: self.0.clone_box(),

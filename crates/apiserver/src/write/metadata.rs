@@ -62,7 +62,6 @@ pub fn carry_over(object: &mut dyn Object, old: &dyn Object) {
     if metadata.deletion_grace_period_seconds.is_none() {
         metadata.deletion_grace_period_seconds = old.deletion_grace_period_seconds;
     }
-    metadata.self_link.clear();
 }
 
 /// Puts the request's namespace into an object that states none, and refuses another one. Cluster-scoped objects

@@ -23,6 +23,11 @@ pub trait Change: Send + Sync {
         false
     }
 
+    /// Whether a uid in the new state is a precondition, as it is of a PUT.
+    fn states_identity(&self) -> bool {
+        false
+    }
+
     /// `None`: there is no object; a change that can't create answers 404.
     fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status>;
 }
@@ -93,7 +98,9 @@ impl Writer<'_> {
         let Applied { mut object, warnings } = change.apply(Some(&*old))?;
         self.warn(warnings);
         self.settle_identity(&mut *object)?;
-        self.check_uid(&*object, &*old)?;
+        if change.states_identity() {
+            self.check_uid(&*object, &*old)?;
+        }
         self.strategy().default(&mut *object);
         if !change.tracks_fields() {
             self.track_fields(Some(&*old), &mut *object);
@@ -227,6 +234,11 @@ impl Writer<'_> {
                 self.name,
                 vec![Error::invalid(&path, 0, "must be specified for an update")],
             ));
+        }
+        if wanted.parse::<u64>().is_err() {
+            return Err(Status::unknown(format!(
+                "strconv.ParseUint: parsing {wanted:?}: invalid syntax"
+            )));
         }
         if *wanted != old.metadata().resource_version {
             return Err(Status::conflict(

@@ -29,6 +29,7 @@ pub struct ValidatingPolicies;
 
 impl Rules for ValidatingPolicies {
     type Object = ValidatingAdmissionPolicy;
+    const STATUS_KEEPS_METADATA: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::spec!();

@@ -31,6 +31,11 @@ impl Rules for DaemonSets {
         default_strategy(&mut spec.update_strategy);
         spec.revision_history_limit.get_or_insert(10);
         defaults::template(&mut spec.template);
+        // Where the count of templates was kept before it became `metadata.generation`.
+        set.metadata
+            .annotations
+            .entry(TEMPLATE_GENERATION.to_owned())
+            .or_insert_with(|| "0".to_owned());
     }
 
     fn prepare_create(_cx: &Context<'_>, set: &mut DaemonSet) {
@@ -46,12 +51,16 @@ impl Rules for DaemonSets {
     fn validate(set: &DaemonSet) -> ErrorList {
         let (path, spec) = (Path::new("spec"), &set.spec);
         let selector = spec.selector.as_deref();
-        let mut errors = label_selector::validate_required(selector, "daemonset", &path.child("selector"));
+        let mut errors = selector.map_or_else(ErrorList::new, |own| {
+            label_selector::validate_required(Some(own), "daemonset", &path.child("selector"))
+        });
         let template_path = path.child("template");
-        if let Some(Ok(selector)) = selector.map(api::selector::from_label_selector)
-            && !selector.is_everything()
-            && !selector.matches(&spec.template.metadata.labels)
-        {
+        let selects = match selector.map(api::selector::from_label_selector) {
+            None => false,
+            Some(Err(_)) => true,
+            Some(Ok(selector)) => selector.matches(&spec.template.metadata.labels),
+        };
+        if !selects {
             let path = template_path.child("metadata").child("labels");
             let labels = shown_map(&spec.template.metadata.labels);
             errors.push(Error::invalid(

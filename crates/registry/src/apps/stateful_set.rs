@@ -2,7 +2,6 @@
 
 use api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetStatus, StatefulSetUpdateStrategy};
 use apimachinery::field::{Error, ErrorList, Path};
-use apimachinery::int_or_string::IntOrString;
 use apimachinery::status::Status;
 use apimachinery::validation::{is_dns1123_label, name_is_dns_label};
 use apiserver::strategy::Context;
@@ -106,7 +105,6 @@ fn default_strategy(strategy: &mut StatefulSetUpdateStrategy) {
         && let Some(rolling) = &mut strategy.rolling_update
     {
         rolling.partition.get_or_insert(0);
-        rolling.max_unavailable.get_or_insert(IntOrString::Int(1));
     }
 }
 

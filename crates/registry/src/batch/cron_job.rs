@@ -11,7 +11,7 @@ use crate::core::pod::defaults;
 use crate::core::pod::validation::one_of;
 use crate::metadata::shown;
 use crate::numbers::nonnegative;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// Names of the jobs get eleven characters more.
@@ -22,6 +22,7 @@ pub struct CronJobs;
 
 impl Rules for CronJobs {
     type Object = CronJob;
+    const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Nothing;
 
     crate::spec!();
     crate::status!();

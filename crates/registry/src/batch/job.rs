@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::core::pod::{defaults, validation};
 use crate::metadata::{shown, shown_map};
 use crate::numbers::{all_nonnegative, nonnegative};
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::{label_selector, table};
 
 const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
@@ -30,6 +30,7 @@ pub struct Jobs;
 
 impl Rules for Jobs {
     type Object = Job;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::OrphanDependents;
     const FIELDS: &'static [&'static str] = &["status.successful"];
 

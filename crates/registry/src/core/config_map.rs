@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::secret::{MAX_DATA_BYTES, frozen};
 use crate::metadata::messages;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// ConfigMaps.
@@ -17,6 +17,7 @@ pub struct ConfigMaps;
 
 impl Rules for ConfigMaps {
     type Object = ConfigMap;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
 
     fn validate(config_map: &ConfigMap) -> ErrorList {
         let mut errors = ErrorList::new();

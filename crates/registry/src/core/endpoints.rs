@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::pod::validation::one_of;
 use super::service::validation::{PROTOCOLS, validate_endpoint_ip};
 use crate::metadata::messages;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// Endpoints.
@@ -20,6 +20,7 @@ pub struct EndpointsRules;
 
 impl Rules for EndpointsRules {
     type Object = Endpoints;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const CREATE_ON_UPDATE: bool = true;
 
     fn default(endpoints: &mut Endpoints) {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::metadata::messages;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const KUBERNETES: &str = "kubernetes";
@@ -23,6 +23,7 @@ pub struct Namespaces;
 
 impl Rules for Namespaces {
     type Object = Namespace;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
     const FIELDS: &'static [&'static str] = &["status.phase"];
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::metadata::{messages, shown};
 use crate::resources::validate_quantity;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -21,6 +21,7 @@ pub struct Nodes;
 
 impl Rules for Nodes {
     type Object = Node;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const FIELDS: &'static [&'static str] = &["spec.unschedulable"];
 
     crate::spec!();

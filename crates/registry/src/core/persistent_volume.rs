@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::persistent_volume_claim::validate_access_modes;
 use super::pod::validation::scheduling::validate_node_selector;
 use crate::metadata::messages;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const RECLAIM_POLICIES: [&str; 3] = ["Delete", "Recycle", "Retain"];
@@ -22,6 +22,7 @@ pub struct PersistentVolumes;
 
 impl Rules for PersistentVolumes {
     type Object = PersistentVolume;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     crate::spec!();

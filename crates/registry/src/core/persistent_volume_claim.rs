@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::core::pod::defaults;
 use crate::metadata::messages;
 use crate::resources::validate_quantity;
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::{label_selector, table};
 
 pub(super) const ACCESS_MODES: [&str; 4] = [
@@ -28,6 +28,7 @@ pub struct PersistentVolumeClaims;
 
 impl Rules for PersistentVolumeClaims {
     type Object = PersistentVolumeClaim;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     crate::spec!();

@@ -13,7 +13,7 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// Pods. The generation counts what the kubelet acts upon: changes of the spec, and the deletion.
@@ -21,6 +21,7 @@ pub struct Pods;
 
 impl Rules for Pods {
     type Object = Pod;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
     const FIELDS: &'static [&'static str] = &[
         "spec.hostNetwork",

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::metadata::{immutable_text, messages};
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// What the data of a Secret or ConfigMap may take.
@@ -20,6 +20,7 @@ pub struct Secrets;
 
 impl Rules for Secrets {
     type Object = Secret;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const FIELDS: &'static [&'static str] = &["type"];
 
     fn default(secret: &mut Secret) {

@@ -5,7 +5,7 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const ENFORCE_MOUNTABLE_SECRETS: &str = "kubernetes.io/enforce-mountable-secrets";
@@ -15,6 +15,7 @@ pub struct ServiceAccounts;
 
 impl Rules for ServiceAccounts {
     type Object = ServiceAccount;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
 
     fn prepare_create(_cx: &Context<'_>, account: &mut ServiceAccount) {

@@ -35,6 +35,7 @@ pub struct FlowSchemas;
 
 impl Rules for FlowSchemas {
     type Object = FlowSchema;
+    const STATUS_KEEPS_METADATA: bool = true;
 
     crate::spec!();
     crate::status!();

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::core::pod::validation::one_of;
 use crate::metadata::{immutable_text, messages};
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
@@ -32,6 +32,7 @@ pub struct Ingresses;
 
 impl Rules for Ingresses {
     type Object = Ingress;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
 
     crate::spec!();
     crate::status!();
@@ -307,6 +308,7 @@ pub struct IngressClasses;
 
 impl Rules for IngressClasses {
     type Object = IngressClass;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
 
     crate::generation!(spec);
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::metadata::{messages, shown};
-use crate::rules::Rules;
+use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
 /// IPAddresses.
@@ -18,6 +18,7 @@ pub struct IpAddresses;
 
 impl Rules for IpAddresses {
     type Object = IPAddress;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
 
     fn check_name(name: &str, _prefix: bool) -> Vec<String> {
         let errors = is_ip(&Path::new(""), name);
@@ -74,6 +75,7 @@ pub struct ServiceCidrs;
 
 impl Rules for ServiceCidrs {
     type Object = ServiceCIDR;
+    const STATUS_KEEPS_METADATA: bool = true;
 
     crate::spec!();
     crate::status!();

@@ -1,5 +1,8 @@
 //! YAML in and out, by way of JSON.
 
+mod emit;
+mod scalar;
+
 use super::Error;
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
@@ -27,7 +30,7 @@ pub fn strict_error(yaml: &[u8]) -> Option<String> {
 /// A JSON document as YAML, its maps sorted by key as upstream prints them.
 pub fn from_json(json: &[u8]) -> Result<String, Error> {
     let value: Value = serde_json::from_slice(json).map_err(|error| Error::Yaml(error.to_string()))?;
-    serde_saphyr::to_string(&value).map_err(|error| Error::Yaml(error.to_string()))
+    Ok(emit::document(&value))
 }
 
 fn parse(
@@ -35,6 +38,7 @@ fn parse(
     duplicate_keys: DuplicateKeyPolicy,
 ) -> Result<Result<Value, serde_saphyr::Error>, Error> {
     let text = std::str::from_utf8(yaml).map_err(|_| Error::Yaml("yaml: invalid UTF-8".to_owned()))?;
+    let text = first_document(text);
     let options = serde_saphyr::options! {
         duplicate_keys: duplicate_keys,
         legacy_octal_numbers: true,
@@ -43,10 +47,26 @@ fn parse(
     Ok(serde_saphyr::from_str_with_options(text, options))
 }
 
+/// What comes after the first document is not read.
+fn first_document(text: &str) -> &str {
+    let is_marker = |line: &str| line.trim_end() == "---" || line.starts_with("--- ");
+    let mut end = 0;
+    let mut has_content = false;
+    for line in text.split_inclusive('\n') {
+        if is_marker(line) && has_content {
+            break;
+        }
+        let bare = line.trim();
+        has_content |= !bare.is_empty() && !bare.starts_with(['#', '%']);
+        end += line.len();
+    }
+    &text[..end]
+}
+
 fn syntax(error: &serde_saphyr::Error) -> Error {
     let line = error
         .location()
         .map(|location| format!("line {}: ", location.line()))
         .unwrap_or_default();
-    Error::Yaml(format!("error converting YAML to JSON: yaml: {line}{error}"))
+    Error::Yaml(format!("yaml: {line}{error}"))
 }

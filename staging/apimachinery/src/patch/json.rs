@@ -119,8 +119,15 @@ fn apply(target: &mut Value, operation: Operation, copied: &mut usize) -> Result
         Operation::Add { path, value } => add(target, "add", &path, value),
         Operation::Remove { path } => remove(target, "remove", &path).map(drop),
         Operation::Replace { path, value } => {
-            let slot = pointer::get_mut(target, &pointer::parse(&path)?);
-            *slot.ok_or(Error::MissingPath {
+            let steps = pointer::parse(&path)?;
+            // A member that is not there is replaced as well.
+            if let Some((last, parents)) = steps.split_last()
+                && let Some(Value::Object(members)) = pointer::get_mut(target, parents)
+            {
+                members.insert(last.clone(), value);
+                return Ok(());
+            }
+            *pointer::get_mut(target, &steps).ok_or(Error::MissingPath {
                 operation: "replace",
                 path,
             })? = value;
@@ -131,11 +138,7 @@ fn apply(target: &mut Value, operation: Operation, copied: &mut usize) -> Result
             add(target, "move", &path, value)
         }
         Operation::Copy { from, path } => {
-            let value = pointer::get(target, &pointer::parse(&from)?).cloned();
-            let value = value.ok_or(Error::MissingPath {
-                operation: "copy",
-                path: from,
-            })?;
+            let value = copied_value(target, from)?;
             *copied += value.to_string().len();
             if *copied > MAX_COPIED_BYTES {
                 return Err(Error::CopyTooLarge);
@@ -151,6 +154,24 @@ fn apply(target: &mut Value, operation: Operation, copied: &mut usize) -> Result
                 Err(Error::TestFailed { path })
             }
         }
+    }
+}
+
+/// What stands at a path; null for a member that an object lacks.
+fn copied_value(target: &Value, from: String) -> Result<Value, Error> {
+    let steps = pointer::parse(&from)?;
+    if let Some(found) = pointer::get(target, &steps) {
+        return Ok(found.clone());
+    }
+    match steps
+        .split_last()
+        .and_then(|(_, parents)| pointer::get(target, parents))
+    {
+        Some(Value::Object(_)) => Ok(Value::Null),
+        _ => Err(Error::MissingPath {
+            operation: "copy",
+            path: from,
+        }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The range of node ports: one object in the store, with a bit for each port.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::Message;
@@ -47,6 +48,11 @@ pub struct PortRange {
 }
 
 impl PortRange {
+    /// Whether the port is one of the range.
+    pub fn contains(self, port: i32) -> bool {
+        self.offset(port).is_some()
+    }
+
     fn offset(self, port: i32) -> Option<usize> {
         let offset = usize::try_from(port.checked_sub(i32::from(self.first))?).ok()?;
         (offset < usize::from(self.count)).then_some(offset)
@@ -136,6 +142,12 @@ pub struct Allotted {
     pub taken: Vec<i32>,
 }
 
+/// The ports that were recorded as taken when they were read.
+pub struct Recorded {
+    standing: Option<Arc<KeyValue>>,
+    pub ports: BTreeSet<i32>,
+}
+
 /// The node ports of a cluster.
 pub struct NodePorts {
     store: Arc<dyn Store>,
@@ -176,18 +188,42 @@ impl NodePorts {
         }
     }
 
+    /// The ports that are recorded as taken; a record of another range holds none of this one's.
+    pub async fn recorded(&self) -> Result<Recorded, Error> {
+        let (_, standing) = self.store.get(KEY, None).await?;
+        let bitmap = match standing.as_deref().map(|standing| self.read(standing)) {
+            None | Some(Err(Error::OtherRange)) => Bitmap::new(usize::from(self.range.count)),
+            Some(read) => read?,
+        };
+        let taken = (0..usize::from(self.range.count)).filter(|&offset| bitmap.has(offset));
+        let ports = taken.map(|offset| self.range.port(offset)).collect();
+        Ok(Recorded { standing, ports })
+    }
+
+    /// Records exactly these ports as taken; `false` if anybody wrote since `before` was read.
+    pub async fn rewrite(&self, before: &Recorded, ports: &BTreeSet<i32>) -> Result<bool, Error> {
+        let mut bitmap = Bitmap::new(usize::from(self.range.count));
+        let offsets = ports.iter().filter_map(|&port| self.range.offset(port));
+        offsets.for_each(|offset| bitmap.set(offset, true));
+        self.save(before.standing.as_deref(), &bitmap).await
+    }
+
     async fn load(&self) -> Result<(Option<Arc<KeyValue>>, Bitmap), Error> {
-        let size = usize::from(self.range.count);
         let (_, found) = self.store.get(KEY, None).await?;
         let Some(standing) = found else {
-            return Ok((None, Bitmap::new(size)));
+            return Ok((None, Bitmap::new(usize::from(self.range.count))));
         };
+        let bitmap = self.read(&standing)?;
+        Ok((Some(standing), bitmap))
+    }
+
+    fn read(&self, standing: &KeyValue) -> Result<Bitmap, Error> {
         let raw = envelope::unwrap(&standing.value).map_err(|_| Error::Malformed)?;
         let object = RangeAllocation::decode(raw.raw).map_err(|_| Error::Malformed)?;
         if !object.range.is_empty() && object.range != self.range.to_string() {
             return Err(Error::OtherRange);
         }
-        Ok((Some(standing), Bitmap::from_bytes(size, &object.data)))
+        Ok(Bitmap::from_bytes(usize::from(self.range.count), &object.data))
     }
 
     /// Whether nobody else wrote in between.

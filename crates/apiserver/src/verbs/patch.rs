@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{manager_of, not_found, object_renderer, respond, writer};
 use crate::decode::{Expected, json_type, read_json};
+use crate::kind;
 use crate::managed_fields::{self, ApplyRequest, Configuration, Origin};
 use crate::request::options::{FieldValidation, WriteKind, WriteOptions};
 use crate::request::{Request, body};

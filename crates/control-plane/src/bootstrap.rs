@@ -11,6 +11,7 @@ mod kubernetes_service;
 mod namespaces;
 mod priority_classes;
 mod service_cidr;
+mod service_repair;
 mod trust;
 
 use std::net::SocketAddr;
@@ -117,11 +118,15 @@ impl Bootstrap {
                 async move { identity.renew(&this.local, this.clock.now()).await }
             },
         ));
-        // Addresses and ports are repaired where they are allocated: when the Service hooks open.
-        self.local
-            .api()
-            .health
-            .done("start-service-ip-repair-controllers");
+        let repair = Arc::new(service_repair::ServiceRepair::new(&self));
+        keep(self.keep(
+            "start-service-ip-repair-controllers",
+            Duration::from_secs(180),
+            move |this| {
+                let repair = repair.clone();
+                async move { repair.run(&this).await }
+            },
+        ));
         let (done, first) = oneshot::channel();
         first_runs.push(first);
         let service = KubernetesService::new(self.clone(), self.store.clone());

@@ -165,7 +165,6 @@ fn behaviours(options: &Options, store: &Arc<dyn Store>) -> Result<Box<Behaviour
             why: why(),
         })
     };
-    let (first, last) = options.service_node_ports;
     let config = registry::Config {
         store: store.clone(),
         service_cidrs: options
@@ -173,10 +172,7 @@ fn behaviours(options: &Options, store: &Arc<dyn Store>) -> Result<Box<Behaviour
             .iter()
             .map(parse)
             .collect::<Result<_, _>>()?,
-        node_ports: PortRange {
-            first,
-            count: last.saturating_sub(first).saturating_add(1),
-        },
+        node_ports: node_port_range(options),
     };
     Ok(Box::new(move |row, subresource| {
         if subresource.is_empty() {
@@ -185,6 +181,15 @@ fn behaviours(options: &Options, store: &Arc<dyn Store>) -> Result<Box<Behaviour
             None
         }
     }))
+}
+
+/// The ports from which nodes forward to services.
+pub(crate) fn node_port_range(options: &Options) -> PortRange {
+    let (first, last) = options.service_node_ports;
+    PortRange {
+        first,
+        count: last.saturating_sub(first).saturating_add(1),
+    }
 }
 
 fn token_issuer(options: &Options, tokens: &TokenAuthority) -> Option<TokenIssuer> {

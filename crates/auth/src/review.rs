@@ -36,7 +36,7 @@ pub async fn token(
                     ..TokenReviewStatus::default()
                 };
             }
-            let user = identity.user.to_api();
+            let user = identity.user.into_authenticated().to_api();
             TokenReviewStatus {
                 authenticated: true,
                 user,

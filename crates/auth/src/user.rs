@@ -62,6 +62,14 @@ impl UserInfo {
         self.groups.iter().any(|member| member == group)
     }
 
+    /// Whoever is not said to be authenticated or not so is authenticated.
+    pub fn into_authenticated(mut self) -> Self {
+        if !self.in_group(AUTHENTICATED) && !self.in_group(UNAUTHENTICATED) {
+            self.groups.push(AUTHENTICATED.to_owned());
+        }
+        self
+    }
+
     /// The node's name, if this is a kubelet: user `system:node:NAME` in the group `system:nodes`.
     pub fn node_name(&self) -> Option<&str> {
         let name = self.name.strip_prefix(NODE_PREFIX)?;

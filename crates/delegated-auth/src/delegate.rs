@@ -106,7 +106,7 @@ impl Delegate {
     /// The user; `None` for 401. Why not is for the log only. The request is not kept while the answer is awaited.
     pub fn authenticate(&self, request: &Request) -> BoxFuture<'static, Option<UserInfo>> {
         let this = self.clone();
-        let by_certificate = self.by_certificate(request).map(authenticated);
+        let by_certificate = self.by_certificate(request).map(UserInfo::into_authenticated);
         let header = request.headers().get(AUTHORIZATION).cloned();
         Box::pin(async move {
             if by_certificate.is_some() {
@@ -116,7 +116,7 @@ impl Delegate {
                 None => this.0.options.anonymous.then(UserInfo::anonymous),
                 Some(header) => {
                     let token = header.to_str().ok()?.strip_prefix("Bearer ")?.trim();
-                    this.by_token(token).await.map(authenticated)
+                    this.by_token(token).await.map(UserInfo::into_authenticated)
                 }
             }
         })
@@ -204,13 +204,6 @@ fn user_of_certificate(leaf: &CertificateDer<'_>) -> Option<UserInfo> {
         groups,
         ..UserInfo::default()
     })
-}
-
-fn authenticated(mut info: UserInfo) -> UserInfo {
-    if !info.in_group(user::AUTHENTICATED) && !info.in_group(user::UNAUTHENTICATED) {
-        info.groups.push(user::AUTHENTICATED.to_owned());
-    }
-    info
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::Anonymous;
-use crate::user::{AUTHENTICATED, UNAUTHENTICATED};
 use crate::{Authenticator, Credentials, Error, TokenAuthenticator, TokenIdentity, UserInfo};
 
 /// The first that knows the credentials decides; errors count only if none does. Whoever is known belongs
@@ -28,7 +27,7 @@ impl Union {
         let mut errors = Vec::new();
         for authenticator in &self.authenticators {
             match authenticator.authenticate(credentials).await {
-                Ok(Some(user)) => return Ok(Some(with_group(user))),
+                Ok(Some(user)) => return Ok(Some(user.into_authenticated())),
                 Ok(None) => {}
                 Err(error) => errors.push(error),
             }
@@ -48,14 +47,6 @@ impl Authenticator for Union {
     ) -> BoxFuture<'a, Result<Option<UserInfo>, Error>> {
         Box::pin(self.ask(credentials))
     }
-}
-
-/// A user who is neither said to be authenticated nor not so is authenticated.
-fn with_group(mut user: UserInfo) -> UserInfo {
-    if !user.in_group(AUTHENTICATED) && !user.in_group(UNAUTHENTICATED) {
-        user.groups.push(AUTHENTICATED.to_owned());
-    }
-    user
 }
 
 fn one(mut errors: Vec<Error>) -> Error {

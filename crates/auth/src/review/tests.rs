@@ -38,19 +38,24 @@ async fn check(token: &str, audiences: &[&str], expected: &str) {
     };
     let status = super::token(&Tokens, &spec, &["api".to_owned()]).await;
     let told = format!(
-        "{} {} {:?} {}",
-        status.authenticated, status.user.username, status.audiences, status.error
+        "{} {} {:?} {:?} {}",
+        status.authenticated, status.user.username, status.user.groups, status.audiences, status.error
     );
     assert_eq!(told.trim_end(), expected);
 }
 
 #[tokio::test]
 async fn tokens_are_reviewed_for_their_audience() {
-    check("good", &[], r#"true ada ["api"]"#).await;
-    check("good", &["vault", "api"], r#"true ada ["api"]"#).await;
-    check("good", &["vault"], "false  [] token audiences do not match").await;
-    check("bad", &[], "false  [] invalid bearer token: expired").await;
-    check("other", &[], "false  []").await;
+    check("good", &[], r#"true ada ["dev", "system:authenticated"] ["api"]"#).await;
+    check(
+        "good",
+        &["vault", "api"],
+        r#"true ada ["dev", "system:authenticated"] ["api"]"#,
+    )
+    .await;
+    check("good", &["vault"], "false  [] [] token audiences do not match").await;
+    check("bad", &[], "false  [] [] invalid bearer token: expired").await;
+    check("other", &[], "false  [] []").await;
 }
 
 #[test]

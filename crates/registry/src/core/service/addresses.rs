@@ -284,7 +284,6 @@ fn address_object(service: &Service, ip: IpAddr, now: Timestamp) -> IPAddress {
     object.metadata.name = ip.to_string();
     object.metadata.uid = uuid::Uuid::new_v4().to_string();
     object.metadata.creation_timestamp = Some(Time(now).truncated());
-    object.metadata.generation = 1;
     object.metadata.labels = [(IP_FAMILY, family.name()), (MANAGED_BY, MANAGER)]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .into();

@@ -1,50 +1,70 @@
 //! The fields that a value states.
 
-use crate::items;
+use crate::items::Index;
 use crate::managers::Error;
-use crate::path::{Path, PathElement};
-use crate::schema::{Schema, Walk, walk};
-use crate::set::Set;
-use serde_json::Value;
+use crate::path::PathElement;
+use crate::schema::{Schema, Shape, Walk, walk};
+use crate::set::{Node, Set};
+use serde_json::{Map, Value};
 
 /// Every field of a value: its leaves, items of lists, and objects that are empty.
 pub fn field_set<S: Schema>(value: &Value, schema: S) -> Result<Set, Error> {
-    let mut set = Set::default();
-    visit(value, Some(schema), &mut Vec::new(), &mut set)?;
-    Ok(set)
+    Ok(visit(value, Some(schema))?.below)
 }
 
-fn visit<S: Schema>(value: &Value, schema: Option<S>, path: &mut Path, set: &mut Set) -> Result<(), Error> {
+/// What a value states of itself and below it.
+struct Stated {
+    is_member: bool,
+    below: Set,
+}
+
+fn visit<S: Schema>(value: &Value, schema: Option<S>) -> Result<Stated, Error> {
+    let mut stated = Stated {
+        is_member: false,
+        below: Set::default(),
+    };
     match (walk(schema, value), value) {
-        (Walk::Map, Value::Object(members)) => {
-            for (name, value) in members {
-                let declared = schema.and_then(|schema| schema.field(name));
-                let inner = declared.or_else(|| schema.and_then(|schema| schema.element()));
-                path.push(PathElement::Field(name.clone()));
-                visit(value, inner, path, set)?;
-                let empty = value.is_null() || value.as_object().is_some_and(|members| members.is_empty());
-                if empty || declared.is_none() {
-                    set.insert(path);
-                }
-                path.pop();
-            }
-        }
+        (Walk::Map, Value::Object(members)) => stated.below = fields(members, schema)?,
         (Walk::List, Value::Array(list)) => {
-            let Some(schema) = schema else { return Ok(()) };
-            for (element, same) in items::index(schema, list)? {
-                path.push(element);
-                // Items that share a name are owned as one.
-                if let [item] = same.as_slice() {
-                    visit(item, schema.element(), path, set)?;
-                }
-                set.insert(path);
-                path.pop();
+            if let Some(schema) = schema {
+                stated.below = items(list, schema)?;
             }
         }
         // A list or object that is absent in all but name states nothing.
-        _ if value.is_null()
-            && schema.is_some_and(|schema| !matches!(schema.shape(), crate::Shape::Scalar)) => {}
-        _ => set.insert(path),
+        _ if value.is_null() && schema.is_some_and(|schema| schema.shape() != Shape::Scalar) => {}
+        _ => stated.is_member = true,
     }
-    Ok(())
+    Ok(stated)
+}
+
+fn fields<S: Schema>(members: &Map<String, Value>, schema: Option<S>) -> Result<Set, Error> {
+    let of = |(name, value): (&String, &Value)| {
+        let declared = schema.and_then(|schema| schema.field(name));
+        let inner = declared.or_else(|| schema.and_then(|schema| schema.element()));
+        let stated = visit(value, inner)?;
+        let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        Ok(Node {
+            element: PathElement::Field(name.clone()),
+            is_member: stated.is_member || empty || declared.is_none(),
+            below: stated.below,
+        })
+    };
+    members.iter().map(of).collect()
+}
+
+fn items<S: Schema>(list: &[Value], schema: S) -> Result<Set, Error> {
+    let mut nodes = Vec::with_capacity(list.len());
+    for named in Index::new(schema, list)?.into_named() {
+        let below = match named.items.as_slice() {
+            [item] => visit(item, schema.element())?.below,
+            // Items that share a name are owned as one.
+            _ => Set::default(),
+        };
+        nodes.push(Node {
+            element: named.element,
+            is_member: true,
+            below,
+        });
+    }
+    Ok(nodes.into_iter().collect())
 }

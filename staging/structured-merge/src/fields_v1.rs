@@ -1,60 +1,65 @@
 //! Sets as `fieldsV1` writes them: `{"f:spec":{"f:ports":{"k:{\"port\":80}":{".":{},"f:port":{}}}}}`.
 
 use crate::path::{PathElement, Scalar};
-use crate::set::Set;
+use crate::set::{Node, Set};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::borrow::Cow;
+use std::fmt;
 
 impl Set {
     /// The JSON form.
     pub fn to_json(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(256);
+        let mut out = Vec::with_capacity(1024);
         write(self, false, &mut out);
         out
     }
 
     /// Reads the JSON form. Elements of unknown kinds are left out.
     pub fn from_json(json: &[u8]) -> Result<Set, serde_json::Error> {
-        let value: Map<String, Value> = serde_json::from_slice(json)?;
-        Ok(read(&value))
+        let mut parser = serde_json::Deserializer::from_slice(json);
+        let parsed = parser.deserialize_map(Fields)?;
+        parser.end()?;
+        Ok(parsed.set)
     }
 }
 
-/// Members and children in one order; a member with children says so by `.`.
+/// A member with something below it says so by `.`.
 fn write(set: &Set, is_member: bool, out: &mut Vec<u8>) {
     out.push(b'{');
     let open = out.len();
     if is_member {
         out.extend_from_slice(b"\".\":{}");
     }
-    let elements: BTreeSet<&PathElement> = set.members().iter().chain(set.children().keys()).collect();
-    for element in elements {
+    for node in set.nodes() {
         if out.len() > open {
             out.push(b',');
         }
-        out.extend_from_slice(Value::String(name(element)).to_string().as_bytes());
+        write_name(&node.element, out);
         out.push(b':');
-        match set.children().get(element) {
-            Some(child) => write(child, set.members().contains(element), out),
-            None => out.extend_from_slice(b"{}"),
+        if node.below.is_empty() {
+            out.extend_from_slice(b"{}");
+        } else {
+            write(&node.below, node.is_member, out);
         }
     }
     out.push(b'}');
 }
 
-fn read(members: &Map<String, Value>) -> Set {
-    let mut set = Set::default();
-    for (key, value) in members.iter().filter(|(key, _)| *key != ".") {
-        let Some(element) = element(key) else { continue };
-        let empty = Map::new();
-        let below = value.as_object().unwrap_or(&empty);
-        // Without anything below it an element can only be there for its own sake.
-        if below.is_empty() || below.contains_key(".") {
-            set.insert_member(element.clone());
+fn write_name(element: &PathElement, out: &mut Vec<u8>) {
+    match element {
+        // Names of fields need no escapes; names of a map's members may.
+        PathElement::Field(name) if name.bytes().all(is_plain) => {
+            out.extend_from_slice(b"\"f:");
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'"');
         }
-        set.insert_child(element, read(below));
+        element => out.extend_from_slice(Value::String(name(element)).to_string().as_bytes()),
     }
-    set
+}
+
+fn is_plain(byte: u8) -> bool {
+    (0x20..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\')
 }
 
 fn name(element: &PathElement) -> String {
@@ -87,5 +92,133 @@ fn element(name: &str) -> Option<PathElement> {
             ))
         }
         _ => None,
+    }
+}
+
+/// The members of one JSON object.
+#[derive(Default)]
+struct Parsed {
+    set: Set,
+    /// Whether `.` is among them.
+    states_itself: bool,
+    is_blank: bool,
+}
+
+/// Reads an object; anything else below an element counts as an empty one.
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Parsed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Parsed, A::Error> {
+        let mut parsed = Parsed {
+            is_blank: true,
+            ..Parsed::default()
+        };
+        let mut nodes = Vec::new();
+        while let Some(Name(name)) = members.next_key()? {
+            parsed.is_blank = false;
+            if name == "." {
+                parsed.states_itself = true;
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let Below(below) = members.next_value()?;
+            nodes.extend(element(&name).map(|element| Node {
+                element,
+                // Without anything below it an element can only be there for its own sake.
+                is_member: below.is_blank || below.states_itself,
+                below: below.set,
+            }));
+        }
+        parsed.set = nodes.into_iter().collect();
+        Ok(parsed)
+    }
+}
+
+/// A member's name, borrowed where it has no escapes.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> serde::Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Cow<'de, str>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_str(Text).map(Name)
+    }
+}
+
+struct Below(Parsed);
+
+impl<'de> serde::Deserialize<'de> for Below {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Anything).map(Below)
+    }
+}
+
+struct Anything;
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = Parsed;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Parsed, A::Error> {
+        Fields.visit_map(members)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Parsed, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(blank())
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Parsed, E> {
+        Ok(blank())
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Parsed, E> {
+        Ok(blank())
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Parsed, E> {
+        Ok(blank())
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Parsed, E> {
+        Ok(blank())
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Parsed, E> {
+        Ok(blank())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Parsed, E> {
+        Ok(blank())
+    }
+}
+
+fn blank() -> Parsed {
+    Parsed {
+        is_blank: true,
+        ..Parsed::default()
     }
 }

@@ -40,15 +40,46 @@ pub fn element<S: Schema>(list: S, item: &Value) -> Result<PathElement, Error> {
     }
 }
 
-/// Items with their names; repeated ones follow each other in the order of their first.
-pub fn index<S: Schema>(list: S, items: &[Value]) -> Result<Vec<(PathElement, Vec<&Value>)>, Error> {
-    let mut named: Vec<(PathElement, Vec<&Value>)> = Vec::with_capacity(items.len());
-    for item in items {
-        let element = element(list, item)?;
-        match named.iter_mut().find(|(known, _)| *known == element) {
-            Some((_, same)) => same.push(item),
-            None => named.push((element, vec![item])),
+/// The items of a list that bear one name, in the list's order.
+pub struct Named<'v> {
+    pub element: PathElement,
+    pub items: Vec<&'v Value>,
+}
+
+/// The items of a list by their names, in the order of these.
+pub struct Index<'v>(Vec<Named<'v>>);
+
+impl<'v> Index<'v> {
+    pub fn new<S: Schema>(list: S, items: &'v [Value]) -> Result<Self, Error> {
+        let mut named = Vec::with_capacity(items.len());
+        for item in items {
+            named.push(Named {
+                element: element(list, item)?,
+                items: vec![item],
+            });
         }
+        // Stable: items that share a name stay in their order.
+        named.sort_by(|a, b| a.element.cmp(&b.element));
+        named.dedup_by(|next, kept| {
+            let same = next.element == kept.element;
+            if same {
+                kept.items.append(&mut next.items);
+            }
+            same
+        });
+        Ok(Self(named))
     }
-    Ok(named)
+
+    pub fn named(&self) -> &[Named<'v>] {
+        &self.0
+    }
+
+    pub fn into_named(self) -> Vec<Named<'v>> {
+        self.0
+    }
+
+    pub fn get(&self, element: &PathElement) -> &[&'v Value] {
+        let place = self.0.binary_search_by(|named| named.element.cmp(element));
+        place.map_or(&[], |place| self.0[place].items.as_slice())
+    }
 }

@@ -93,8 +93,8 @@ pub fn update<V: Versions>(
     let own = managers.remove(manager).unwrap_or_default().set;
     let set = own
         .difference(&comparison.removed)
-        .union(&comparison.modified)
-        .union(&comparison.added);
+        .union(comparison.modified)
+        .union(comparison.added);
     let set = set.recursive_difference(&versions.ignored(versions.own()));
     if !set.is_empty() {
         managers.insert(
@@ -146,41 +146,62 @@ fn disown<V: Versions>(
     force: bool,
 ) -> Result<Comparison, Error> {
     let own = compare(live, new, own_schema(versions)?)?.without(&versions.ignored(versions.own()));
-    let mut by_version: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
-    by_version.insert(versions.own().to_owned(), Some(own.clone()));
-    let mut conflicts = Vec::new();
-    let mut remaining = Managers::new();
-    for (other, owned) in managers.iter() {
-        if other == manager {
-            remaining.insert(other.clone(), owned.clone());
-            continue;
+    let mut others: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
+    for owned in managers.values() {
+        let version = &owned.api_version;
+        if version != versions.own() && !others.contains_key(version) {
+            others.insert(version.clone(), compare_at(live, new, version, versions)?);
         }
-        if !by_version.contains_key(&owned.api_version) {
-            let compared = compare_at(live, new, &owned.api_version, versions)?;
-            by_version.insert(owned.api_version.clone(), compared);
+    }
+    let at = |version: &str| match others.get(version) {
+        _ if version == versions.own() => Some(&own),
+        compared => compared.and_then(Option::as_ref),
+    };
+    if !force {
+        let conflicts = conflicts(managers, manager, at);
+        if !conflicts.is_empty() {
+            return Err(Error::Conflicts(conflicts));
+        }
+    }
+    managers.retain(|other, owned| {
+        if other == manager {
+            return true;
         }
         // Shares in versions that there are no longer are given up.
-        let Some(Some(comparison)) = by_version.get(&owned.api_version) else {
+        let Some(Comparison {
+            added,
+            modified,
+            removed,
+        }) = at(&owned.api_version)
+        else {
+            return false;
+        };
+        let set = std::mem::take(&mut owned.set);
+        owned.set = set.difference(modified).difference(added).difference(removed);
+        !owned.set.is_empty()
+    });
+    Ok(own)
+}
+
+/// The fields of others that changed.
+fn conflicts<'c>(
+    managers: &Managers,
+    manager: &Manager,
+    at: impl Fn(&str) -> Option<&'c Comparison>,
+) -> Vec<Conflict> {
+    let mut conflicts = Vec::new();
+    for (other, owned) in managers.iter().filter(|(other, _)| *other != manager) {
+        let Some(comparison) = at(&owned.api_version) else {
             continue;
         };
-        let taken = owned
-            .set
-            .intersection(&comparison.modified.union(&comparison.added));
-        let paths = taken.paths().into_iter();
+        let changed = comparison.modified.clone().union(comparison.added.clone());
+        let paths = changed.intersection(&owned.set).paths().into_iter();
         conflicts.extend(paths.map(|path| Conflict {
             manager: other.clone(),
             path,
         }));
-        let set = owned.set.difference(&taken).difference(&comparison.removed);
-        if !set.is_empty() {
-            remaining.insert(other.clone(), Owned { set, ..owned.clone() });
-        }
     }
-    if !force && !conflicts.is_empty() {
-        return Err(Error::Conflicts(conflicts));
-    }
-    *managers = remaining;
-    Ok(own)
+    conflicts
 }
 
 fn compare_at<V: Versions>(
@@ -222,7 +243,7 @@ fn prune<V: Versions>(
     order.dedup();
     for other in order {
         let owned = managers.values().filter(|owned| owned.api_version == *other);
-        let owned = owned.fold(Set::default(), |all, owned| all.union(&owned.set));
+        let owned = owned.fold(Set::default(), |all, owned| all.union(owned.set.clone()));
         pruned = add_back(&merged, pruned, version, other, &owned, versions)?;
     }
     let pruned_set = field_set(&pruned, schema)?.with_named_fields(Some(schema));
@@ -260,7 +281,7 @@ fn add_back<V: Versions>(
     };
     let whole_set = field_set(&whole, schema)?.with_named_fields(Some(schema));
     let kept = field_set(&at_version, schema)?.with_named_fields(Some(schema));
-    let kept = kept.union(&owned.with_named_fields(Some(schema)));
+    let kept = kept.union(owned.with_named_fields(Some(schema)));
     let result = remove_items(&whole, &whole_set.difference(&kept), schema);
     if version == pruned_version {
         return Ok(result);

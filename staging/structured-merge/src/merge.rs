@@ -1,6 +1,6 @@
 //! Laying what a manager applies over what there is.
 
-use crate::items;
+use crate::items::{self, Index};
 use crate::managers::Error;
 use crate::path::PathElement;
 use crate::schema::{Schema, Walk, walk};
@@ -58,38 +58,41 @@ fn merge_maps<S: Schema>(
 }
 
 /// Items of both, in the applied order where both have an item; those of the live list alone stay in their places.
-fn merge_lists<S: Schema>(live: &[Value], applied: &[Value], schema: S) -> Result<Vec<Value>, Error> {
-    let wanted = items::index(schema, applied)?;
-    if let Some((element, _)) = wanted.iter().find(|(_, same)| same.len() > 1) {
+fn merge_lists<'v, S: Schema>(
+    live: &'v [Value],
+    applied: &'v [Value],
+    schema: S,
+) -> Result<Vec<Value>, Error> {
+    let name_all = |list: &'v [Value]| -> Result<Vec<(PathElement, &'v Value)>, Error> {
+        let name = |item| Ok((items::element(schema, item)?, item));
+        list.iter().map(name).collect()
+    };
+    let (wanted, wanted_index) = (name_all(applied)?, Index::new(schema, applied)?);
+    let (standing, standing_index) = (name_all(live)?, Index::new(schema, live)?);
+    if let Some((element, _)) = wanted
+        .iter()
+        .find(|(element, _)| wanted_index.get(element).len() > 1)
+    {
         return Err(Error::Item(format!("duplicate entries for key {element}")));
     }
-    let mut standing = Vec::with_capacity(live.len());
-    for item in live {
-        standing.push((items::element(schema, item)?, item));
-    }
-    let unique = |element: &PathElement| {
-        let mut same = standing.iter().filter(|(known, _)| known == element);
-        match (same.next(), same.next()) {
-            (Some((_, item)), None) => Some(*item),
-            _ => None,
-        }
+    let unique = |element: &PathElement| match standing_index.get(element) {
+        [item] => Some(*item),
+        _ => None,
     };
-    let is_wanted = |element: &PathElement| wanted.iter().any(|(other, _)| other == element);
-    let is_standing = |element: &PathElement| standing.iter().any(|(known, _)| known == element);
     let mut shared: VecDeque<&PathElement> = wanted
         .iter()
         .map(|(element, _)| element)
-        .filter(|element| is_standing(element))
+        .filter(|element| !standing_index.get(element).is_empty())
         .collect();
     let mut next = wanted.iter().peekable();
     let mut merged = Vec::with_capacity(live.len() + applied.len());
-    let take = |(element, same): &(PathElement, Vec<&Value>), merged: &mut Vec<Value>| -> Result<(), Error> {
-        let value = merge_values(unique(element), same.first().copied(), schema.element())?;
+    let take = |(element, item): &(PathElement, &Value), merged: &mut Vec<Value>| -> Result<(), Error> {
+        let value = merge_values(unique(element), Some(item), schema.element())?;
         merged.extend(value);
         Ok(())
     };
     for (element, item) in &standing {
-        if !is_wanted(element) {
+        if wanted_index.get(element).is_empty() {
             merged.push((*item).clone());
             continue;
         }

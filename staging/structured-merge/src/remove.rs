@@ -17,13 +17,10 @@ fn remove<S: Schema>(value: &Value, unwanted: &Set, schema: Option<S>) -> Value 
         (Walk::Map, Value::Object(members)) => {
             let mut kept = Map::new();
             for (name, value) in members {
-                let element = PathElement::Field(name.clone());
-                if unwanted.members().contains(&element) {
-                    continue;
-                }
                 let inner = schema.and_then(|schema| schema.field(name).or_else(|| schema.element()));
-                let value = match unwanted.children().get(&element) {
-                    Some(below) => remove(value, below, inner),
+                let value = match unwanted.node(&PathElement::Field(name.clone())) {
+                    Some(node) if node.is_member => continue,
+                    Some(node) => remove(value, &node.below, inner),
                     None => value.clone(),
                 };
                 kept.insert(name.clone(), value);
@@ -38,13 +35,11 @@ fn remove<S: Schema>(value: &Value, unwanted: &Set, schema: Option<S>) -> Value 
                 let Ok(element) = items::element(schema, item) else {
                     return Some(item.clone());
                 };
-                if unwanted.members().contains(&element) {
-                    return None;
+                match unwanted.node(&element) {
+                    Some(node) if node.is_member => None,
+                    Some(node) => Some(remove(item, &node.below, schema.element())),
+                    None => Some(item.clone()),
                 }
-                Some(match unwanted.children().get(&element) {
-                    Some(below) => remove(item, below, schema.element()),
-                    None => item.clone(),
-                })
             });
             Value::Array(kept.collect())
         }

@@ -49,6 +49,36 @@ fn members_come_out_in_declared_order() {
     );
 }
 
+/// Concatenated protobuf is one message: its fields come in any order, and more than once.
+#[test]
+fn fields_in_any_order_are_written_in_the_declared_one() {
+    let check = |ty: &'static Type, whole: &str| {
+        let proto = json_to_proto(ty, whole.as_bytes()).unwrap().proto;
+        let mut reader = crate::wire::Reader::new(&proto);
+        let (mut fields, mut start) = (Vec::new(), 0);
+        while reader.field().unwrap().is_some() {
+            fields.push(&proto[start..reader.position()]);
+            start = reader.position();
+        }
+        let reversed: Vec<&[u8]> = fields.iter().rev().copied().collect();
+        let twice = [&*fields, &*fields].concat();
+        for fields in [fields, reversed, twice] {
+            let mut out = Vec::new();
+            proto_to_json(None, ty, &fields.concat(), &mut out).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), whole);
+        }
+    };
+    // Declared in the order of the numbers, and not.
+    check(
+        &core_v1::CONTAINER_PORT,
+        r#"{"name":"a","hostPort":1,"containerPort":80,"protocol":"TCP","hostIP":"h"}"#,
+    );
+    check(
+        &core_v1::SERVICE_PORT,
+        r#"{"name":"a","protocol":"TCP","appProtocol":"x","port":80,"targetPort":"http"}"#,
+    );
+}
+
 #[test]
 fn scalars_are_made_canonical() {
     check(

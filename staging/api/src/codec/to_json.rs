@@ -1,7 +1,8 @@
 //! Protobuf -> JSON.
 //!
-//! Protobuf comes in number order and JSON goes out in declaration order, so each message is scanned once to note
-//! where its fields are, then written field by field. The notes of all open messages share one stack.
+//! Protobuf comes in number order and JSON goes out in declaration order. Where both are the same, as for most types,
+//! a message is written while it is read. Else it is scanned once to note where its fields are, then written field by
+//! field; the notes of all open messages share one stack.
 
 use super::TypeMeta;
 use super::{scalar, text};
@@ -17,7 +18,8 @@ pub fn proto_to_json(
 ) -> Result<(), DecodeError> {
     let mut printer = Printer {
         out,
-        notes: Vec::with_capacity(256),
+        notes: Vec::new(),
+        is_orderly: true,
     };
     let open = printer.out.len();
     printer.out.push(b'{');
@@ -38,6 +40,9 @@ pub fn proto_to_json(
 struct Printer<'o> {
     out: &'o mut Vec<u8>,
     notes: Vec<Note>,
+    /// No message so far had its fields out of order. After the first that has, none is taken to be in order: what is
+    /// written in vain stays bounded.
+    is_orderly: bool,
 }
 
 /// Where a field's occurrences lie in its message; an absent field's are empty.
@@ -49,6 +54,16 @@ struct Note {
     last: u32,
     /// End of the last occurrence.
     end: u32,
+}
+
+impl Note {
+    fn new(first: usize, last: usize, end: usize) -> Self {
+        Self {
+            first: first as u32,
+            last: last as u32,
+            end: end as u32,
+        }
+    }
 }
 
 impl Printer<'_> {
@@ -76,6 +91,92 @@ impl Printer<'_> {
 
     /// The members of a message, inlined ones included, without braces.
     fn members(&mut self, ty: &'static Type, message: Reader<'_>, open: usize) -> Result<(), DecodeError> {
+        if self.is_orderly && ty.by_number.is_sorted() {
+            let start = self.out.len();
+            if self.members_as_they_come(ty, message.clone(), open)? {
+                return Ok(());
+            }
+            self.out.truncate(start);
+            self.is_orderly = false;
+        }
+        self.members_by_notes(ty, message, open)
+    }
+
+    /// In one pass. `false` when a field comes after one that is declared behind it, or once more.
+    fn members_as_they_come(
+        &mut self,
+        ty: &'static Type,
+        mut message: Reader<'_>,
+        open: usize,
+    ) -> Result<bool, DecodeError> {
+        let (mut written, mut expected) = (0, 0);
+        let mut start = message.position();
+        let mut field = message.field()?;
+        while let Some((number, value)) = field {
+            let mut end = message.position();
+            field = message.field()?;
+            let Some(index) = ty.index_of(number, &mut expected) else {
+                start = end;
+                continue;
+            };
+            if index < written {
+                return Ok(false);
+            }
+            self.absent(&ty.fields[written..index], open)?;
+            let declared = &ty.fields[index];
+            if declared.container == Container::One {
+                self.present(declared, value, open)?;
+            } else {
+                // All occurrences of a repeated field are one member.
+                let mut last = start;
+                while field.is_some_and(|(next, _)| next == number) {
+                    last = end;
+                    end = message.position();
+                    field = message.field()?;
+                }
+                let note = Note::new(start, last, end);
+                self.member(declared, &message, note, open)?;
+            }
+            written = index + 1;
+            start = end;
+        }
+        self.absent(&ty.fields[written..], open)?;
+        Ok(true)
+    }
+
+    /// Members that the message does not have, as far as JSON states them all the same.
+    fn absent(&mut self, fields: &'static [Field], open: usize) -> Result<(), DecodeError> {
+        let nothing = Reader::new(&[]);
+        for field in fields {
+            match (field.name, field.base) {
+                ("", Base::Message(inner)) => self.members(inner, nothing.clone(), open)?,
+                _ => self.member(field, &nothing, Note::default(), open)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A member that is not repeated.
+    fn present(&mut self, field: &'static Field, value: Value<'_>, open: usize) -> Result<(), DecodeError> {
+        if let ("", Base::Message(inner)) = (field.name, field.base) {
+            return self.members(inner, value.message()?, open);
+        }
+        let before = self.out.len();
+        self.name(open, field.name);
+        let written = self.single(field, Some(value))?;
+        if !written && field.omit != Omit::Never {
+            self.out.truncate(before);
+        }
+        Ok(())
+    }
+
+    /// In two passes.
+    fn members_by_notes(
+        &mut self,
+        ty: &'static Type,
+        message: Reader<'_>,
+        open: usize,
+    ) -> Result<(), DecodeError> {
         let base = self.notes.len();
         self.scan(ty, message.clone())?;
         for (index, field) in ty.fields.iter().enumerate() {
@@ -121,6 +222,9 @@ impl Printer<'_> {
         note: Note,
         open: usize,
     ) -> Result<(), DecodeError> {
+        if note.end == 0 && is_left_out(field) {
+            return Ok(());
+        }
         let before = self.out.len();
         self.name(open, field.name);
         let written = match field.container {
@@ -416,6 +520,15 @@ fn last_value<'a>(message: &Reader<'a>, note: Note) -> Result<Option<Value<'a>>,
         .window(note.last as usize, note.end as usize)
         .field()?
         .map(|(_, value)| value))
+}
+
+/// Whether an absent field leaves no trace.
+fn is_left_out(field: &Field) -> bool {
+    let shows_zero = field.container == Container::One
+        && !field.pointer
+        && is_struct(field.base)
+        && field.omit != Omit::Zero;
+    field.omit != Omit::Never && !shows_zero
 }
 
 /// Types that are structs in Go: `omitempty` never leaves them out.

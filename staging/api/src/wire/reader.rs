@@ -91,6 +91,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field's number and value; `None` at the end. Groups, which the API does not use, are skipped.
+    #[inline]
     pub fn field(&mut self) -> Result<Option<(u32, Value<'a>)>, DecodeError> {
         while self.at < self.bytes.len() {
             let tag = self.varint()?;
@@ -136,6 +137,17 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub fn varint(&mut self) -> Result<u64, DecodeError> {
+        // Nearly all tags and most lengths are one byte.
+        match self.bytes.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(*byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, DecodeError> {
         let mut value = 0u64;
         for (index, byte) in self.bytes[self.at..].iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);

@@ -6,6 +6,7 @@
 //! GOAWAY.
 
 pub mod body;
+mod coalesce;
 mod connection;
 
 #[cfg(test)]

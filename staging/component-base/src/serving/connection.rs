@@ -23,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+use super::coalesce::{Mode, coalesce};
 use super::{Body, FinishBy, Handler, Options, Peer, Response, UntilSent};
 use crate::shutdown::Shutdown;
 use requests::{Answering, Deadline, Requests, Streams};
@@ -79,7 +80,7 @@ impl Acceptor {
             secure: self.tls.is_some(),
         };
         let Some(tls) = &self.tls else {
-            return self.serve(stream, peer).await;
+            return self.serve(stream, Mode::AtOnce, peer).await;
         };
         let handshake = tokio::time::timeout(self.options.handshake_timeout, tls.accept(stream));
         match self.shutdown.guard(handshake).await {
@@ -87,7 +88,9 @@ impl Acceptor {
                 if let Some(certificates) = stream.get_ref().1.peer_certificates() {
                     peer.certificates = certificates.iter().map(|der| der.clone().into_owned()).collect();
                 }
-                self.serve(stream, peer).await;
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let mode = if is_http2 { Mode::ByTurn } else { Mode::AtOnce };
+                self.serve(stream, mode, peer).await;
             }
             Some(Ok(Err(error))) => tracing::debug!(peer = %addr, error = %error, "TLS handshake error"),
             Some(Err(_)) => tracing::debug!(peer = %addr, "TLS handshake timed out"),
@@ -95,7 +98,12 @@ impl Acceptor {
         }
     }
 
-    async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    async fn serve(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        mode: Mode,
+        peer: Peer,
+    ) {
         let addr = peer.addr;
         let shared = Shared {
             handler: self.handler.clone(),
@@ -110,7 +118,7 @@ impl Acceptor {
             shared.unbounded.clone(),
         );
         match Deadline::default()
-            .bound(self.drive(transport, peer, shared))
+            .bound(self.drive(transport, mode, peer, shared))
             .await
         {
             Some(Ok(())) => {}
@@ -125,6 +133,7 @@ impl Acceptor {
     async fn drive(
         &self,
         transport: Transport<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+        mode: Mode,
         peer: Peer,
         shared: Shared,
     ) -> Result<(), super::BoxError> {
@@ -133,19 +142,20 @@ impl Acceptor {
             let answer = answer(shared.clone(), with_peer(request, &peer));
             async move { Ok::<Response, Infallible>(answer.await) }
         });
+        let (stream, flusher) = coalesce(transport, mode);
         let mut connection = pin!(
             self.builder
-                .serve_connection_with_upgrades(TokioIo::new(transport), service)
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
         );
         tokio::select! {
-            ended = connection.as_mut() => return ended,
+            ended = flusher.drive(connection.as_mut()) => return ended,
             () = self.shutdown.wait() => {}
             () = close.notified() => {}
             () = requests.idle(self.options.idle_timeout) => {}
         }
         connection.as_mut().graceful_shutdown();
         tokio::select! {
-            ended = connection.as_mut() => ended,
+            ended = flusher.drive(connection.as_mut()) => ended,
             () = self.cut_off.wait() => Ok(()),
             // The peer was told to go, has nothing left to wait for, and stays.
             () = requests.idle(self.options.handshake_timeout) => Ok(()),

@@ -24,8 +24,9 @@ use structured_merge::managers::{self, Manager, Owned};
 use structured_merge::{Managers, Set, compare};
 
 use crate::kind;
+use crate::proto;
 use crate::resource::Served;
-use crate::verbs::to_document;
+use crate::verbs::raw_to_document;
 use entries::Entries;
 use kind_versions::KindVersions;
 use node::Node;
@@ -102,7 +103,7 @@ pub fn track_unstored(
         subresource: String::new(),
     };
     let owned = Owned {
-        set: comparison.added.union(&comparison.modified),
+        set: comparison.added.union(comparison.modified),
         api_version: row.api_version.to_owned(),
     };
     entries.managers.insert(manager.clone(), owned);
@@ -150,7 +151,7 @@ fn record_update(
     strip(&mut entries.managers, &current);
     if let Some(changed) = entries.managers.remove(&current) {
         let owned = entries.managers.entry(own.clone()).or_default();
-        owned.set = owned.set.union(&changed.set);
+        owned.set = std::mem::take(&mut owned.set).union(changed.set);
         owned.api_version = changed.api_version;
         entries.times.insert(own, Some(Time(origin.now).truncated()));
     }
@@ -197,16 +198,12 @@ fn strip(managers: &mut Managers, manager: &Manager) {
 
 /// An object as the served version's JSON, without its record of managers; a zero one if there is none.
 fn document(served: &Served, object: Option<&dyn Object>) -> Result<Value, Status> {
-    let Some(object) = object else {
-        let zero = served.to_storage((served.row.new)())?;
-        return to_document(served, &*zero);
+    let raw = match object {
+        Some(object) => served.encode(object)?,
+        None => served.encode(&*served.to_storage((served.row.new)())?)?,
     };
-    if object.metadata().managed_fields.is_empty() {
-        return to_document(served, object);
-    }
-    let mut bare = object.clone_box();
-    bare.metadata_mut().managed_fields.clear();
-    to_document(served, &*bare)
+    let bare = proto::without_managed_fields(&raw).map_err(Status::internal)?;
+    raw_to_document(served, &bare)
 }
 
 fn internal(error: managers::Error) -> Status {

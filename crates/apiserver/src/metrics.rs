@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use component_base::metrics::{
-    HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, REQUEST_BUCKETS, Registry, exponential_buckets,
+    Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, REQUEST_BUCKETS, Registry,
+    exponential_buckets,
 };
 use http::Method;
 use http_body::Body as _;
@@ -46,6 +47,19 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.0.dec();
+    }
+}
+
+/// Counts the events of a watch. Looked up once: there are many events.
+pub struct WatchMeter {
+    events: IntCounter,
+    bytes: Histogram,
+}
+
+impl WatchMeter {
+    pub fn sent(&self, bytes: usize) {
+        self.events.inc();
+        self.bytes.observe(bytes as f64);
     }
 }
 
@@ -268,14 +282,13 @@ impl Metrics {
         self.panics.with_label_values::<&str>(&[]).inc();
     }
 
-    /// A watcher was sent an event.
-    pub fn watch_event(&self, group: &str, version: &str, resource: &str, bytes: usize) {
-        self.watch_events
-            .with_label_values(&[group, version, resource])
-            .inc();
-        self.watch_event_bytes
-            .with_label_values(&[group, version, resource])
-            .observe(bytes as f64);
+    /// What counts the events of one watch.
+    pub fn watch_meter(&self, group: &str, version: &str, resource: &str) -> WatchMeter {
+        let labels = [group, version, resource];
+        WatchMeter {
+            events: self.watch_events.with_label_values(&labels),
+            bytes: self.watch_event_bytes.with_label_values(&labels),
+        }
     }
 
     /// An authentication ended.

@@ -1,12 +1,18 @@
 //! Surgery on bare protobuf of objects, without decoding them: metadata stands in field 1 of every kind, items of a
 //! list in field 2.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Field 1 of any object (and of any list), length-delimited.
 const METADATA_TAG: u8 = 0x0a;
-/// ObjectMeta.resourceVersion, field 6, length-delimited.
-const OBJECT_VERSION_TAG: u8 = 0x32;
+/// ObjectMeta.managedFields, field 17, length-delimited.
+const MANAGED_FIELDS_TAG: u64 = 17 << 3 | 2;
+/// Field 2 of any list, length-delimited.
+const LIST_ITEM_TAG: u8 = 0x12;
+/// ObjectMeta.resourceVersion, length-delimited.
+const OBJECT_VERSION: u8 = 6;
 
 /// Bytes that are no protobuf message.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -27,26 +33,106 @@ pub fn metadata(object: &[u8]) -> Result<&[u8], Malformed> {
     Ok(find(object, METADATA_TAG)?.map_or(&[][..], |span| &object[span.content..span.end]))
 }
 
-/// The object with its resourceVersion set. The stored form has none: it is the revision of the write.
+/// An object with its resourceVersion, in pieces that are not yet put together. The stored form has no version: it is
+/// the revision of the write.
+pub struct Versioned<'a> {
+    before: &'a [u8],
+    /// What of the metadata goes before the version and what behind it: fields stay in the order of their numbers.
+    metadata: [&'a [u8]; 2],
+    after: &'a [u8],
+    version: Digits,
+}
+
+impl<'a> Versioned<'a> {
+    pub fn new(object: &'a [u8], revision: u64) -> Result<Self, Malformed> {
+        let span = find(object, METADATA_TAG)?.unwrap_or(Span {
+            start: 0,
+            content: 0,
+            end: 0,
+        });
+        Ok(Self {
+            before: &object[..span.start],
+            metadata: around_version(&object[span.content..span.end])?,
+            after: &object[span.end..],
+            version: itoa(revision),
+        })
+    }
+
+    /// The same without anything but metadata: PartialObjectMetadata.
+    pub fn metadata_only(self) -> Self {
+        Self {
+            before: &[],
+            after: &[],
+            ..self
+        }
+    }
+
+    fn metadata_len(&self) -> usize {
+        let [lower, higher] = self.metadata;
+        lower.len() + 2 + self.version.as_bytes().len() + higher.len()
+    }
+
+    fn len(&self) -> usize {
+        let metadata = self.metadata_len();
+        self.before.len() + 1 + varint_len(metadata) + metadata + self.after.len()
+    }
+
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let version = self.version.as_bytes();
+        out.reserve(self.len());
+        out.extend_from_slice(self.before);
+        out.push(METADATA_TAG);
+        put_varint(out, self.metadata_len());
+        out.extend_from_slice(self.metadata[0]);
+        push_field(out, OBJECT_VERSION, version);
+        out.extend_from_slice(self.metadata[1]);
+        out.extend_from_slice(self.after);
+    }
+
+    /// As an item of a list message.
+    pub fn write_item(&self, out: &mut Vec<u8>) {
+        let len = self.len();
+        out.reserve(len + 11);
+        out.push(LIST_ITEM_TAG);
+        put_varint(out, len);
+        self.write(out);
+    }
+
+    /// How long [`Versioned::write_item`] makes a list.
+    pub fn item_len(&self) -> usize {
+        let len = self.len();
+        1 + varint_len(len) + len
+    }
+}
+
+/// The object with its resourceVersion set.
 pub fn with_resource_version(object: &[u8], revision: u64) -> Result<Bytes, Malformed> {
-    let mut digits = itoa(revision);
-    let version = digits.as_str();
-    let span = find(object, METADATA_TAG)?.unwrap_or(Span {
-        start: 0,
-        content: 0,
-        end: 0,
-    });
-    let old = &object[span.content..span.end];
-    let mut out = BytesMut::with_capacity(object.len() + version.len() + 8);
-    out.put_slice(&object[..span.start]);
-    out.put_u8(METADATA_TAG);
-    put_varint(&mut out, old.len() + 2 + version.len());
-    out.put_slice(old);
-    out.put_u8(OBJECT_VERSION_TAG);
-    put_varint(&mut out, version.len());
-    out.put_slice(version.as_bytes());
-    out.put_slice(&object[span.end..]);
-    Ok(out.freeze())
+    let mut out = Vec::new();
+    Versioned::new(object, revision)?.write(&mut out);
+    Ok(Bytes::from(out))
+}
+
+/// The object without its record of who owns which field.
+pub fn without_managed_fields(object: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
+    let Some(span) = find(object, METADATA_TAG)? else {
+        return Ok(Cow::Borrowed(object));
+    };
+    let metadata = &object[span.content..span.end];
+    let mut kept = Vec::with_capacity(metadata.len());
+    let mut rest = metadata;
+    while let Some(entry) = find(rest, MANAGED_FIELDS_TAG)? {
+        kept.extend_from_slice(&rest[..entry.start]);
+        rest = &rest[entry.end..];
+    }
+    if rest.len() == metadata.len() {
+        return Ok(Cow::Borrowed(object));
+    }
+    kept.extend_from_slice(rest);
+    let mut out = Vec::with_capacity(object.len());
+    out.extend_from_slice(&object[..span.start]);
+    push_field(&mut out, METADATA_TAG >> 3, &kept);
+    out.extend_from_slice(&object[span.end..]);
+    Ok(Cow::Owned(out))
 }
 
 /// A message that has only the metadata: PartialObjectMetadata.
@@ -68,7 +154,7 @@ pub fn begin_list(out: &mut Vec<u8>, list_metadata: &[u8]) {
 
 /// Adds an item to a list message.
 pub fn push_item(out: &mut Vec<u8>, item: &[u8]) {
-    push_field(out, 2, item);
+    push_field(out, LIST_ITEM_TAG >> 3, item);
 }
 
 /// Adds a length-delimited field with a number below 16.
@@ -104,40 +190,70 @@ struct Digits {
 }
 
 impl Digits {
-    fn as_str(&mut self) -> &str {
-        std::str::from_utf8(&self.bytes[self.start..]).expect("invariant: decimal digits are ASCII")
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 }
 
-/// The first field with this one-byte tag.
-fn find(message: &[u8], wanted: u8) -> Result<Option<Span>, Malformed> {
-    let mut at = 0;
-    while at < message.len() {
-        let start = at;
-        let tag = take_varint(message, &mut at)?;
-        let (content, end) = match tag & 7 {
-            0 => {
-                let content = at;
-                take_varint(message, &mut at)?;
-                (content, at)
-            }
-            1 => (at, at + 8),
-            2 => {
-                let length = usize::try_from(take_varint(message, &mut at)?).map_err(|_| Malformed)?;
-                (at, at.checked_add(length).ok_or(Malformed)?)
-            }
-            5 => (at, at + 4),
-            _ => return Err(Malformed),
-        };
-        if end > message.len() {
-            return Err(Malformed);
+/// The first field with this tag.
+fn find(message: &[u8], wanted: impl Into<u64>) -> Result<Option<Span>, Malformed> {
+    let (wanted, mut at) = (wanted.into(), 0);
+    while let Some((tag, span)) = next_field(message, at)? {
+        if tag == wanted {
+            return Ok(Some(span));
         }
-        if tag == u64::from(wanted) {
-            return Ok(Some(Span { start, content, end }));
-        }
-        at = end;
+        at = span.end;
     }
     Ok(None)
+}
+
+/// What of an object's metadata stands before its version and behind it. The version itself, which is stored empty,
+/// is left out; where it stands twice, a new one at the end is the one that counts.
+fn around_version(metadata: &[u8]) -> Result<[&[u8]; 2], Malformed> {
+    let (mut at, mut lower, mut higher) = (0, None, None);
+    while let Some((tag, span)) = next_field(metadata, at)? {
+        let number = tag >> 3;
+        if number == u64::from(OBJECT_VERSION) && higher.is_some() {
+            return Ok([metadata, &[]]);
+        }
+        if number >= u64::from(OBJECT_VERSION) && lower.is_none() {
+            lower = Some(at);
+            let is_version = number == u64::from(OBJECT_VERSION);
+            higher = Some(if is_version { span.end } else { at });
+        }
+        at = span.end;
+    }
+    Ok([
+        &metadata[..lower.unwrap_or(at)],
+        &metadata[higher.unwrap_or(at)..],
+    ])
+}
+
+/// The field that starts there.
+fn next_field(message: &[u8], start: usize) -> Result<Option<(u64, Span)>, Malformed> {
+    if start >= message.len() {
+        return Ok(None);
+    }
+    let mut at = start;
+    let tag = take_varint(message, &mut at)?;
+    let (content, end) = match tag & 7 {
+        0 => {
+            let content = at;
+            take_varint(message, &mut at)?;
+            (content, at)
+        }
+        1 => (at, at + 8),
+        2 => {
+            let length = usize::try_from(take_varint(message, &mut at)?).map_err(|_| Malformed)?;
+            (at, at.checked_add(length).ok_or(Malformed)?)
+        }
+        5 => (at, at + 4),
+        _ => return Err(Malformed),
+    };
+    if end > message.len() {
+        return Err(Malformed);
+    }
+    Ok(Some((tag, Span { start, content, end })))
 }
 
 fn take_varint(bytes: &[u8], at: &mut usize) -> Result<u64, Malformed> {
@@ -151,6 +267,12 @@ fn take_varint(bytes: &[u8], at: &mut usize) -> Result<u64, Malformed> {
         }
     }
     Err(Malformed)
+}
+
+/// Bytes of a number's varint.
+fn varint_len(value: usize) -> usize {
+    let bits = usize::BITS - (value | 1).leading_zeros();
+    bits.div_ceil(7) as usize
 }
 
 pub fn put_varint(out: &mut impl BufMut, value: usize) {
@@ -180,6 +302,21 @@ mod tests {
             assert_eq!(read.metadata.resource_version, revision.to_string());
             assert_eq!((&read.metadata.name, &read.data), (&map.metadata.name, &map.data));
         }
+        // However often it stands there, and wherever, the new one counts.
+        let stored = [&[0x32, 1, b'1'][..], &[0x0a, 1, b'a'], &[0x32, 1, b'2']].concat();
+        for metadata in [
+            &stored[..],
+            &stored[3..],
+            &stored[..6],
+            &stored[..3],
+            &stored[3..6],
+        ] {
+            let mut object = Vec::new();
+            push_field(&mut object, 1, metadata);
+            let bytes = with_resource_version(&object, 3).expect("well-formed");
+            let read = ConfigMap::decode(&bytes).expect("well-formed");
+            assert_eq!(read.metadata.resource_version, "3");
+        }
         let bytes = with_resource_version(&[], 3).expect("an empty object");
         assert_eq!(
             ConfigMap::decode(&bytes)
@@ -191,6 +328,20 @@ mod tests {
     }
 
     #[test]
+    fn lengths_are_known_before_anything_is_written() {
+        for name in [0, 1, 100, 126, 127, 200, 16_400] {
+            let mut map = ConfigMap::default();
+            map.metadata.name = "n".repeat(name);
+            let raw = map.encode_to_vec();
+            let object = Versioned::new(&raw, 12_345).expect("well-formed");
+            let (mut plain, mut item) = (Vec::new(), Vec::new());
+            object.write(&mut plain);
+            object.write_item(&mut item);
+            assert_eq!((object.len(), object.item_len()), (plain.len(), item.len()));
+        }
+    }
+
+    #[test]
     fn metadata_alone() {
         let mut map = ConfigMap::default();
         map.metadata_mut().name = "a".to_owned();
@@ -198,6 +349,27 @@ mod tests {
         let partial = ConfigMap::decode(&partial_metadata(&map.encode_to_vec()).expect("well-formed"))
             .expect("well-formed");
         assert_eq!((partial.metadata.name.as_str(), partial.data.len()), ("a", 0));
+    }
+
+    #[test]
+    fn managed_fields_are_cut_out() {
+        let mut map = ConfigMap::default();
+        map.metadata.name = "a".to_owned();
+        map.data.insert("key".to_owned(), "value".to_owned());
+        let bare = map.encode_to_vec();
+        assert!(matches!(without_managed_fields(&bare), Ok(Cow::Borrowed(_))));
+        for manager in ["first", "second"] {
+            map.metadata
+                .managed_fields
+                .push(api::meta::v1::ManagedFieldsEntry {
+                    manager: manager.to_owned(),
+                    ..Default::default()
+                });
+        }
+        assert_eq!(
+            without_managed_fields(&map.encode_to_vec()).expect("well-formed"),
+            bare
+        );
     }
 
     #[test]

@@ -31,6 +31,17 @@ impl Served {
         crate::kind::convert(object, self.objects.row)
     }
 
+    /// The bare protobuf of an object of the stored version, in the served one.
+    pub fn encode(&self, object: &dyn Object) -> Result<Vec<u8>, Status> {
+        let mut raw = Vec::with_capacity(1024);
+        if self.is_storage_version() {
+            object.encode(&mut raw);
+        } else {
+            self.from_storage(object.clone_box())?.encode(&mut raw);
+        }
+        Ok(raw)
+    }
+
     /// From the stored version to the served one.
     pub fn from_storage(&self, object: Box<dyn Object>) -> Result<Box<dyn Object>, Status> {
         crate::kind::convert(object, self.row)

@@ -3,7 +3,7 @@
 //! `Config -> Server::build` opens the caches and waits for the indexes of authorizers; what comes out answers
 //! requests, on a socket or in a test.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use api::catalogue::{RESOURCES, Resource};
@@ -38,8 +38,10 @@ use crate::state::Api;
 use crate::strategy::Behaviour;
 use crate::subresources::TokenIssuer;
 
-/// Bytes of encodings that caches keep beside the stored form.
-const KEPT_ENCODINGS_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of encodings that caches keep beside the stored form, for a while: clients that list, list again.
+pub(crate) const KEPT_ENCODINGS_BYTES: usize = 64 * 1024 * 1024;
+/// An encoding is kept for once to twice that long.
+const KEPT_ENCODINGS_AGE: Duration = Duration::from_secs(15);
 
 /// What a kind does in the write path, by its row and subresource (`""`: the resource itself).
 /// `None`: this server does not know the kind, and does not serve it.
@@ -173,6 +175,7 @@ impl Server {
             flow_control: flow_control.clone(),
             lifecycle: config.lifecycle.clone(),
         });
+        tokio::spawn(age_encodings(Arc::downgrade(&api)));
         let stack = stack::Config {
             authenticator,
             authorizer,
@@ -234,6 +237,17 @@ async fn flow_control(config: &Config, resources: &Resources) -> Result<Option<F
     follow(resources, Arc::new(flow_control.clone())).await?;
     flow_control.reconfigure();
     Ok(Some(flow_control))
+}
+
+/// Lets encodings go that were kept for long enough, as long as the server is there.
+async fn age_encodings(api: Weak<Api>) {
+    loop {
+        tokio::time::sleep(KEPT_ENCODINGS_AGE).await;
+        match api.upgrade() {
+            Some(api) => api.kept.age(),
+            None => return,
+        }
+    }
 }
 
 /// Every stored resource of the catalogue with its cache.

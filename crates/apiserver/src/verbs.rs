@@ -31,7 +31,7 @@ use crate::state::Api;
 use crate::write::{OperationOptions, Writer};
 
 pub use create::create;
-pub use patch::to_document;
+pub(crate) use patch::raw_to_document;
 pub use selection::Selection;
 
 /// Serves a request for a stored resource.

@@ -142,7 +142,7 @@ impl Entries {
             }
             if let Some(owned) = self.managers.remove(&manager) {
                 let all = self.managers.entry(bucket.clone()).or_default();
-                all.set = all.set.union(&owned.set);
+                all.set = std::mem::take(&mut all.set).union(owned.set);
                 all.api_version = owned.api_version;
                 count -= 1;
             }

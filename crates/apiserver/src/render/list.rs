@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::table::end_table;
 use super::{META, Renderer, Source, internal, push_with_type, table_api_version};
 use crate::kind;
-use crate::proto;
+use crate::proto::{self, Versioned};
 use crate::request::negotiate::{Encoding, View};
 
 /// What a list says of itself.
@@ -88,7 +88,10 @@ impl Renderer<'_> {
             }
             _ => {
                 let mut body = Vec::new();
-                for item in items {
+                for (index, item) in items.enumerate() {
+                    if index > 0 {
+                        self.separate(&mut body);
+                    }
                     self.push_item(&mut body, &item)?;
                 }
                 let (mut out, tail) = self.around(metadata, body.len());
@@ -121,14 +124,22 @@ impl Renderer<'_> {
         (head.into_bytes(), b"]}\n")
     }
 
-    /// Adds an item to the items of a list, of which `out` may be the rest.
+    /// Adds what stands between two items of a list.
+    pub(super) fn separate(&self, out: &mut Vec<u8>) {
+        if self.output.encoding != Encoding::Protobuf {
+            out.push(b',');
+        }
+    }
+
+    /// Adds an item to the items of a list.
     pub(super) fn push_item(&self, out: &mut Vec<u8>, item: &Source<'_>) -> Result<(), Status> {
         if self.output.encoding == Encoding::Protobuf {
-            proto::push_item(out, &self.protobuf(item)?);
+            let raw = self.raw(item)?;
+            match self.versioned(&raw, item)? {
+                Some(object) => object.write_item(out),
+                None => proto::push_item(out, &self.protobuf(item)?),
+            }
             return Ok(());
-        }
-        if !out.is_empty() {
-            out.push(b',');
         }
         let json = self.json(item)?;
         match self.output.view {
@@ -136,6 +147,47 @@ impl Renderer<'_> {
             _ => out.extend_from_slice(&json),
         }
         Ok(())
+    }
+
+    /// As [`Renderer::push_item`], without keeping the encoding for others and without a copy of it. `scratch` may be
+    /// used for the next item again.
+    pub(super) fn push_item_once(
+        &self,
+        out: &mut Vec<u8>,
+        item: &Source<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(), Status> {
+        let is_plain_json = self.output.encoding == Encoding::Json && self.output.view == View::Full;
+        let raw = self.raw(item)?;
+        let Some(object) = self.versioned(&raw, item)?.filter(|_| is_plain_json) else {
+            return self.push_item(out, item);
+        };
+        scratch.clear();
+        object.write(scratch);
+        api::codec::proto_to_json(None, self.served.row.ty, scratch, out).map_err(internal)
+    }
+
+    /// How long [`Renderer::push_item`] makes a list in protobuf.
+    pub(super) fn protobuf_item_len(&self, item: &Source<'_>) -> Result<usize, Status> {
+        let raw = self.raw(item)?;
+        if let Some(object) = self.versioned(&raw, item)? {
+            return Ok(object.item_len());
+        }
+        let mut out = Vec::new();
+        self.push_item(&mut out, item)?;
+        Ok(out.len())
+    }
+
+    /// The view of an object with the version to show; `None` if it shows none.
+    fn versioned<'r>(&self, raw: &'r [u8], item: &Source<'_>) -> Result<Option<Versioned<'r>>, Status> {
+        let Some(revision) = item.revision() else {
+            return Ok(None);
+        };
+        let object = Versioned::new(raw, revision).map_err(internal)?;
+        Ok(Some(match self.output.view {
+            View::Metadata => object.metadata_only(),
+            _ => object,
+        }))
     }
 
     /// A watch event of an object, framed for the stream.

@@ -15,18 +15,26 @@ use crate::request::negotiate::{Encoding, Output, View};
 use crate::resource::Served;
 use crate::response::BoxError;
 use crate::response::compress::Compressor;
+use crate::server::KEPT_ENCODINGS_BYTES;
 use crate::state::Api;
 
 /// Lists whose stored objects are larger than this together are streamed.
 const THRESHOLD_BYTES: usize = 256 * 1024;
 /// A chunk is sent when it is at least that long.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// The encodings of longer lists are not kept for other requests: they would only push each other out. JSON is about
+/// a third longer than what is stored.
+const MAX_KEPT_BYTES: usize = KEPT_ENCODINGS_BYTES / 4 * 3;
 
 /// Whether a list is to be streamed. Tables, YAML and indented JSON are for people, who read short ones.
 pub fn pays(output: &Output, entries: &[Arc<Entry>]) -> bool {
     let is_plain =
         !matches!(output.view, View::Table(_)) && output.encoding != Encoding::Yaml && !output.pretty;
-    is_plain && entries.iter().map(|entry| entry.value().len()).sum::<usize>() >= THRESHOLD_BYTES
+    is_plain && stored_bytes(entries) >= THRESHOLD_BYTES
+}
+
+fn stored_bytes(entries: &[Arc<Entry>]) -> usize {
+    entries.iter().map(|entry| entry.value().len()).sum()
 }
 
 /// A list on its way.
@@ -41,6 +49,7 @@ pub struct ListStream {
     /// `None` when it was sent.
     tail: Option<&'static [u8]>,
     is_first: bool,
+    is_long: bool,
     compressor: Option<Compressor>,
 }
 
@@ -56,11 +65,8 @@ impl ListStream {
     ) -> Result<ListStream, Status> {
         let mut items_len = 0;
         if renderer.output.encoding == Encoding::Protobuf {
-            let mut item = Vec::new();
             for entry in &entries {
-                item.clear();
-                renderer.push_item(&mut item, &Source::Cached(entry, entry.mod_revision().0))?;
-                items_len += item.len();
+                items_len += renderer.protobuf_item_len(&Source::Cached(entry, entry.mod_revision().0))?;
             }
         }
         let (pending, tail) = renderer.around(metadata, items_len);
@@ -69,10 +75,11 @@ impl ListStream {
             served: served.clone(),
             output: renderer.output,
             now: renderer.now,
-            entries: entries.into_iter(),
             pending,
             tail: Some(tail),
             is_first: true,
+            is_long: stored_bytes(&entries) > MAX_KEPT_BYTES,
+            entries: entries.into_iter(),
             compressor,
         })
     }
@@ -124,18 +131,21 @@ impl ListStream {
             now: self.now,
             kept: &self.api.kept,
         };
+        // Room for the item that passes the bound, as well.
         chunk.reserve(CHUNK_BYTES + CHUNK_BYTES / 4);
-        // Items are put behind a separator unless they are the first: `push_item` sees to it by what it adds to.
-        let mut items = Vec::new();
-        while items.len() < CHUNK_BYTES {
+        let mut scratch = Vec::new();
+        while chunk.len() < CHUNK_BYTES {
             let Some(entry) = self.entries.next() else { break };
-            renderer.push_item(&mut items, &Source::Cached(&entry, entry.mod_revision().0))?;
+            if !std::mem::take(&mut self.is_first) {
+                renderer.separate(chunk);
+            }
+            let item = Source::Cached(&entry, entry.mod_revision().0);
+            if self.is_long {
+                renderer.push_item_once(chunk, &item, &mut scratch)?;
+            } else {
+                renderer.push_item(chunk, &item)?;
+            }
         }
-        let is_continued = !std::mem::take(&mut self.is_first) && !items.is_empty();
-        if is_continued && self.output.encoding == Encoding::Json {
-            chunk.push(b',');
-        }
-        chunk.extend(items);
         Ok(())
     }
 }

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::{manager_of, not_found, object_renderer, respond, writer};
 use crate::decode::{Expected, json_type, read_json};
-use crate::kind;
 use crate::managed_fields::{self, ApplyRequest, Configuration, Origin};
 use crate::request::options::{FieldValidation, WriteKind, WriteOptions};
 use crate::request::{Request, body};
@@ -208,16 +207,17 @@ impl Patching<'_> {
 
 /// The JSON of an object in the served version, as a tree.
 pub fn to_document(served: &Served, object: &dyn Object) -> Result<Value, Status> {
-    let object = served.from_storage(object.clone_box())?;
-    let mut raw = Vec::with_capacity(1024);
-    object.encode(&mut raw);
-    let api_version = kind::api_version(served.row);
+    raw_to_document(served, &served.encode(object)?)
+}
+
+/// The same of bare protobuf of the served version.
+pub fn raw_to_document(served: &Served, raw: &[u8]) -> Result<Value, Status> {
     let meta = codec::TypeMeta {
-        api_version: &api_version,
+        api_version: served.row.api_version,
         kind: served.row.kind,
     };
     let mut json = Vec::with_capacity(raw.len() * 2);
-    codec::proto_to_json(Some(meta), served.row.ty, &raw, &mut json).map_err(Status::internal)?;
+    codec::proto_to_json(Some(meta), served.row.ty, raw, &mut json).map_err(Status::internal)?;
     serde_json::from_slice(&json).map_err(Status::internal)
 }
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{Selection, parse_version, renderer};
 use crate::lifecycle::UnderWay;
-use crate::metrics::Held;
+use crate::metrics::{Held, WatchMeter};
 use crate::objects::failed;
 use crate::render::list::EventType;
 use crate::render::{IncludeObject, Renderer, Source};
@@ -60,8 +60,10 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
         Err(Error::Compacted { requested, oldest }) => Err(too_old(requested, oldest)),
         Err(error) => return Err(failed(&error)),
     };
+    let row = served.row;
     let frames = Frames {
         api: api.clone(),
+        meter: api.metrics.watch_meter(row.group, row.version, row.plural),
         served: served.clone(),
         output,
         include,
@@ -144,6 +146,7 @@ fn too_old(requested: Revision, oldest: Revision) -> Status {
 /// What makes frames of events.
 struct Frames {
     api: Arc<Api>,
+    meter: WatchMeter,
     served: Arc<Served>,
     output: Output,
     include: IncludeObject,
@@ -295,7 +298,6 @@ impl Frames {
                     EventKind::Modified => EventType::Modified,
                     EventKind::Deleted => EventType::Deleted,
                 };
-                let row = self.served.row;
                 let frame = event.frame(self.tag(with_columns), |event| {
                     self.renderer().event(
                         kind,
@@ -303,9 +305,7 @@ impl Frames {
                         with_columns,
                     )
                 })?;
-                self.api
-                    .metrics
-                    .watch_event(row.group, row.version, row.plural, frame.len());
+                self.meter.sent(frame.len());
                 Ok(frame)
             }
         }

@@ -80,7 +80,8 @@ impl std::fmt::Debug for Entry {
     }
 }
 
-/// Keeps other encodings of entries, oldest out first, within a bound of bytes for all caches that share it.
+/// Keeps other encodings of entries, oldest out first, within a bound of bytes for all caches that share it, and for
+/// a while: see [`EncodingBudget::age`].
 pub struct EncodingBudget {
     limit: usize,
     kept: Mutex<Kept>,
@@ -89,7 +90,37 @@ pub struct EncodingBudget {
 #[derive(Default)]
 struct Kept {
     bytes: usize,
-    order: VecDeque<(Weak<Entry>, u16, usize)>,
+    order: VecDeque<Made>,
+    age: u64,
+}
+
+/// An encoding that is kept.
+struct Made {
+    entry: Weak<Entry>,
+    tag: u16,
+    size: usize,
+    age: u64,
+}
+
+impl Kept {
+    /// Takes the oldest encoding off the account.
+    fn pop(&mut self) -> Option<Made> {
+        let oldest = self.order.pop_front()?;
+        self.bytes -= oldest.size;
+        Some(oldest)
+    }
+}
+
+impl Made {
+    fn drop_encoding(self) {
+        let Some(entry) = self.entry.upgrade() else {
+            return;
+        };
+        let mut slot = entry.alternate.lock();
+        if slot.as_ref().is_some_and(|alternate| alternate.tag == self.tag) {
+            *slot = None;
+        }
+    }
 }
 
 impl EncodingBudget {
@@ -129,28 +160,40 @@ impl EncodingBudget {
         self.kept.lock().bytes
     }
 
+    /// Begins a new age and drops the encodings of all but this and the one before. To be called from time to time:
+    /// memory goes back some time after the requests that it served.
+    pub fn age(&self) {
+        let mut kept = self.kept.lock();
+        kept.age += 1;
+        let now = kept.age;
+        let mut dropped = Vec::new();
+        while kept.order.front().is_some_and(|oldest| oldest.age + 2 <= now) {
+            dropped.extend(kept.pop());
+        }
+        if kept.order.is_empty() {
+            kept.order = VecDeque::new();
+        }
+        drop(kept);
+        dropped.into_iter().for_each(Made::drop_encoding);
+    }
+
     fn account(&self, entry: &Arc<Entry>, tag: u16, size: usize) {
         let mut evicted = Vec::new();
         let mut kept = self.kept.lock();
         kept.bytes += size;
-        kept.order.push_back((Arc::downgrade(entry), tag, size));
+        let age = kept.age;
+        kept.order.push_back(Made {
+            entry: Arc::downgrade(entry),
+            tag,
+            size,
+            age,
+        });
         while kept.bytes > self.limit {
-            let Some((old, tag, size)) = kept.order.pop_front() else {
-                break;
-            };
-            kept.bytes -= size;
-            evicted.push((old, tag));
+            evicted.extend(kept.pop());
         }
-        drop(kept);
         // Entries are locked after the budget's lock is gone: the two are never held together.
-        for (old, tag) in evicted {
-            if let Some(old) = old.upgrade() {
-                let mut slot = old.alternate.lock();
-                if slot.as_ref().is_some_and(|alternate| alternate.tag == tag) {
-                    *slot = None;
-                }
-            }
-        }
+        drop(kept);
+        evicted.into_iter().for_each(Made::drop_encoding);
     }
 }
 
@@ -194,6 +237,25 @@ mod tests {
         assert_eq!(made.get(), 21, "the oldest was evicted");
         encode(&entries[19], 2);
         assert_eq!(made.get(), 22, "another encoding is another entry");
+    }
+
+    #[test]
+    fn encodings_go_with_time() {
+        let budget = EncodingBudget::new(1600);
+        let entries = [entry("a"), entry("b")];
+        let keep = |entry: &Arc<Entry>| {
+            let make = |_: &Entry| Ok::<_, Infallible>(Bytes::from(vec![0; 100]));
+            budget.encoding(entry, 1, make).unwrap();
+        };
+        keep(&entries[0]);
+        budget.age();
+        keep(&entries[1]);
+        assert_eq!(budget.kept_bytes(), 200);
+        budget.age();
+        assert_eq!(budget.kept_bytes(), 100);
+        assert!(entries[0].alternate.lock().is_none() && entries[1].alternate.lock().is_some());
+        budget.age();
+        assert_eq!(budget.kept_bytes(), 0);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! `bench`: drives any API server by kubeconfig and prints one JSON line a run.
 //!
 //! `bench --kubeconfig FILE RUN…`, with runs out of: create, get, list, page, select, patch, lease, fanout, idle,
-//! informers, delete. `--pid name=PID` adds the memory of processes to each line.
+//! informers, delete. `--pid name=PID` adds the memory and processor time of processes to each line.
 //!
 //! Modules in reading order: `settings` (flags), `objects` (what is written), `measure` (latencies and the line),
-//! `process` (memory), `target` (connections), `requests` and `watches` (the runs).
+//! `process` (memory, processor time), `target` (connections), `requests` and `watches` (the runs).
 //!
 //! Must not know which server it drives: it speaks to it through the public API only.
 
@@ -52,9 +52,10 @@ fn run(values: &Values) -> Result<(), Error> {
     runtime.block_on(async {
         let target = Target::connect(&settings).await?;
         for name in &settings.runs {
-            let before = process::memory(&settings.processes)?;
+            process::reset_peaks(&settings.processes)?;
+            let before = process::usage(&settings.processes)?;
             let outcome = run_one(name, &target, &settings).await?;
-            let after = process::memory(&settings.processes)?;
+            let after = process::usage(&settings.processes)?;
             println!("{}", measure::line(name, &settings, &outcome, &before, &after));
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use crate::Error;
-use crate::process::Memory;
+use crate::process::Usage;
 use crate::settings::{Encoding, Settings};
 
 /// What a run did.
@@ -101,7 +101,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// One run as a line of JSON.
-pub fn line(run: &str, settings: &Settings, outcome: &Outcome, before: &[Memory], after: &[Memory]) -> Value {
+pub fn line(run: &str, settings: &Settings, outcome: &Outcome, before: &[Usage], after: &[Usage]) -> Value {
     let seconds = outcome.elapsed.as_secs_f64().max(1e-9);
     let mut sorted = outcome.latencies.clone();
     sorted.sort_unstable();
@@ -116,6 +116,7 @@ pub fn line(run: &str, settings: &Settings, outcome: &Outcome, before: &[Memory]
         "protobuf"
     };
     let mut line = json!({
+        "label": if settings.label.is_empty() { run } else { &settings.label },
         "run": run, "kind": settings.kind.plural(), "encoding": encoding, "clients": settings.clients,
         "operations": sorted.len(), "errors": outcome.errors, "seconds": round(seconds),
         "per_second": round(sorted.len() as f64 / seconds),
@@ -134,13 +135,13 @@ pub fn line(run: &str, settings: &Settings, outcome: &Outcome, before: &[Memory]
     if let Some(error) = &outcome.first_error {
         fields.insert("first_error".into(), Value::from(error.as_str()));
     }
-    let memory: Map<_, _> = before
+    let processes: Map<_, _> = before
         .iter()
         .zip(after)
         .map(|(before, after)| (after.name.clone(), after.since(before)))
         .collect();
-    if !memory.is_empty() {
-        fields.insert("memory".into(), Value::Object(memory));
+    if !processes.is_empty() {
+        fields.insert("processes".into(), Value::Object(processes));
     }
     line
 }

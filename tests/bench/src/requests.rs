@@ -7,14 +7,14 @@ use client::params::Query;
 use client::request::JSON;
 use client::{Client, Request};
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::Error;
 use crate::measure::{Outcome, Until, drive};
-use crate::objects::{self, SHARDS};
+use crate::objects::{self, SHARDS, Template};
 use crate::settings::{Encoding, Settings};
-use crate::target::{Target, count, object, request, write};
+use crate::target::{Target, count, object, read, request, write};
 
 /// What an operation needs of its surroundings, shared by all clients.
 struct Context {
@@ -41,13 +41,14 @@ impl Context {
 /// Creates the objects.
 pub async fn create(target: &Target, settings: &Settings) -> Result<Outcome, Error> {
     let context = Context::new(target, settings);
+    let template = Arc::new(Template::new(settings));
     Ok(drive(
         settings.clients,
         Until::Count(settings.objects),
         move |client, n| {
-            let context = context.clone();
+            let (context, template) = (context.clone(), template.clone());
             async move {
-                let body = objects::body(&context.settings, n)?;
+                let body = template.body(n)?;
                 let request = write(&context.settings, Method::POST, context.collection.clone(), body);
                 count(context.client(client), request).await
             }
@@ -129,9 +130,9 @@ pub async fn page(target: &Target, settings: &Settings) -> Result<Outcome, Error
                 let request = Request::get(context.collection.clone())
                     .accept(JSON)
                     .query(parameters);
-                let response = context.client(client).send(request).await?;
-                *position = continue_token(&response.body)?;
-                Ok(response.body.len() as u64)
+                let answer = read(context.client(client), request).await?;
+                *position = continue_token(&answer.head)?;
+                Ok(answer.bytes)
             }
         },
     )
@@ -139,8 +140,8 @@ pub async fn page(target: &Target, settings: &Settings) -> Result<Outcome, Error
 }
 
 /// Only the list's head is parsed: the load generator must not be the bottleneck.
-fn continue_token(body: &[u8]) -> Result<Option<String>, Error> {
-    let head = String::from_utf8_lossy(&body[..body.len().min(4096)]);
+fn continue_token(head: &[u8]) -> Result<Option<String>, Error> {
+    let head = String::from_utf8_lossy(head);
     let Some((_, rest)) = head.split_once("\"continue\":\"") else {
         return Ok(None);
     };
@@ -175,9 +176,8 @@ pub async fn lease(target: &Target, settings: &Settings) -> Result<Outcome, Erro
     let collection = target.leases();
     let mut versions = BTreeMap::new();
     for client in 0..settings.clients {
-        target
-            .ensure(&collection, &objects::lease(&objects::name(client), None, 0))
-            .await?;
+        let lease = objects::lease(Encoding::Json, &objects::name(client), "", 0);
+        target.ensure_encoded(&collection, lease).await?;
         let path = object(&collection, client);
         let response = target
             .client(client)
@@ -193,9 +193,7 @@ pub async fn lease(target: &Target, settings: &Settings) -> Result<Outcome, Erro
             let (context, versions, path) = (context.clone(), versions.clone(), object(&collection, client));
             async move {
                 let mut version = versions[&client].lock().await;
-                let document = objects::lease(&objects::name(client), Some(&version), n);
-                let body =
-                    objects::encode::<api::coordination::v1::Lease>(context.settings.encoding, &document)?;
+                let body = objects::lease(context.settings.encoding, &objects::name(client), &version, n);
                 // The answer is read in JSON for the version that the next renewal needs.
                 let request = write(&context.settings, Method::PUT, path, body).accept(JSON);
                 let response = context.client(client).send(request).await?;
@@ -207,11 +205,14 @@ pub async fn lease(target: &Target, settings: &Settings) -> Result<Outcome, Erro
     .await)
 }
 
+/// The object's own version: the first that the text states.
 fn resource_version(body: &[u8]) -> Result<String, Error> {
-    let object: Value = serde_json::from_slice(body).map_err(|error| Error::Answer(error.to_string()))?;
-    let version = object["metadata"]["resourceVersion"].as_str();
+    let text = std::str::from_utf8(body).map_err(|error| Error::Answer(error.to_string()))?;
+    let version = text
+        .split_once("\"resourceVersion\":\"")
+        .and_then(|(_, rest)| rest.split_once('"'));
     version
-        .map(str::to_owned)
+        .map(|(version, _)| version.to_owned())
         .ok_or_else(|| Error::Answer("an object without a resourceVersion".into()))
 }
 

@@ -23,6 +23,8 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub kubeconfig: String,
+    /// What the lines are called; empty: by their runs.
+    pub label: String,
     pub namespace: String,
     pub runs: Vec<String>,
     pub kind: Kind,
@@ -34,6 +36,8 @@ pub struct Settings {
     /// Objects that `create` makes and the others expect.
     pub objects: usize,
     pub watchers: usize,
+    /// Watchers of `fanout` that never read.
+    pub stuck: usize,
     /// How long runs without a natural end take.
     pub duration: Duration,
     /// Updates a second that `fanout` makes; 0: as many as are answered.
@@ -53,6 +57,11 @@ pub fn flags() -> FlagSet {
     );
     set.positional();
     set.string("kubeconfig", "", "who we are and where the server is");
+    set.string(
+        "label",
+        "",
+        "what the lines are called instead of the runs' names",
+    );
     set.string("namespace", "bench", "made when it isn't there");
     set.string("kind", "pods", "what is written and read: pods or configmaps");
     set.string("encoding", "json", "json or protobuf");
@@ -68,6 +77,11 @@ pub fn flags() -> FlagSet {
         "objects that create makes and the other runs expect",
     );
     set.int("watchers", 500, "watchers of fanout, idle and informers");
+    set.int(
+        "stuck",
+        0,
+        "further watchers of fanout, on a connection of their own, that never read",
+    );
     set.duration(
         "duration",
         "10s",
@@ -106,6 +120,7 @@ impl Settings {
         }
         Ok(Self {
             kubeconfig: values.string("kubeconfig").to_owned(),
+            label: values.string("label").to_owned(),
             namespace: values.string("namespace").to_owned(),
             runs: values.arguments().to_vec(),
             kind: match values.string("kind") {
@@ -130,6 +145,7 @@ impl Settings {
             connections: count("connections", 1)?,
             objects: count("objects", 1)?,
             watchers: count("watchers", 1)?,
+            stuck: count("stuck", 0)?,
             duration: values.duration("duration"),
             rate: count("rate", 0)? as u64,
             page: count("page", 1)?,

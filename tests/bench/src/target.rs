@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use client::request::JSON;
-use client::{Client, Config, Request, Response};
+use client::{Client, Config, Request};
 use http::Method;
+use http_body_util::BodyExt;
 use serde_json::json;
 
 use crate::Error;
@@ -20,12 +21,8 @@ impl Target {
     /// Connects, and makes the namespace and its service account (which a server alone, without controllers,
     /// would not make, and without which it takes no pods).
     pub async fn connect(settings: &Settings) -> Result<Self, Error> {
-        let connect = |_| {
-            let config = Config::from_kubeconfig(&settings.kubeconfig)?;
-            Ok(Client::new(config.with_rate(0.0, 0).with_user_agent("bench"))?)
-        };
         let clients = (0..settings.connections)
-            .map(connect)
+            .map(|_| Self::own_client(settings))
             .collect::<Result<Vec<_>, Error>>()?;
         let target = Self {
             clients,
@@ -37,6 +34,12 @@ impl Target {
         let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}});
         target.ensure(&target.core("serviceaccounts"), &account).await?;
         Ok(target)
+    }
+
+    /// A connection that no other client shares.
+    pub fn own_client(settings: &Settings) -> Result<Client, Error> {
+        let config = Config::from_kubeconfig(&settings.kubeconfig)?;
+        Ok(Client::new(config.with_rate(0.0, 0).with_user_agent("bench"))?)
     }
 
     /// The nth client's connection.
@@ -62,9 +65,12 @@ impl Target {
 
     /// Creates an object unless it is there.
     pub async fn ensure(&self, path: &str, object: &serde_json::Value) -> Result<(), Error> {
-        let request = Request::new(Method::POST, path)
-            .accept(JSON)
-            .body(JSON, object.to_string());
+        self.ensure_encoded(path, Bytes::from(object.to_string())).await
+    }
+
+    /// The same for an object that is JSON already.
+    pub async fn ensure_encoded(&self, path: &str, object: Bytes) -> Result<(), Error> {
+        let request = Request::new(Method::POST, path).accept(JSON).body(JSON, object);
         match self.client(0).send(request).await {
             Err(client::Error::Api(status)) if status.code == 409 => Ok(()),
             sent => Ok(sent.map(drop)?),
@@ -82,10 +88,35 @@ pub fn write(settings: &Settings, method: Method, path: String, body: Bytes) -> 
     request(settings, method, path).body(settings.encoding.media_type(), body)
 }
 
+/// An answer that was read to its end: how long it was and how it began.
+pub struct Answer {
+    pub bytes: u64,
+    pub head: Vec<u8>,
+}
+
+/// Bytes of an answer that are kept: enough for a list's metadata.
+const HEAD_BYTES: usize = 4096;
+
+/// Sends, and reads the answer without keeping it: many long lists at once must not fill this process.
+pub async fn read(client: Client, request: Request) -> Result<Answer, Error> {
+    let mut body = client.stream(request).await?.into_body();
+    let mut answer = Answer {
+        bytes: 0,
+        head: Vec::new(),
+    };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(client::Error::Transport)?;
+        let Some(data) = frame.data_ref() else { continue };
+        answer.bytes += data.len() as u64;
+        let wanted = HEAD_BYTES.saturating_sub(answer.head.len()).min(data.len());
+        answer.head.extend_from_slice(&data[..wanted]);
+    }
+    Ok(answer)
+}
+
 /// Sends and counts the bytes of the answer.
 pub async fn count(client: Client, request: Request) -> Result<u64, Error> {
-    let Response { body, .. } = client.send(request).await?;
-    Ok(body.len() as u64)
+    Ok(read(client, request).await?.bytes)
 }
 
 /// The path of the nth object.

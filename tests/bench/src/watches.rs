@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use client::params::Query;
 use client::request::JSON;
+use client::transport::Body;
 use client::watch::{EncodedWatch, EventType};
 use client::{Client, Request};
 use futures_util::StreamExt;
@@ -18,7 +19,7 @@ use crate::Error;
 use crate::measure::{Outcome, Until, drive};
 use crate::objects;
 use crate::settings::Settings;
-use crate::target::{Target, request, write};
+use crate::target::{Target, count, request, write};
 
 /// The object that everyone watches.
 const WATCHED: &str = "bench-watched";
@@ -61,13 +62,16 @@ pub async fn fan_out(target: &Target, settings: &Settings) -> Result<Outcome, Er
         let watch = open(target.client(n), request).await?;
         watchers.push(tokio::spawn(receive(watch, begin, expected.clone())));
     }
+    let stuck = open_stuck(settings, &collection, &version).await?;
     let writing = Instant::now();
     let writes = update_for(target, settings, begin).await?;
     expected.store(writes, Ordering::SeqCst);
     let mut outcome = collect(watchers).await;
     outcome.elapsed = writing.elapsed();
+    drop(stuck);
     outcome.extra = vec![
         ("watchers", Value::from(settings.watchers)),
+        ("stuck", Value::from(settings.stuck)),
         ("writes", Value::from(writes)),
         (
             "missed",
@@ -77,13 +81,25 @@ pub async fn fan_out(target: &Target, settings: &Settings) -> Result<Outcome, Er
     Ok(outcome)
 }
 
+/// Watches of the whole collection on a connection of their own, of which nothing is ever read.
+async fn open_stuck(
+    settings: &Settings,
+    collection: &str,
+    version: &str,
+) -> Result<Vec<http::Response<Body>>, Error> {
+    let mut stuck = Vec::new();
+    let client = Target::own_client(settings)?;
+    for _ in 0..settings.stuck {
+        let request = watch_request(settings, collection.to_owned(), None, version);
+        stuck.push(client.stream(request).await?);
+    }
+    Ok(stuck)
+}
+
 /// Updates the watched object until time is up; returns how often.
 async fn update_for(target: &Target, settings: &Settings, begin: Instant) -> Result<usize, Error> {
     let path = format!("{}/{WATCHED}", target.core("configmaps"));
-    let pause = settings
-        .rate
-        .checked_div(settings.rate)
-        .map(|_| Duration::from_secs(1) / settings.rate as u32);
+    let pause = (settings.rate > 0).then(|| Duration::from_secs(1).div_f64(settings.rate as f64));
     let mut pace = pause.map(tokio::time::interval);
     let end = Instant::now() + settings.duration;
     let mut writes = 0;
@@ -93,7 +109,7 @@ async fn update_for(target: &Target, settings: &Settings, begin: Instant) -> Res
         }
         let payload = format!("sent={:0DIGITS$}", begin.elapsed().as_nanos());
         let document = objects::config_map(WATCHED, &payload);
-        let body = objects::encode::<api::core::v1::ConfigMap>(settings.encoding, &document)?;
+        let body = objects::encode::<api::core::v1::ConfigMap>(settings.encoding, document.to_string())?;
         target
             .client(0)
             .send(write(settings, Method::PUT, path.clone(), body))
@@ -170,7 +186,7 @@ async fn list_version(client: &Client, collection: &str) -> Result<String, Error
 pub async fn idle(target: &Target, settings: &Settings) -> Result<Outcome, Error> {
     let collection = target.objects(settings);
     let version = list_version(&target.client(0), &collection).await?;
-    let before = crate::process::memory(&settings.processes)?;
+    let before = crate::process::usage(&settings.processes)?;
     let begin = Instant::now();
     let mut outcome = Outcome::default();
     let mut watches = Vec::new();
@@ -183,7 +199,7 @@ pub async fn idle(target: &Target, settings: &Settings) -> Result<Outcome, Error
     }
     outcome.elapsed = begin.elapsed();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let after = crate::process::memory(&settings.processes)?;
+    let after = crate::process::usage(&settings.processes)?;
     for (before, after) in before.iter().zip(&after) {
         let grown_kb = after.proportional_kb.saturating_sub(before.proportional_kb);
         outcome.extra.push((
@@ -207,13 +223,12 @@ pub async fn informers(target: &Target, settings: &Settings) -> Result<Outcome, 
             let (collection, clients, settings) = (collection.clone(), clients.clone(), shared.clone());
             async move {
                 let client = clients[client % clients.len()].clone();
-                let response = client
-                    .send(request(&settings, Method::GET, (*collection).clone()))
-                    .await?;
+                let list = request(&settings, Method::GET, (*collection).clone());
+                let bytes = count(client.clone(), list).await?;
                 let watch = watch_request(&settings, (*collection).clone(), None, "0");
                 // The head of the answer says that the watch stands.
                 open(client, watch).await.map(drop)?;
-                Ok(response.body.len() as u64)
+                Ok(bytes)
             }
         },
     )

@@ -6,7 +6,8 @@
 //! (the comparison with the store).
 //!
 //! Reads are consistent without asking the store for data: the cache waits until it has applied everything up to
-//! the store's newest revision, which a store within the process guarantees before it acknowledges a commit.
+//! the store's newest revision, which a store within the process guarantees before it acknowledges a commit. A
+//! store that does not tell its progress is read itself when the cache may be behind.
 //!
 //! Upstream: `apiserver/pkg/storage/cacher`.
 
@@ -37,7 +38,8 @@ pub use snapshot::{Entries, Snapshot};
 pub use watch::{EventKind, ObjectEvent, Predicate, Scope, Start, Watch, WatchEvent, WatchRequest};
 
 use crate::metrics::ResourceMetrics;
-use crate::{Error, Following, Found, HistoryLimit, Key, Revision, Store};
+use crate::versioned::View;
+use crate::{Error, Following, Found, HistoryLimit, Key, RangeRequest, Revision, Store};
 pub use consistency::{Difference, Verdict};
 use state::{EntryChange, Mirror, State};
 use watch::Initial;
@@ -194,14 +196,19 @@ impl Cache {
 
     /// One entry, with the revision of the state that it was read from.
     pub async fn get(&self, key: &[u8], freshness: Freshness) -> Result<Found<Entry>, Error> {
-        let reached = self.wait(freshness).await?;
+        let Reached::Cache(reached) = self.wait(freshness).await? else {
+            let (revision, stored) = self.store.get(key, None).await?;
+            return Ok((revision, stored.map(|stored| self.mirror.entry(&stored))));
+        };
         let read = self.read(|state| (state.entries.revision(), state.entries.get(key).cloned()))?;
         Ok((read.0.max(reached), read.1))
     }
 
     /// Everything under the prefix, as fresh as asked for.
     pub async fn snapshot(&self, freshness: Freshness) -> Result<Snapshot, Error> {
-        let reached = self.wait(freshness).await?;
+        let Reached::Cache(reached) = self.wait(freshness).await? else {
+            return self.stored(None).await;
+        };
         let mut snapshot = self.read(State::snapshot)?;
         snapshot.view.revision = snapshot.view.revision.max(reached);
         Ok(snapshot)
@@ -209,7 +216,9 @@ impl Cache {
 
     /// Everything under the prefix as of exactly this revision; [`Error::Compacted`] when it is gone.
     pub async fn snapshot_at(&self, revision: Revision) -> Result<Snapshot, Error> {
-        self.wait(Freshness::AtLeast(revision)).await?;
+        if let Reached::Store = self.wait(Freshness::AtLeast(revision)).await? {
+            return self.stored(Some(revision)).await;
+        }
         self.read(|state| {
             if state.entries.revision() <= revision {
                 return Ok(Snapshot {
@@ -230,24 +239,37 @@ impl Cache {
             Start::After(revision) => {
                 // A revision of the future is waited for as a read would: the client may have it from elsewhere.
                 self.wait(Freshness::AtLeast(revision)).await?;
-                self.read(|state| self.resume(state, request, revision))?
+                self.read(|state| self.resume(state, &request, revision, None))?
             }
-            Start::State(freshness) => {
-                let reached = self.wait(freshness).await?;
-                self.read(|state| self.start_with_state(state, request, reached))?
-            }
+            Start::State(freshness) => match self.wait(freshness).await? {
+                Reached::Cache(reached) => {
+                    self.read(|state| self.start_with_state(state, request, reached))?
+                }
+                Reached::Store => {
+                    let snapshot = self.stored(None).await?;
+                    let revision = snapshot.revision();
+                    let initial = initial(&request, snapshot);
+                    self.read(|state| self.resume(state, &request, revision, Some(initial)))?
+                }
+            },
         }
     }
 
     /// Registered under the state's lock: changes come either from the history or from the dispatcher.
-    fn resume(&self, state: &State, request: WatchRequest, after: Revision) -> Result<Watch, Error> {
+    fn resume(
+        &self,
+        state: &State,
+        request: &WatchRequest,
+        after: Revision,
+        initial: Option<Initial>,
+    ) -> Result<Watch, Error> {
         let start = state.entries.revision().max(after);
         let backlog = state.entries.changes_after(after)?;
-        let watcher = self.watcher(&request, start);
+        let watcher = self.watcher(request, start);
         let events = backlog.filter_map(|change: &Arc<EntryChange>| watcher.view(change, &Arc::default()));
         watcher.preload(events.map(WatchEvent::Object));
         let registration = self.mirror.watchers.register(watcher.clone())?;
-        Ok(Watch::new(None, watcher, registration))
+        Ok(Watch::new(initial, watcher, registration))
     }
 
     fn start_with_state(
@@ -260,14 +282,27 @@ impl Cache {
         snapshot.view.revision = snapshot.view.revision.max(reached);
         let watcher = self.watcher(&request, snapshot.revision());
         let registration: Registration = self.mirror.watchers.register(watcher.clone())?;
-        let initial = Initial {
-            snapshot,
-            scope: request.scope,
-            predicate: request.predicate,
-            sent: None,
-            end_bookmark: request.initial_events_end,
-        };
+        let initial = initial(&request, snapshot);
         Ok(Watch::new(Some(initial), watcher, registration))
+    }
+
+    /// Everything under the prefix as the store itself has it.
+    async fn stored(&self, revision: Option<Revision>) -> Result<Snapshot, Error> {
+        let request = RangeRequest {
+            prefix: self.prefix.clone(),
+            revision,
+            ..Default::default()
+        };
+        let page = self.store.range(request).await?;
+        let entries = page.items.iter().map(|item| self.mirror.entry(item));
+        let map = entries.map(|entry| (entry.key().clone(), entry)).collect();
+        Ok(Snapshot {
+            view: View {
+                revision: page.revision,
+                map,
+            },
+            index: None,
+        })
     }
 
     fn watcher(&self, request: &WatchRequest, start: Revision) -> Arc<Watcher> {
@@ -287,28 +322,35 @@ impl Cache {
             .ok_or_else(|| Error::Unavailable("the cache is not filled yet".into()))
     }
 
-    /// Waits until the cache is as fresh as asked for, and returns a revision that it has reached.
-    async fn wait(&self, freshness: Freshness) -> Result<Revision, Error> {
+    /// Waits until the cache is as fresh as asked for, or finds that only the store is known to be.
+    async fn wait(&self, freshness: Freshness) -> Result<Reached, Error> {
         let following = self.following().await?;
         let wanted = match freshness {
-            Freshness::Any => return Ok(following.position()),
+            Freshness::Any => return Ok(Reached::Cache(following.position())),
             Freshness::AtLeast(revision) => revision,
             Freshness::Latest => self.store.current_revision().await?,
         };
         let newest = following.position();
         let reached = if newest >= wanted {
-            Ok(match freshness {
+            Ok(Reached::Cache(match freshness {
                 // The state may be newer than what was asked for: it must not claim to be older.
                 Freshness::AtLeast(_) => newest,
                 _ => wanted,
-            })
+            }))
+        } else if !following.tells_progress() && self.is_in_store(freshness, wanted).await? {
+            Ok(Reached::Store)
         } else {
-            self.wait_for(&*following, wanted).await
+            self.wait_for(&*following, wanted).await.map(Reached::Cache)
         };
         if let (Some(metrics), Freshness::Latest) = (&self.options.metrics, freshness) {
             metrics.consistent_read(reached.is_ok());
         }
         reached
+    }
+
+    /// A revision that a client names may lie in the future of the store too.
+    async fn is_in_store(&self, freshness: Freshness, wanted: Revision) -> Result<bool, Error> {
+        Ok(freshness == Freshness::Latest || self.store.current_revision().await? >= wanted)
     }
 
     async fn wait_for(&self, following: &dyn Following, wanted: Revision) -> Result<Revision, Error> {
@@ -344,8 +386,26 @@ impl Cache {
     }
 }
 
+/// Who is as fresh as a reader asks for.
+enum Reached {
+    /// The cache: it has come to this revision.
+    Cache(Revision),
+    /// Only the store: it does not tell the cache how far it is.
+    Store,
+}
+
+fn initial(request: &WatchRequest, snapshot: Snapshot) -> Initial {
+    Initial {
+        snapshot,
+        scope: request.scope.clone(),
+        predicate: request.predicate.clone(),
+        sent: None,
+        end_bookmark: request.initial_events_end,
+    }
+}
+
 /// The newest state, called by a revision at which it was already (and still) true.
-fn at_revision(state: &State, revision: Revision) -> crate::versioned::View<Entry> {
+fn at_revision(state: &State, revision: Revision) -> View<Entry> {
     let mut view = state.entries.view();
     view.revision = revision;
     view

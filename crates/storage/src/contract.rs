@@ -196,6 +196,11 @@ pub trait Following: Send + Sync {
     fn position(&self) -> Revision;
     /// Resolves once `position()` is at least `revision`. Wakes the source up where it would idle.
     fn reached(&self, revision: Revision) -> BoxFuture<'_, Result<(), Error>>;
+    /// Whether the source tells how far it is where nothing changes. Where it does not, the position may stay
+    /// behind for long: who needs a newer state had better ask the store.
+    fn tells_progress(&self) -> bool {
+        true
+    }
 }
 
 /// A versioned key-value store.

@@ -13,6 +13,10 @@ const AFTERMATH: Time = 15_000_000;
 
 /// Does all of them, each when so many operations were answered.
 pub async fn run(site: &Site, faults: Vec<Fault>, journal: Journal) -> Result<(), Error> {
+    let before = site.still_disturbed_for();
+    if !before.is_zero() {
+        journal.disturbance(0, before.as_micros() as Time).await;
+    }
     let mut answered = journal.answered();
     for fault in faults {
         let due = answered.wait_for(|answered| *answered >= fault.after).await;
@@ -21,6 +25,7 @@ pub async fn run(site: &Site, faults: Vec<Fault>, journal: Journal) -> Result<()
         apply(site, fault).await?;
         if let Some(aftermath) = aftermath(fault.trouble) {
             journal.disturbance(from, journal.now() + aftermath).await;
+            site.disturbed_for(Duration::from_micros(aftermath));
         }
     }
     Ok(())

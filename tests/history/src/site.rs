@@ -14,7 +14,7 @@ use http::header::RETRY_AFTER;
 use jiff::Timestamp;
 use pki::bootstrap::{AUTHORITIES, Cluster, Folder, LEAVES};
 use tempfile::TempDir;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::Error;
 use crate::process::{Process, Program, free_address, installed};
@@ -53,6 +53,8 @@ pub struct Site {
     pub nodes: Vec<Node>,
     pub etcd: Option<Mutex<Process>>,
     folder: TempDir,
+    /// The aftermath of a fault may reach into the next run on the site.
+    disturbed_until: watch::Sender<Instant>,
 }
 
 impl Site {
@@ -65,6 +67,7 @@ impl Site {
             nodes: Vec::new(),
             etcd: None,
             folder,
+            disturbed_until: watch::Sender::new(Instant::now()),
         };
         let mut etcd_address = None;
         if settings.backend == Backend::Etcd {
@@ -171,6 +174,19 @@ impl Site {
             process.restart()?;
         }
         self.wait_until_ready(node).await
+    }
+
+    /// Notes that caches may be filled anew for so long from now on.
+    pub fn disturbed_for(&self, time: Duration) {
+        let until = Instant::now() + time;
+        self.disturbed_until
+            .send_modify(|before| *before = until.max(*before));
+    }
+
+    pub fn still_disturbed_for(&self) -> Duration {
+        self.disturbed_until
+            .borrow()
+            .saturating_duration_since(Instant::now())
     }
 
     /// The last lines that a server logged.

@@ -128,7 +128,7 @@ impl Mirror {
             .expect("invariant: not beyond the newest revision");
     }
 
-    fn entry(&self, stored: &Arc<KeyValue>) -> Arc<Entry> {
+    pub fn entry(&self, stored: &Arc<KeyValue>) -> Arc<Entry> {
         let extracted = self.extract.extract(&stored.key, &stored.value).unwrap_or_else(|reason| {
             error!(key = %stored.key, revision = %stored.mod_revision, %reason, "stored object can't be read");
             Extracted::default()

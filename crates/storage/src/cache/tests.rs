@@ -9,6 +9,8 @@ use futures_util::{FutureExt, StreamExt};
 use super::*;
 use crate::{Expect, Write, memory};
 
+mod behind;
+
 struct Lines;
 
 impl Extract for Lines {

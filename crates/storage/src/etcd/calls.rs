@@ -32,16 +32,6 @@ pub(super) struct MemberStatus {
     pub bytes: u64,
 }
 
-/// What changed under a prefix, without the values.
-pub(super) struct Changes {
-    /// The revision that was read.
-    pub revision: Revision,
-    /// The newest change among the keys that exist.
-    pub newest: Option<Revision>,
-    /// Keys that exist.
-    pub count: u64,
-}
-
 impl Calls {
     pub fn new(channel: Channel, timeout: Duration) -> Self {
         Self { channel, timeout }
@@ -102,25 +92,6 @@ impl Calls {
             )
             .await?;
         Ok((header(response.header.as_ref()), response.count as u64))
-    }
-
-    /// What changed under the prefix after a revision.
-    pub async fn changes_after(&self, prefix: &[u8], after: Revision) -> Result<Changes, Error> {
-        let request = proto::RangeRequest {
-            keys_only: true,
-            min_mod_revision: after.next().0 as i64,
-            ..proto::under(prefix)
-        };
-        let response = self.range(request, None).await?;
-        Ok(Changes {
-            revision: header(response.header.as_ref()),
-            newest: response
-                .kvs
-                .iter()
-                .map(|kv| Revision(kv.mod_revision as u64))
-                .max(),
-            count: response.count as u64,
-        })
     }
 
     pub async fn commit(&self, key: &[u8], expect: Expect, operation: Operation) -> Result<Revision, Error> {

@@ -19,18 +19,11 @@ const ASK_INTERVAL: Duration = Duration::from_millis(100);
 /// Between attempts to reconnect.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How far a mirror is known to be.
-#[derive(Clone, Copy, Debug, Default)]
-struct Reached {
-    /// Every event up to here was applied.
-    applied: Revision,
-    /// The mirror's content is that of this revision or a later one.
-    confirmed: Revision,
-}
-
 pub(super) struct EtcdFollowing {
-    reached: latest::Receiver<Reached>,
+    /// Every event up to here was applied.
+    applied: latest::Receiver<Revision>,
     wanted: latest::Sender<Revision>,
+    exact_progress: bool,
     task: AbortHandle,
 }
 
@@ -42,7 +35,7 @@ impl Drop for EtcdFollowing {
 
 impl Following for EtcdFollowing {
     fn position(&self) -> Revision {
-        self.reached.borrow().applied
+        *self.applied.borrow()
     }
 
     fn reached(&self, revision: Revision) -> BoxFuture<'_, Result<(), Error>> {
@@ -52,15 +45,17 @@ impl Following for EtcdFollowing {
                 *wanted = revision.max(*wanted);
                 is_newer
             });
-            let mut reached = self.reached.clone();
-            let found = reached
-                .wait_for(|reached| reached.applied.max(reached.confirmed) >= revision)
-                .await;
-            found
+            let mut applied = self.applied.clone();
+            let reached = applied.wait_for(|applied| *applied >= revision).await;
+            reached
                 .map(drop)
                 .map_err(|_| Error::Unavailable("the following of etcd has ended".into()))
         }
         .boxed()
+    }
+
+    fn tells_progress(&self) -> bool {
+        self.exact_progress
     }
 }
 
@@ -71,7 +66,7 @@ pub(super) async fn begin(
     follower: Arc<dyn Follower>,
 ) -> Result<EtcdFollowing, Error> {
     let (wanted, wanted_seen) = latest::channel(Revision::default());
-    let (set_reached, reached) = latest::channel(Reached::default());
+    let (set_applied, applied) = latest::channel(Revision::default());
     let exact_progress = calls
         .status()
         .await
@@ -81,20 +76,21 @@ pub(super) async fn begin(
         prefix,
         follower,
         wanted: wanted_seen,
-        reached: set_reached,
-        count: 0,
+        applied: set_applied,
         exact_progress,
     };
     feed.list().await?;
     let task = tokio::spawn(feed.run()).abort_handle();
     Ok(EtcdFollowing {
-        reached,
+        applied,
         wanted,
+        exact_progress,
         task,
     })
 }
 
-/// Whether a requested progress notification never overtakes events (etcd-io/etcd#15220, fixed in these).
+/// Whether a requested progress notification never overtakes events (etcd-io/etcd#15220, fixed in these). Others
+/// are not asked: nothing else tells that a key was not created and deleted again where the watch has yet to come.
 fn has_exact_progress(version: &str) -> bool {
     let mut parts = version
         .split(['.', '-', '+'])
@@ -112,9 +108,7 @@ struct Feed {
     prefix: Key,
     follower: Arc<dyn Follower>,
     wanted: latest::Receiver<Revision>,
-    reached: latest::Sender<Reached>,
-    /// Keys in the mirror.
-    count: u64,
+    applied: latest::Sender<Revision>,
     exact_progress: bool,
 }
 
@@ -157,21 +151,18 @@ impl Feed {
             }
         }
         let revision = revision.unwrap_or_default();
-        self.count = items.len() as u64;
         self.follower.reset(revision, items);
-        self.reached.send_replace(Reached {
-            applied: revision,
-            confirmed: revision,
-        });
+        self.applied.send_replace(revision);
         Ok(())
     }
 
     /// Feeds from a watch until it fails.
     async fn pump(&mut self, mut watch: EtcdWatch) -> Error {
         loop {
-            let is_awaited = *self.wanted.borrow_and_update() > self.reached.borrow().confirmed;
-            if is_awaited && let Err(error) = self.ask(&watch).await {
-                return error;
+            let wanted = *self.wanted.borrow_and_update();
+            let is_awaited = self.exact_progress && wanted > self.applied();
+            if is_awaited {
+                watch.request_progress();
             }
             tokio::select! {
                 item = watch.next() => match item {
@@ -190,45 +181,17 @@ impl Feed {
     }
 
     fn applied(&self) -> Revision {
-        self.reached.borrow().applied
+        *self.applied.borrow()
     }
 
     fn apply(&mut self, events: &[Arc<Event>]) {
         let Some(last) = events.last() else { return };
-        for event in events {
-            match (&event.previous, &event.current) {
-                (None, Some(_)) => self.count += 1,
-                (Some(_), None) => self.count -= 1,
-                _ => {}
-            }
-        }
         self.follower.apply(events);
         self.advance(last.revision);
     }
 
     fn advance(&self, applied: Revision) {
-        self.reached.send_modify(|reached| {
-            reached.applied = applied.max(reached.applied);
-            reached.confirmed = reached.applied.max(reached.confirmed);
-        });
-    }
-
-    /// Someone waits for a revision, and nothing says that the watch has come so far.
-    ///
-    /// Old servers may answer a request for progress before they send events that they owe. So the state is
-    /// compared instead: when no key that exists was changed after the mirror's position, and as many exist as in
-    /// the mirror, then none was deleted either, and the mirror has the content of the revision that was read.
-    async fn ask(&mut self, watch: &EtcdWatch) -> Result<(), Error> {
-        if self.exact_progress {
-            watch.request_progress();
-            return Ok(());
-        }
-        let changes = self.calls.changes_after(&self.prefix, self.applied()).await?;
-        if changes.newest.is_none() && changes.count == self.count {
-            self.reached
-                .send_modify(|reached| reached.confirmed = changes.revision.max(reached.confirmed));
-        }
-        Ok(())
+        self.applied.send_modify(|before| *before = applied.max(*before));
     }
 }
 

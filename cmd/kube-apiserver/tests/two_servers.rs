@@ -1,6 +1,8 @@
 //! Two servers on one etcd; one is killed under load. Clients that try again, on either server, notice nothing but a
 //! delay: no write fails, none is lost, and a watch that is resumed at the other server misses and repeats no event.
 
+#![allow(clippy::panic)]
+
 #[path = "two_servers/servers.rs"]
 mod servers;
 

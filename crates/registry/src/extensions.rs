@@ -48,7 +48,6 @@ impl Rules for ApiServices {
                 last_transition_time: Some(Time(cx.now).truncated()),
                 reason: "Local".to_owned(),
                 message: "Local APIServices are always available".to_owned(),
-                ..APIServiceCondition::default()
             }];
         }
     }

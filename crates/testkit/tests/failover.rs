@@ -1,7 +1,9 @@
 //! Two instances of a daemon, one of which acts: the other takes over when it stops, and when it is gone.
 
+#![allow(clippy::panic)]
+
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use api::coordination::v1::Lease;
@@ -33,7 +35,7 @@ impl Instance {
     }
 }
 
-fn values(flags: &FlagSet, kubeconfig: &PathBuf, more: &[&str]) -> Values {
+fn values(flags: &FlagSet, kubeconfig: &Path, more: &[&str]) -> Values {
     let common = [
         "--leader-elect-lease-duration=3s",
         "--leader-elect-renew-deadline=2s",

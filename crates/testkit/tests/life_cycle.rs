@@ -1,5 +1,7 @@
 //! How a server ends, as its clients see it.
 
+#![allow(clippy::panic)]
+
 use std::time::Duration;
 
 use api::core::v1::ConfigMap;

@@ -1,5 +1,7 @@
 //! Several servers on one etcd.
 
+#![allow(clippy::panic)]
+
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

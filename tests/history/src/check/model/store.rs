@@ -47,8 +47,8 @@ impl Model {
                     base: current.value.base,
                     last: id,
                 };
-                let older = self.log.iter().map(|logged| logged.item.value.base);
-                let older = older.filter(|base| *base != value.base).next_back();
+                let mut bases = self.log.iter().map(|logged| logged.item.value.base);
+                let older = bases.rfind(|base| *base != value.base);
                 if let Some(older) = older
                     && self.plants(Plant::LostPatch, may_plant)
                 {

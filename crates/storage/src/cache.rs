@@ -219,6 +219,13 @@ impl Cache {
         if let Reached::Store = self.wait(Freshness::AtLeast(revision)).await? {
             return self.stored(Some(revision)).await;
         }
+        let oldest = self.store.compacted();
+        if revision < oldest {
+            return Err(Error::Compacted {
+                requested: revision,
+                oldest,
+            });
+        }
         self.read(|state| {
             if state.entries.revision() <= revision {
                 return Ok(Snapshot {

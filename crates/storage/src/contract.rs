@@ -245,6 +245,10 @@ pub trait Store: Send + Sync + 'static {
     /// Drops history before `revision`: reads at it still succeed, older ones get [`Error::Compacted`].
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), Error>>;
 
+    /// The revision that [`Store::compact`] last dropped history before, as far as this handle knows: who keeps
+    /// copies of the history serves nothing older, or clients would see for how long they happen to be kept.
+    fn compacted(&self) -> Revision;
+
     /// Bytes that the store holds on disk (0 for memory).
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>>;
 

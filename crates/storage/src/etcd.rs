@@ -190,6 +190,10 @@ impl Store for EtcdStore {
         self.calls.compact(revision).boxed()
     }
 
+    fn compacted(&self) -> Revision {
+        self.calls.compacted()
+    }
+
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>> {
         async move { self.calls.status().await.map(|status| status.bytes) }.boxed()
     }

@@ -9,6 +9,7 @@
 //! older than a read that it made before.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
@@ -100,6 +101,8 @@ pub(crate) struct Shared {
     expiries: Mutex<Expiries>,
     followers: Mutex<Followers>,
     progress: latest::Sender<Progress>,
+    /// What was compacted on demand; the index may have dropped more for want of room.
+    compacted: AtomicU64,
 }
 
 /// See the module. Dropping the last handle ends the writer after the writes that it has accepted.
@@ -129,6 +132,7 @@ impl LocalStore {
             expiries: Mutex::new(recovered.expiries),
             followers: Mutex::default(),
             progress: latest::Sender::new(progress),
+            compacted: AtomicU64::new(0),
         });
         let (outbox, inbox) = request::channel(options.max_pending);
         let writer = start_writer(shared.clone(), journal, inbox, options.clock)?;
@@ -260,7 +264,15 @@ impl Store for LocalStore {
     }
 
     fn compact(&self, revision: Revision) -> BoxFuture<'_, Result<(), Error>> {
-        std::future::ready(self.shared.index.write().compact(revision)).boxed()
+        let done = self.shared.index.write().compact(revision);
+        if done.is_ok() {
+            self.shared.compacted.fetch_max(revision.0, Ordering::Relaxed);
+        }
+        std::future::ready(done).boxed()
+    }
+
+    fn compacted(&self) -> Revision {
+        Revision(self.shared.compacted.load(Ordering::Relaxed))
     }
 
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>> {

@@ -95,6 +95,10 @@ impl Store for Measured {
         self.inner.compact(revision)
     }
 
+    fn compacted(&self) -> Revision {
+        self.inner.compacted()
+    }
+
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>> {
         self.inner.size_on_disk()
     }

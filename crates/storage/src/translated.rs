@@ -161,6 +161,10 @@ impl<T: Translation> Store for Translated<T> {
         self.inner.compact(revision)
     }
 
+    fn compacted(&self) -> Revision {
+        self.inner.compacted()
+    }
+
     fn size_on_disk(&self) -> BoxFuture<'_, Result<u64, Error>> {
         self.inner.size_on_disk()
     }

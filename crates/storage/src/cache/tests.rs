@@ -213,6 +213,29 @@ async fn snapshots_show_one_revision() {
     ));
 }
 
+/// Though the cache could still tell: how long clients may page must not hang on how much they write.
+#[tokio::test]
+async fn the_compacted_past_is_not_served() {
+    let bed = Bed::new(Options::default()).await;
+    let a = bed.create("default/a", "|").await;
+    let elsewhere = Write::Put {
+        value: Bytes::new(),
+        ttl: None,
+    };
+    let later = bed
+        .store
+        .commit(b"/other", Expect::Absent, elsewhere)
+        .await
+        .unwrap();
+    assert_eq!(bed.cache.snapshot_at(a).await.unwrap().len(), 1);
+    bed.store.compact(later).await.unwrap();
+    assert!(matches!(
+        bed.cache.snapshot_at(a).await,
+        Err(Error::Compacted { .. })
+    ));
+    assert_eq!(bed.cache.snapshot_at(later).await.unwrap().len(), 1);
+}
+
 #[tokio::test]
 async fn index_follows_changes() {
     let bed = Bed::new(options()).await;

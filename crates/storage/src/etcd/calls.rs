@@ -1,6 +1,7 @@
 //! One function an RPC: our types in, ours out, etcd's refusals as our errors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,8 @@ const TOO_LARGE: &str = "request is too large";
 pub(super) struct Calls {
     channel: Channel,
     timeout: Duration,
+    /// Shared by all clones.
+    compacted: Arc<AtomicU64>,
 }
 
 /// What a member says of itself.
@@ -34,7 +37,11 @@ pub(super) struct MemberStatus {
 
 impl Calls {
     pub fn new(channel: Channel, timeout: Duration) -> Self {
-        Self { channel, timeout }
+        Self {
+            channel,
+            timeout,
+            compacted: Arc::default(),
+        }
     }
 
     pub async fn get(&self, key: &[u8], revision: Option<Revision>) -> Result<Found<KeyValue>, Error> {
@@ -131,11 +138,19 @@ impl Calls {
             .unary::<_, proto::CompactionResponse>("/etcdserverpb.KV/Compact", request)
             .await
         {
-            // Another server was quicker.
-            Err(status) if status.message().contains(COMPACTED) => Ok(()),
-            Err(status) => Err(self.refusal(&status, Some(revision)).await),
-            Ok(_) => Ok(()),
+            // Another server may have been quicker.
+            Err(status) if !status.message().contains(COMPACTED) => {
+                Err(self.refusal(&status, Some(revision)).await)
+            }
+            _ => {
+                self.compacted.fetch_max(revision.0, Ordering::Relaxed);
+                Ok(())
+            }
         }
+    }
+
+    pub fn compacted(&self) -> Revision {
+        Revision(self.compacted.load(Ordering::Relaxed))
     }
 
     /// A new lease; its keys are deleted when the time has passed.

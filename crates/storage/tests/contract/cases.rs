@@ -237,6 +237,7 @@ pub async fn compaction_ends_the_past(subject: impl Subject) {
     }
     let mut behind = store.watch("/", Some(revisions[0])).await.unwrap();
     store.0.compact(revisions[3]).await.unwrap();
+    assert_eq!(store.0.compacted(), revisions[3]);
     let gone = store.value("/a", Some(revisions[2])).await;
     assert!(matches!(gone, Err(Error::Compacted { .. })), "{gone:?}");
     let request = RangeRequest {

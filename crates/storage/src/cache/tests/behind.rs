@@ -105,6 +105,9 @@ impl Store for Tardy {
         }
         .boxed()
     }
+    fn compacted(&self) -> Revision {
+        self.inner.compacted()
+    }
     fn current_revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
         self.inner.current_revision()
     }

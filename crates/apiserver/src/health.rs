@@ -12,6 +12,8 @@ use crate::lifecycle::Lifecycle;
 pub const POST_START_HOOKS: &[&str] = &[
     "start-apiserver-admission-initializer",
     "generic-apiserver-start-informers",
+    "priority-and-fairness-config-consumer",
+    "priority-and-fairness-filter",
     "start-system-namespaces-controller",
     "start-cluster-authentication-info-controller",
     "start-kube-apiserver-identity-lease-controller",
@@ -22,8 +24,6 @@ pub const POST_START_HOOKS: &[&str] = &[
     "rbac/bootstrap-roles",
     "scheduling/bootstrap-system-priority-classes",
     "priority-and-fairness-config-producer",
-    "priority-and-fairness-config-consumer",
-    "priority-and-fairness-filter",
     "bootstrap-controller",
     "start-kubernetes-service-cidr-controller",
 ];

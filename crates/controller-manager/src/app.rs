@@ -85,6 +85,8 @@ impl Daemon {
                 "this controller is asked for and not available yet"
             );
         }
+        // Nobody should have to find out by what does not happen.
+        info!(controllers = ?catalogue::UPSTREAM_ONLY, "upstream's controllers that are not available yet");
         let config = client_config(&options)?;
         let root = Client::new(config.clone().with_user_agent(COMPONENT))?;
         let server = match options.serving.clone() {

@@ -14,6 +14,7 @@ pub struct Leases;
 
 impl Rules for Leases {
     type Object = Lease;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const CREATE_ON_UPDATE: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
 

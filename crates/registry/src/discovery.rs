@@ -16,13 +16,19 @@ use crate::core::pod::validation::one_of;
 use crate::core::service::validation::{PROTOCOLS, validate_endpoint_ip};
 use crate::metadata::{immutable_text, messages};
 use crate::rules::Rules;
-use crate::table;
+use crate::{table, warnings};
 
 const MAX_ADDRESSES: usize = 100;
 const MAX_PORTS: usize = 20_000;
 const MAX_ENDPOINTS: usize = 1000;
 const MAX_HINTS: usize = 8;
 const MAX_TOPOLOGY: usize = 16;
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// They write no odd addresses, and often.
+const CONTROLLERS: [&str; 2] = [
+    "endpointslice-controller.k8s.io",
+    "endpointslicemirroring-controller.k8s.io",
+];
 const ADDRESS_TYPES: [&str; 3] = ["FQDN", "IPv4", "IPv6"];
 
 /// EndpointSlices. The generation counts all changes but those of metadata, and changes of labels.
@@ -64,6 +70,23 @@ impl Rules for EndpointSlices {
             &Path::new("addressType"),
         ));
         errors
+    }
+
+    fn warnings(slice: &EndpointSlice, old: Option<&EndpointSlice>) -> Vec<String> {
+        let mut all = Vec::new();
+        if old.is_none() && slice.address_type == "FQDN" {
+            all.push("spec.addressType: FQDN endpoints are deprecated".to_owned());
+        }
+        let manager = slice.metadata.labels.get(MANAGED_BY).map(String::as_str);
+        if manager.is_some_and(|name| CONTROLLERS.contains(&name)) {
+            return all;
+        }
+        for (index, endpoint) in slice.endpoints.iter().enumerate() {
+            let path = Path::new("endpoints").index(index).child("addresses");
+            let addresses = endpoint.addresses.iter().enumerate();
+            all.extend(addresses.filter_map(|(index, own)| warnings::address(own, &path.index(index))));
+        }
+        all
     }
 
     fn row(slice: &EndpointSlice, now: Timestamp) -> Vec<Value> {

@@ -24,6 +24,7 @@ pub struct ApiServices;
 
 impl Rules for ApiServices {
     type Object = APIService;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
 
     crate::spec!();

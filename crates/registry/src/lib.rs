@@ -1,7 +1,7 @@
 //! The built-in resources: what each kind defaults, clears, checks and shows.
 //!
 //! Reading order: [`rules`] (what a kind can differ in, and the adapter to the server's strategy), [`metadata`]
-//! (rules of all objects), [`label_selector`], [`numbers`] and [`resources`] (parts that many kinds have), [`builtin`] (which kind has which rules), [`behaviour`](mod@behaviour) (the same with what it needs of
+//! (rules of all objects), [`label_selector`], [`numbers`] and [`resources`] (parts that many kinds have), `warnings`, [`builtin`] (which kind has which rules), [`behaviour`](mod@behaviour) (the same with what it needs of
 //! the cluster), then the API groups: [`core`], [`apps`],
 //! [`batch`], [`networking`], and the rest. [`table`] renders the cells of `kubectl get`.
 //!
@@ -12,6 +12,7 @@
 
 pub mod behaviour;
 pub mod builtin;
+pub(crate) mod internal;
 pub mod label_selector;
 pub mod metadata;
 pub mod numbers;
@@ -19,6 +20,7 @@ pub mod resources;
 pub mod rules;
 pub mod scale;
 pub mod table;
+pub(crate) mod warnings;
 pub mod webhook_client;
 
 pub mod admissionregistration;

@@ -12,6 +12,8 @@ use apimachinery::quote::quote;
 use apimachinery::validation::{self, NameCheck, name_is_dns_label};
 
 /// What all annotations of an object may take, keys included.
+/// Finalizers without a domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["kubernetes", ORPHAN, FOREGROUND];
 const MAX_ANNOTATIONS_BYTES: usize = 256 * 1024;
 const MAX_FIELD_MANAGER: usize = 128;
 const ORPHAN: &str = "orphan";
@@ -279,6 +281,19 @@ fn validate_finalizers(finalizers: &[String], path: &Path) -> ErrorList {
     if has(ORPHAN) && has(FOREGROUND) {
         let detail = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
         errors.push(Error::invalid(path, finalizers, detail));
+    }
+    errors
+}
+
+/// Errors of finalizers that have no domain, which must be Kubernetes' own.
+pub(crate) fn validate_plain_finalizers(metadata: &ObjectMeta) -> ErrorList {
+    let path = Path::new("metadata").child("finalizers");
+    let mut errors = ErrorList::new();
+    for (index, name) in metadata.finalizers.iter().enumerate() {
+        if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name.as_str()) {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(Error::invalid(&path.index(index), name, detail));
+        }
     }
     errors
 }

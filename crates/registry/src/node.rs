@@ -17,6 +17,7 @@ pub struct RuntimeClasses;
 
 impl Rules for RuntimeClasses {
     type Object = RuntimeClass;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const CREATE_ON_UPDATE: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;

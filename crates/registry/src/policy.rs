@@ -6,7 +6,7 @@ use apimachinery::int_or_string::IntOrString;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::metadata::shown;
+use crate::internal::shown;
 use crate::numbers::{all_nonnegative, at_most_100_percent, int_or_percent};
 use crate::rules::{MetadataChecks, Rules};
 use crate::{label_selector, table};

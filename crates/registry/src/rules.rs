@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::autoscaling::v1::Scale;
 use api::core::v1::Binding;
+use api::meta::v1::ObjectMeta;
 use api::{Object, Resource};
 use apimachinery::field::ErrorList;
 use apimachinery::status::Status;
@@ -25,6 +26,8 @@ pub enum MetadataChecks {
     Change,
     /// The whole as well.
     Whole,
+    /// The whole object, as a new one's, and then what must not change.
+    WholeFirst,
 }
 
 /// The rules of one kind. Everything has the meaning that most kinds share; a kind states what differs.
@@ -47,6 +50,8 @@ pub trait Rules: Send + Sync + 'static {
     const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Change;
     /// Whether an update of the status leaves labels, annotations and finalizers alone.
     const STATUS_KEEPS_METADATA: bool = false;
+    /// Whether finalizers without a domain must be Kubernetes' own.
+    const PLAIN_FINALIZERS_CHECKED: bool = true;
     /// Selectable fields beyond name and namespace.
     const FIELDS: &'static [&'static str] = &[];
     /// Fields by other names, in groups that have their own: group, label, field.
@@ -111,6 +116,10 @@ pub trait Rules: Send + Sync + 'static {
     }
 
     fn warnings(_object: &Self::Object, _old: Option<&Self::Object>) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn status_warnings(_object: &Self::Object) -> Vec<String> {
         Vec::new()
     }
 
@@ -208,6 +217,25 @@ fn own_mut<T: Resource>(object: &mut dyn Object) -> &mut T {
     object.downcast_mut().expect(OWN_KIND)
 }
 
+impl<R: Rules> Typed<R> {
+    /// Errors of a new object.
+    fn validate_whole(&self, cx: &Context<'_>, object: &R::Object) -> ErrorList {
+        let metadata = Resource::metadata(object);
+        let mut errors = metadata::validate(metadata, R::Object::NAMESPACED, R::check_name);
+        errors.extend(plain_finalizers::<R>(metadata));
+        errors.extend(R::validate_create(cx, object));
+        errors
+    }
+}
+
+fn plain_finalizers<R: Rules>(metadata: &ObjectMeta) -> ErrorList {
+    if R::PLAIN_FINALIZERS_CHECKED {
+        metadata::validate_plain_finalizers(metadata)
+    } else {
+        ErrorList::new()
+    }
+}
+
 impl<R: Rules> Strategy for Typed<R> {
     fn default(&self, object: &mut dyn Object) {
         R::default(own_mut(object));
@@ -243,9 +271,7 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn validate_create(&self, cx: &Context<'_>, object: &dyn Object) -> ErrorList {
         let object = own::<R::Object>(object);
-        let mut errors = metadata::validate(Resource::metadata(object), R::Object::NAMESPACED, R::check_name);
-        errors.extend(R::validate_create(cx, object));
-        errors
+        self.validate_whole(cx, object)
     }
 
     fn validate_update(&self, cx: &Context<'_>, object: &dyn Object, old: &dyn Object) -> ErrorList {
@@ -257,8 +283,12 @@ impl<R: Rules> Strategy for Typed<R> {
             "status" => R::STATUS_METADATA_CHECKS,
             _ => R::METADATA_CHECKS,
         };
+        if checks == MetadataChecks::WholeFirst {
+            errors.extend(self.validate_whole(cx, object));
+        }
         if checks != MetadataChecks::Nothing {
             errors.extend(metadata::validate_update(metadata, old_metadata));
+            errors.extend(plain_finalizers::<R>(metadata));
         }
         if checks == MetadataChecks::Whole {
             errors.extend(metadata::validate(metadata, R::Object::NAMESPACED, R::check_name));
@@ -273,7 +303,7 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn warnings(&self, cx: &Context<'_>, object: &dyn Object, old: Option<&dyn Object>) -> Vec<String> {
         match cx.subresource {
-            "status" => Vec::new(),
+            "status" => R::status_warnings(own(object)),
             _ => R::warnings(own(object), old.map(own)),
         }
     }

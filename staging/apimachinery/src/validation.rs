@@ -13,8 +13,8 @@ mod number;
 mod object_name;
 
 pub use address::{
-    canonical_ip, is_cidr, is_cidr_legacy, is_interface_address, is_ip, is_ip_legacy, parse_cidr_sloppy,
-    parse_ip_sloppy,
+    canonical_ip, is_cidr, is_cidr_legacy, is_interface_address, is_ip, is_ip_legacy, masked,
+    parse_cidr_sloppy, parse_ip_sloppy,
 };
 pub use dns::{
     is_dns1035_label, is_dns1123_label, is_dns1123_subdomain, is_dns1123_subdomain_with_underscore,

@@ -29,6 +29,7 @@ pub struct ValidatingPolicies;
 
 impl Rules for ValidatingPolicies {
     type Object = ValidatingAdmissionPolicy;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const STATUS_KEEPS_METADATA: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
 
@@ -209,6 +210,7 @@ pub struct MutatingPolicies;
 
 impl Rules for MutatingPolicies {
     type Object = MutatingAdmissionPolicy;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::generation!(spec);
@@ -289,6 +291,7 @@ pub struct ValidatingPolicyBindings;
 
 impl Rules for ValidatingPolicyBindings {
     type Object = ValidatingAdmissionPolicyBinding;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::generation!(spec);
@@ -338,6 +341,7 @@ pub struct MutatingPolicyBindings;
 
 impl Rules for MutatingPolicyBindings {
     type Object = MutatingAdmissionPolicyBinding;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::generation!(spec);

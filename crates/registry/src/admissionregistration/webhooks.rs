@@ -81,6 +81,7 @@ pub struct MutatingWebhooks;
 
 impl Rules for MutatingWebhooks {
     type Object = MutatingWebhookConfiguration;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::generation!(webhooks);
@@ -111,6 +112,7 @@ pub struct ValidatingWebhooks;
 
 impl Rules for ValidatingWebhooks {
     type Object = ValidatingWebhookConfiguration;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::generation!(webhooks);

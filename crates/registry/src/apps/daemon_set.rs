@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::replica_set::validate_endless;
 use crate::core::pod::{defaults, validation};
-use crate::metadata::{shown, shown_map};
+use crate::internal::shown;
+use crate::metadata::shown_map;
 use crate::numbers::{all_nonnegative, at_most_100_percent, int_or_percent, nonnegative, plain_value};
 use crate::rules::Rules;
-use crate::{label_selector, table};
+use crate::{label_selector, table, warnings};
 
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
@@ -104,6 +105,13 @@ impl Rules for DaemonSets {
             errors.push(Error::invalid(&path, new.unwrap_or(0), "cannot be decremented"));
         }
         errors
+    }
+
+    fn warnings(set: &DaemonSet, old: Option<&DaemonSet>) -> Vec<String> {
+        if old.is_some_and(|old| template_generation(old) == template_generation(set)) {
+            return Vec::new();
+        }
+        warnings::pod::template(&set.spec.template, &Path::new("spec").child("template"))
     }
 
     fn row(set: &DaemonSet, now: Timestamp) -> Vec<Value> {

@@ -12,13 +12,13 @@ use serde_json::Value;
 
 use super::replica_set::validate_template;
 use crate::core::pod::defaults;
-use crate::metadata::shown;
+use crate::internal::shown;
 use crate::numbers::{
     all_nonnegative, at_most_100_percent, int_or_percent, nonnegative, not_more_than, plain_value,
     shown as shown_number,
 };
 use crate::rules::Rules;
-use crate::{label_selector, scale, table};
+use crate::{label_selector, scale, table, warnings};
 
 /// Deployments. The generation also counts changes of annotations, which the controller copies to its ReplicaSets.
 pub struct Deployments;
@@ -69,6 +69,11 @@ impl Rules for Deployments {
             errors.push(Error::invalid(&path, new.unwrap_or(0), "cannot be decremented"));
         }
         errors
+    }
+
+    fn warnings(deployment: &Deployment, old: Option<&Deployment>) -> Vec<String> {
+        let template = &deployment.spec.template;
+        warnings::pod::workload(&deployment.metadata, old.map(|old| &old.metadata), template, true)
     }
 
     fn row(deployment: &Deployment, now: Timestamp) -> Vec<Value> {

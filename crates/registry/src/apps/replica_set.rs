@@ -13,7 +13,7 @@ use crate::core::pod::{defaults, validation};
 use crate::metadata::shown;
 use crate::numbers::{all_nonnegative, nonnegative, not_more_than};
 use crate::rules::Rules;
-use crate::{label_selector, scale, table};
+use crate::{label_selector, scale, table, warnings};
 
 /// ReplicaSets.
 pub struct ReplicaSets;
@@ -66,6 +66,15 @@ impl Rules for ReplicaSets {
 
     fn field(set: &ReplicaSet, field: &str) -> Option<String> {
         (field == "status.replicas").then(|| set.status.replicas.to_string())
+    }
+
+    fn warnings(set: &ReplicaSet, old: Option<&ReplicaSet>) -> Vec<String> {
+        warnings::pod::workload(
+            &set.metadata,
+            old.map(|old| &old.metadata),
+            &set.spec.template,
+            true,
+        )
     }
 
     fn row(set: &ReplicaSet, now: Timestamp) -> Vec<Value> {

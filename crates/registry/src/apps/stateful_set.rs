@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use super::replica_set::validate_endless;
 use crate::core::pod::{defaults, validation};
-use crate::metadata::{messages, shown};
+use crate::internal::shown;
+use crate::metadata::messages;
 use crate::numbers::{
     all_nonnegative, at_most_100_percent, int_or_percent, nonnegative, not_more_than, plain_value,
 };
 use crate::rules::Rules;
-use crate::{label_selector, scale, table};
+use crate::{label_selector, scale, table, warnings};
 
 const POLICIES: [&str; 2] = ["Retain", "Delete"];
 
@@ -89,6 +90,23 @@ impl Rules for StatefulSets {
 
     fn validate_status_update(set: &StatefulSet, _old: &StatefulSet) -> ErrorList {
         validate_status(&set.status, &Path::new("status"))
+    }
+
+    fn warnings(set: &StatefulSet, old: Option<&StatefulSet>) -> Vec<String> {
+        let (spec, path) = (&set.spec, Path::new("spec"));
+        let mut all =
+            warnings::pod::workload(&set.metadata, old.map(|old| &old.metadata), &spec.template, false);
+        for (index, claim) in spec.volume_claim_templates.iter().enumerate() {
+            let path = path.child("volumeClaimTemplates").index(index);
+            // Upstream's path of a change has a field more.
+            let path = if old.is_some() { path.child("Spec") } else { path };
+            all.extend(warnings::claim(&claim.spec, &path));
+        }
+        if spec.revision_history_limit.is_some_and(|limit| limit < 0) {
+            let text = "spec.revisionHistoryLimit: a negative value retains all historical revisions; a value >= 0 is recommended";
+            all.push(text.to_owned());
+        }
+        all
     }
 
     fn row(set: &StatefulSet, now: Timestamp) -> Vec<Value> {

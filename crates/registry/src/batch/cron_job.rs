@@ -12,7 +12,7 @@ use crate::core::pod::validation::one_of;
 use crate::metadata::shown;
 use crate::numbers::nonnegative;
 use crate::rules::{MetadataChecks, Rules};
-use crate::table;
+use crate::{table, warnings};
 
 /// Names of the jobs get eleven characters more.
 const MAX_NAME: usize = 52;
@@ -53,6 +53,20 @@ impl Rules for CronJobs {
 
     fn validate_update(_cx: &Context<'_>, cron_job: &CronJob, old: &CronJob) -> ErrorList {
         validate_spec(&cron_job.spec, Some(&old.spec), &Path::new("spec"))
+    }
+
+    fn warnings(cron_job: &CronJob, old: Option<&CronJob>) -> Vec<String> {
+        let name = warnings::workload_name(&cron_job.metadata.name).filter(|_| old.is_none());
+        let mut all: Vec<String> = name.into_iter().collect();
+        if old.is_none_or(|old| old.metadata.generation != cron_job.metadata.generation) {
+            let path = Path::new("spec").child("jobTemplate").child("spec");
+            all.extend(job::spec_warnings(&cron_job.spec.job_template.spec, &path));
+        }
+        if old.is_some() && cron_job.spec.schedule.contains("TZ") {
+            let text = "cannot use TZ or CRON_TZ in spec.spec.schedule, use timeZone instead, see https://kubernetes.io/docs/concepts/workloads/controllers/cron-jobs/ for more details";
+            all.push(text.to_owned());
+        }
+        all
     }
 
     fn row(cron_job: &CronJob, now: Timestamp) -> Vec<Value> {

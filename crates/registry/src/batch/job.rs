@@ -1,8 +1,13 @@
 //! Jobs.
 
+mod indexes;
 mod policies;
+mod status;
 
-use api::batch::v1::{Job, JobSpec};
+use std::collections::BTreeMap;
+
+use api::batch::v1::{Job, JobCondition, JobSpec};
+use api::core::v1::{Affinity, PodTemplateSpec};
 use api::meta::v1::LabelSelector;
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::quote::quote;
@@ -12,10 +17,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::pod::{defaults, validation};
-use crate::metadata::{shown, shown_map};
+use crate::internal::shown;
+use crate::metadata::shown_map;
 use crate::numbers::{all_nonnegative, nonnegative};
 use crate::rules::{MetadataChecks, Rules};
-use crate::{label_selector, table};
+use crate::{label_selector, table, warnings};
 
 const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
 const UID_LABELS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
@@ -30,7 +36,7 @@ pub struct Jobs;
 
 impl Rules for Jobs {
     type Object = Job;
-    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::WholeFirst;
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::OrphanDependents;
     const FIELDS: &'static [&'static str] = &["status.successful"];
 
@@ -50,6 +56,10 @@ impl Rules for Jobs {
     fn prepare_create(_cx: &Context<'_>, job: &mut Job) {
         if job.spec.manual_selector != Some(true) {
             generate_selector(job);
+        }
+        // Upstream reads the labels of a job without any off its template.
+        if job.metadata.labels.is_empty() {
+            job.metadata.labels.clone_from(&job.spec.template.metadata.labels);
         }
     }
 
@@ -74,7 +84,17 @@ impl Rules for Jobs {
     }
 
     fn validate_status_update(job: &Job, old: &Job) -> ErrorList {
-        policies::validate_status(job, old)
+        status::validate(job, old)
+    }
+
+    fn warnings(job: &Job, old: Option<&Job>) -> Vec<String> {
+        if old.is_some_and(|old| old.metadata.generation == job.metadata.generation) {
+            return Vec::new();
+        }
+        let name = warnings::workload_name(&job.metadata.name).filter(|_| old.is_none());
+        name.into_iter()
+            .chain(spec_warnings(&job.spec, &Path::new("spec")))
+            .collect()
     }
 
     fn field(job: &Job, field: &str) -> Option<String> {
@@ -84,6 +104,20 @@ impl Rules for Jobs {
     fn row(job: &Job, now: Timestamp) -> Vec<Value> {
         table::workload::job(job, now)
     }
+}
+
+/// What to warn of in a job's spec, its own or that of a CronJob's template.
+pub(super) fn spec_warnings(spec: &JobSpec, path: &Path) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let indexed = spec.completion_mode.as_deref() == Some("Indexed");
+    let (completions, parallelism) = (spec.completions.unwrap_or(0), spec.parallelism.unwrap_or(0));
+    if indexed && completions > MANY_COMPLETIONS && parallelism > MAX_PARALLELISM_OF_MANY {
+        warnings.push(format!(
+            "{path}: In Indexed Jobs with a number of completions higher than 10^5 and a parallelism higher than 10^4, Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        ));
+    }
+    warnings.extend(warnings::pod::template(&spec.template, &path.child("template")));
+    warnings
 }
 
 /// Defaults of a job's spec, its own or that of a CronJob's template, save for the template of its pods.
@@ -144,9 +178,14 @@ fn generate_selector(job: &mut Job) {
 /// A generated selector selects the job's pods only if nobody else set its labels.
 fn validate_generated(job: &Job) -> ErrorList {
     let mut errors = ErrorList::new();
-    if job.spec.manual_selector == Some(true) {
+    let Some(selector) = job
+        .spec
+        .selector
+        .as_deref()
+        .filter(|_| job.spec.manual_selector != Some(true))
+    else {
         return errors;
-    }
+    };
     let path = Path::new("spec")
         .child("template")
         .child("metadata")
@@ -167,24 +206,16 @@ fn validate_generated(job: &Job) -> ErrorList {
             }
         }
     }
-    let selects = job
-        .spec
-        .selector
-        .as_deref()
-        .map(api::selector::from_label_selector)
-        .and_then(Result::ok);
-    if selects.is_some_and(|selector| !selector.matches(labels)) {
-        let selector = job
-            .spec
-            .selector
-            .as_deref()
-            .map_or_else(|| None::<String>.into(), shown);
+    let generated: BTreeMap<String, String> =
+        [(UID_LABELS, &job.metadata.uid), (NAME_LABELS, &job.metadata.name)]
+            .into_iter()
+            .flat_map(|(keys, value)| keys.map(|key| (key.to_owned(), value.clone())))
+            .collect();
+    let parsed = api::selector::from_label_selector(selector);
+    if parsed.is_ok_and(|selector| !selector.matches(&generated)) {
         let detail = "`selector` not auto-generated";
-        errors.push(Error::invalid(
-            &Path::new("spec").child("selector"),
-            selector,
-            detail,
-        ));
+        let path = Path::new("spec").child("selector");
+        errors.push(Error::invalid(&path, shown(selector), detail));
     }
     errors
 }
@@ -327,12 +358,16 @@ fn validate_indexed(spec: &JobSpec, path: &Path) -> ErrorList {
 }
 
 fn validate_selector(spec: &JobSpec, path: &Path) -> ErrorList {
-    let Some(selector) = spec.selector.as_deref() else {
-        return vec![Error::required(&path.child("selector"), "")];
+    let mut errors = match spec.selector.as_deref() {
+        None => vec![Error::required(&path.child("selector"), "")],
+        Some(selector) => label_selector::validate(selector, &path.child("selector")),
     };
-    let mut errors = label_selector::validate(selector, &path.child("selector"));
     let labels = &spec.template.metadata.labels;
-    if api::selector::from_label_selector(selector).is_ok_and(|selector| !selector.matches(labels)) {
+    // No selector selects nothing.
+    let selects = spec.selector.as_deref().is_some_and(|selector| {
+        api::selector::from_label_selector(selector).map_or(true, |selector| selector.matches(labels))
+    });
+    if !selects {
         let path = path.child("template").child("metadata").child("labels");
         errors.push(Error::invalid(
             &path,
@@ -397,34 +432,58 @@ fn validate_change(job: &Job, old: &Job, path: &Path) -> ErrorList {
     errors
 }
 
-/// The template stays, but where the pods of a suspended job that never ran may run can still be settled.
+/// The template stays, but where the pods of a suspended job may run, and what they ask for, can still be settled.
 fn validate_template_change(job: &Job, old: &Job, path: &Path) -> Option<Error> {
+    let path = path.child("template");
     let template = &job.spec.template;
     let mut before = old.spec.template.clone();
-    if old.spec.suspend == Some(true) && old.status.start_time.is_none() {
-        let node_affinity = template
-            .spec
-            .affinity
-            .as_deref()
-            .and_then(|affinity| affinity.node_affinity.clone());
+    let suspended_since =
+        |condition: &JobCondition| condition.type_ == "Suspended" && condition.status == "True";
+    let at_rest = old.spec.suspend == Some(true)
+        && (old.status.start_time.is_none() || old.status.conditions.iter().any(suspended_since))
+        && old.status.active == 0;
+    if !at_rest {
+        return (*template != before).then(|| Error::immutable(&path, shown(template)));
+    }
+    allow_scheduling(&mut before, template);
+    for (before, now) in [
+        (&mut before.spec.containers, &template.spec.containers),
+        (&mut before.spec.init_containers, &template.spec.init_containers),
+    ] {
+        if before.len() == now.len() {
+            let same = before
+                .iter_mut()
+                .zip(now)
+                .filter(|(before, now)| before.name == now.name);
+            same.for_each(|(before, now)| before.resources = now.resources.clone());
+        }
+    }
+    let path = path.child("spec");
+    (template.spec != before.spec).then(|| Error::immutable(&path, shown(&template.spec)))
+}
+
+/// Takes over what says where pods run, and labels and annotations.
+fn allow_scheduling(before: &mut PodTemplateSpec, template: &PodTemplateSpec) {
+    let spec = &template.spec;
+    let node_affinity = spec
+        .affinity
+        .as_deref()
+        .and_then(|affinity| affinity.node_affinity.clone());
+    if spec.affinity.is_some() || before.spec.affinity.is_some() {
         let affinity = before.spec.affinity.get_or_insert_default();
         affinity.node_affinity = node_affinity;
-        if **affinity == Default::default() && template.spec.affinity.is_none() {
+        if **affinity == Affinity::default() && spec.affinity.is_none() {
             before.spec.affinity = None;
         }
-        before.spec.node_selector.clone_from(&template.spec.node_selector);
-        before.spec.tolerations.clone_from(&template.spec.tolerations);
-        before
-            .spec
-            .scheduling_gates
-            .clone_from(&template.spec.scheduling_gates);
-        before
-            .metadata
-            .annotations
-            .clone_from(&template.metadata.annotations);
-        before.metadata.labels.clone_from(&template.metadata.labels);
     }
-    (*template != before).then(|| Error::immutable(&path.child("template"), shown(template)))
+    before.spec.node_selector.clone_from(&spec.node_selector);
+    before.spec.tolerations.clone_from(&spec.tolerations);
+    before.spec.scheduling_gates.clone_from(&spec.scheduling_gates);
+    before
+        .metadata
+        .annotations
+        .clone_from(&template.metadata.annotations);
+    before.metadata.labels.clone_from(&template.metadata.labels);
 }
 
 /// Words of an enumeration as a message lists them.

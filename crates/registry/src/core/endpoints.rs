@@ -13,7 +13,10 @@ use super::pod::validation::one_of;
 use super::service::validation::{PROTOCOLS, validate_endpoint_ip};
 use crate::metadata::messages;
 use crate::rules::{MetadataChecks, Rules};
-use crate::table;
+use crate::{table, warnings};
+
+const MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
+const CONTROLLER: &str = "endpoint-controller";
 
 /// Endpoints.
 pub struct EndpointsRules;
@@ -46,6 +49,32 @@ impl Rules for EndpointsRules {
         } else {
             Self::validate(endpoints)
         }
+    }
+
+    fn warnings(endpoints: &Endpoints, _old: Option<&Endpoints>) -> Vec<String> {
+        // Its controller writes no odd addresses, and often.
+        if endpoints
+            .metadata
+            .labels
+            .get(MANAGED_BY)
+            .is_some_and(|own| own == CONTROLLER)
+        {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for (index, subset) in endpoints.subsets.iter().enumerate() {
+            let path = Path::new("subsets").index(index);
+            for (field, addresses) in [
+                ("addresses", &subset.addresses),
+                ("notReadyAddresses", &subset.not_ready_addresses),
+            ] {
+                for (index, address) in addresses.iter().enumerate() {
+                    let path = path.child(field).index(index).child("ip");
+                    all.extend(warnings::address(&address.ip, &path));
+                }
+            }
+        }
+        all
     }
 
     fn row(endpoints: &Endpoints, now: Timestamp) -> Vec<Value> {

@@ -9,10 +9,11 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::metadata::{messages, shown};
+use crate::internal::shown;
+use crate::metadata::messages;
 use crate::resources::validate_quantity;
 use crate::rules::{MetadataChecks, Rules};
-use crate::table;
+use crate::{table, warnings};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
@@ -82,6 +83,10 @@ impl Rules for Nodes {
         if !node.spec.external_id.is_empty() {
             let text = "spec.externalID: this field is deprecated, and is unused by Kubernetes";
             warnings.push(text.to_owned());
+        }
+        let path = Path::new("spec").child("podCIDRs");
+        for (index, value) in node.spec.pod_cidrs.iter().enumerate() {
+            warnings.extend(warnings::cidr(value, &path.index(index)));
         }
         warnings
     }

@@ -12,10 +12,21 @@ use super::persistent_volume_claim::validate_access_modes;
 use super::pod::validation::scheduling::validate_node_selector;
 use crate::metadata::messages;
 use crate::rules::{MetadataChecks, Rules};
-use crate::table;
+use crate::{table, warnings};
 
 const RECLAIM_POLICIES: [&str; 3] = ["Delete", "Recycle", "Retain"];
 const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
+
+const DEPRECATED_ANNOTATIONS: [(&str, &str); 2] = [
+    (
+        "volume.beta.kubernetes.io/storage-class",
+        r#"deprecated since v1.8; use "storageClassName" attribute instead"#,
+    ),
+    (
+        "volume.beta.kubernetes.io/mount-options",
+        r#"deprecated since v1.31; use "mountOptions" attribute instead"#,
+    ),
+];
 
 /// PersistentVolumes. The status says when the phase last changed.
 pub struct PersistentVolumes;
@@ -99,6 +110,10 @@ impl Rules for PersistentVolumes {
             ));
         }
         errors
+    }
+
+    fn warnings(volume: &PersistentVolume, _old: Option<&PersistentVolume>) -> Vec<String> {
+        warnings_of(volume)
     }
 
     fn row(volume: &PersistentVolume, now: Timestamp) -> Vec<Value> {
@@ -250,4 +265,62 @@ fn validate_source(spec: &PersistentVolumeSpec, path: &Path) -> ErrorList {
         ));
     }
     errors
+}
+fn warnings_of(volume: &PersistentVolume) -> Vec<String> {
+    let (spec, path) = (&volume.spec, Path::new("spec"));
+    let mut all = Vec::new();
+    for (key, why) in DEPRECATED_ANNOTATIONS {
+        if volume.metadata.annotations.contains_key(key) {
+            all.push(format!("metadata.annotations[{key}]: {why}"));
+        }
+    }
+    if spec.persistent_volume_reclaim_policy == "Recycle" {
+        all.push(format!(
+            "{}: The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.",
+            path.child("persistentVolumeReclaimPolicy")
+        ));
+    }
+    let required = spec
+        .node_affinity
+        .as_deref()
+        .and_then(|own| own.required.as_deref());
+    if let Some(required) = required {
+        let path = path
+            .child("nodeAffinity")
+            .child("required")
+            .child("nodeSelectorTerms");
+        for (index, term) in required.node_selector_terms.iter().enumerate() {
+            all.extend(warnings::node_selector_term(term, false, &path.index(index)));
+        }
+    }
+    let source = &spec.persistent_volume_source;
+    let (old, newer) = (
+        "deprecated in v1.22, non-functional in v1.25+",
+        "deprecated in v1.28, non-functional in v1.31+",
+    );
+    for (there, field, why) in [
+        (source.cephfs.is_some(), "cephfs", newer),
+        (
+            source.photon_persistent_disk.is_some(),
+            "photonPersistentDisk",
+            "deprecated in v1.11, non-functional in v1.16+",
+        ),
+        (
+            source.scale_io.is_some(),
+            "scaleIO",
+            "deprecated in v1.16, non-functional in v1.22+",
+        ),
+        (source.storageos.is_some(), "storageOS", old),
+        (
+            source.glusterfs.is_some(),
+            "glusterfs",
+            "deprecated in v1.25, non-functional in v1.26+",
+        ),
+        (source.rbd.is_some(), "rbd", newer),
+    ] {
+        if there {
+            all.push(format!("{}: {why}", path.child(field)));
+        }
+    }
+    all
 }

@@ -13,7 +13,7 @@ use crate::core::pod::defaults;
 use crate::metadata::messages;
 use crate::resources::validate_quantity;
 use crate::rules::{MetadataChecks, Rules};
-use crate::{label_selector, table};
+use crate::{label_selector, table, warnings};
 
 pub(super) const ACCESS_MODES: [&str; 4] = [
     "ReadOnlyMany",
@@ -22,6 +22,8 @@ pub(super) const ACCESS_MODES: [&str; 4] = [
     "ReadWriteOncePod",
 ];
 const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
+
+const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 /// PersistentVolumeClaims.
 pub struct PersistentVolumeClaims;
@@ -62,6 +64,17 @@ impl Rules for PersistentVolumeClaims {
         let mut errors = Self::validate(claim);
         errors.extend(validate_change(claim, old));
         errors
+    }
+
+    fn warnings(claim: &PersistentVolumeClaim, _old: Option<&PersistentVolumeClaim>) -> Vec<String> {
+        let mut all = Vec::new();
+        if claim.metadata.annotations.contains_key(CLASS_ANNOTATION) {
+            all.push(format!(
+                "metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use \"storageClassName\" attribute instead"
+            ));
+        }
+        all.extend(warnings::claim(&claim.spec, &Path::new("spec")));
+        all
     }
 
     fn row(claim: &PersistentVolumeClaim, now: Timestamp) -> Vec<Value> {

@@ -6,7 +6,7 @@ pub mod validation;
 
 use api::core::v1::{Binding, Pod, PodCondition};
 use api::meta::v1::ObjectMeta;
-use apimachinery::field::ErrorList;
+use apimachinery::field::{ErrorList, Path};
 use apimachinery::quote::quote;
 use apimachinery::time::Time;
 use apiserver::strategy::Context;
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::rules::{MetadataChecks, Rules};
-use crate::table;
+use crate::{table, warnings};
 
 /// Pods. The generation counts what the kubelet acts upon: changes of the spec, and the deletion.
 pub struct Pods;
@@ -112,6 +112,21 @@ impl Rules for Pods {
             "ephemeralcontainers" => validation::update::validate_ephemeral(pod, old),
             _ => validation::update::validate(pod, old),
         }
+    }
+
+    fn warnings(pod: &Pod, old: Option<&Pod>) -> Vec<String> {
+        // Programs change pods, and often.
+        old.map_or_else(|| warnings::pod::pod(pod), |_| Vec::new())
+    }
+
+    fn status_warnings(pod: &Pod) -> Vec<String> {
+        let path = Path::new("status");
+        let addresses = |field: &'static str, index: usize| path.child(field).index(index).child("ip");
+        let own = pod.status.pod_ips.iter().enumerate();
+        let own = own.filter_map(|(index, at)| warnings::address(&at.ip, &addresses("podIPs", index)));
+        let host = pod.status.host_ips.iter().enumerate();
+        let host = host.filter_map(|(index, at)| warnings::address(&at.ip, &addresses("hostIPs", index)));
+        own.chain(host).collect()
     }
 
     fn bind(pod: &mut Pod, binding: &Binding, now: Timestamp) -> Result<(), String> {

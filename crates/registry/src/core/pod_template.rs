@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::pod::{defaults, validation};
 use crate::rules::Rules;
-use crate::table;
+use crate::{table, warnings};
 
 /// PodTemplates.
 pub struct PodTemplates;
@@ -24,6 +24,13 @@ impl Rules for PodTemplates {
 
     fn validate(object: &PodTemplate) -> ErrorList {
         validation::template(&object.template, &Path::new("template"))
+    }
+
+    fn warnings(object: &PodTemplate, old: Option<&PodTemplate>) -> Vec<String> {
+        if old.is_some_and(|old| old.metadata.generation == object.metadata.generation) {
+            return Vec::new();
+        }
+        warnings::pod::template(&object.template, &Path::new("template"))
     }
 
     fn row(object: &PodTemplate, _now: Timestamp) -> Vec<Value> {

@@ -5,7 +5,6 @@ use api::core::v1::ReplicationController;
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::labels::Selector;
 use apimachinery::status::Status;
-use apimachinery::validation::is_dns1123_label;
 use apiserver::strategy::GarbageCollection;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,7 +14,7 @@ use crate::apps::replica_set::validate_endless;
 use crate::metadata::validate_labels;
 use crate::numbers::{all_nonnegative, nonnegative, not_more_than};
 use crate::rules::Rules;
-use crate::{label_selector, scale, table};
+use crate::{label_selector, scale, table, warnings};
 
 /// ReplicationControllers.
 pub struct ReplicationControllers;
@@ -93,14 +92,20 @@ impl Rules for ReplicationControllers {
     }
 
     fn warnings(controller: &ReplicationController, old: Option<&ReplicationController>) -> Vec<String> {
-        let wrong = is_dns1123_label(&controller.metadata.name);
-        if old.is_some() || wrong.is_empty() {
-            return Vec::new();
+        let path = Path::new("spec").child("template");
+        let template = |of: &ReplicationController| {
+            let own = of.spec.template.as_deref();
+            own.map_or_else(Vec::new, |own| warnings::pod::template(own, &path))
+        };
+        match old {
+            Some(old) if old.metadata.generation == controller.metadata.generation => Vec::new(),
+            // Upstream warns of what the template was, and so do we.
+            Some(old) => template(old),
+            None => {
+                let name = warnings::workload_name(&controller.metadata.name);
+                name.into_iter().chain(template(controller)).collect()
+            }
         }
-        let why = wrong.join(" ");
-        vec![format!(
-            "metadata.name: this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended: [{why}]"
-        )]
     }
 
     fn scale(controller: &ReplicationController) -> Option<Scale> {

@@ -15,6 +15,7 @@ mod fields;
 pub mod node_ports;
 pub mod ports;
 pub mod validation;
+mod warnings;
 
 use api::core::v1::Service;
 use apimachinery::field::ErrorList;
@@ -60,6 +61,14 @@ impl Rules for Services {
 
     fn validate_status_update(service: &Service, old: &Service) -> ErrorList {
         validation::validate_status(service, old)
+    }
+
+    fn warnings(service: &Service, _old: Option<&Service>) -> Vec<String> {
+        warnings::warnings(service)
+    }
+
+    fn status_warnings(service: &Service) -> Vec<String> {
+        warnings::status_warnings(service)
     }
 
     fn field(service: &Service, field: &str) -> Option<String> {

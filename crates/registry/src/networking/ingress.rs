@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::core::pod::validation::one_of;
 use crate::metadata::{immutable_text, messages};
 use crate::rules::{MetadataChecks, Rules};
-use crate::table;
+use crate::{table, warnings};
 
 const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
 const PATH_TYPES: [&str; 3] = ["Exact", "ImplementationSpecific", "Prefix"];
@@ -85,13 +85,20 @@ impl Rules for Ingresses {
 
     fn warnings(ingress: &Ingress, old: Option<&Ingress>) -> Vec<String> {
         let annotated = ingress.metadata.annotations.contains_key(CLASS_ANNOTATION);
-        let was = old.is_some_and(|old| old.metadata.annotations.contains_key(CLASS_ANNOTATION));
-        if !annotated || was {
+        if !annotated || old.is_some() || ingress.spec.ingress_class_name.is_some() {
             return Vec::new();
         }
         vec![format!(
             "annotation \"{CLASS_ANNOTATION}\" is deprecated, please use 'spec.ingressClassName' instead"
         )]
+    }
+
+    fn status_warnings(ingress: &Ingress) -> Vec<String> {
+        let path = Path::new("status").child("loadBalancer").child("ingress");
+        let entries = ingress.status.load_balancer.ingress.iter().enumerate();
+        entries
+            .filter_map(|(index, entry)| warnings::address(&entry.ip, &path.index(index)))
+            .collect()
     }
 
     fn row(object: &Ingress, now: Timestamp) -> Vec<Value> {

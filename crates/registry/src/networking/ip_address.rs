@@ -9,7 +9,8 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::metadata::{messages, shown};
+use crate::internal::shown;
+use crate::metadata::messages;
 use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 

@@ -12,7 +12,7 @@ use crate::core::pod::validation::one_of;
 use crate::core::service::addresses::Cidr;
 use crate::metadata::messages;
 use crate::rules::Rules;
-use crate::{label_selector, table};
+use crate::{label_selector, table, warnings};
 
 const INGRESS: &str = "Ingress";
 const EGRESS: &str = "Egress";
@@ -47,6 +47,20 @@ impl Rules for NetworkPolicies {
 
     fn validate_update(_cx: &Context<'_>, policy: &NetworkPolicy, old: &NetworkPolicy) -> ErrorList {
         validate(policy, &ranges(old))
+    }
+
+    fn warnings(policy: &NetworkPolicy, _old: Option<&NetworkPolicy>) -> Vec<String> {
+        let spec = Path::new("spec");
+        let mut all = Vec::new();
+        for (index, rule) in policy.spec.ingress.iter().enumerate() {
+            let path = spec.child("ingress").index(index).child("from");
+            all.extend(peer_warnings(&rule.from, &path));
+        }
+        for (index, rule) in policy.spec.egress.iter().enumerate() {
+            let path = spec.child("egress").index(index).child("to");
+            all.extend(peer_warnings(&rule.to, &path));
+        }
+        all
     }
 
     fn row(object: &NetworkPolicy, now: Timestamp) -> Vec<Value> {
@@ -190,6 +204,19 @@ fn validate_block(block: &IPBlock, known: &[String], path: &Path) -> ErrorList {
         }
     }
     errors
+}
+
+fn peer_warnings(peers: &[NetworkPolicyPeer], path: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for (index, peer) in peers.iter().enumerate() {
+        let Some(block) = &peer.ip_block else { continue };
+        let path = path.index(index).child("ipBlock");
+        all.extend(warnings::cidr(&block.cidr, &path.child("cidr")));
+        for (index, except) in block.except.iter().enumerate() {
+            all.extend(warnings::cidr(except, &path.child("except").index(index)));
+        }
+    }
+    all
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ pub fn parse_cidr_sloppy(value: &str) -> Option<(IpAddr, u8)> {
 }
 
 /// The first address of the prefix.
-fn masked(address: IpAddr, length: u8) -> IpAddr {
+pub fn masked(address: IpAddr, length: u8) -> IpAddr {
     match address {
         IpAddr::V4(v4) => {
             let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);

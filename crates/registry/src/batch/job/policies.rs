@@ -1,22 +1,24 @@
-//! When a job fails or succeeds early, and what its controller may report.
+//! When a job fails or succeeds early.
 
 use std::collections::BTreeSet;
 
 use api::batch::v1::{
-    Job, JobSpec, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
+    JobSpec, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyOnPodConditionsPattern,
     PodFailurePolicyRule, SuccessPolicyRule,
 };
 use apimachinery::field::{Error, ErrorList, Path, Value};
 use apimachinery::validation::is_qualified_name;
 
-use super::valid_values;
-use crate::metadata::{messages, shown};
-use crate::numbers::all_nonnegative;
+use super::{indexes, valid_values};
+use crate::internal::shown;
+use crate::metadata::messages;
 
 const MAX_RULES: usize = 20;
 const MAX_PATTERNS: usize = 20;
 const MAX_EXIT_CODES: usize = 255;
 const MAX_SUCCESS_RULES: usize = 20;
+/// Bytes.
+const MAX_INDEXES: usize = 64 * 1024;
 const ACTIONS: [&str; 4] = ["Count", "FailIndex", "FailJob", "Ignore"];
 const STATUSES: [&str; 3] = ["False", "True", "Unknown"];
 
@@ -115,7 +117,10 @@ fn validate_exit_codes(
         errors.push(Error::invalid(&path.child("containerName"), name, detail));
     }
     let path = path.child("values");
-    let list = || Value::Json(serde_json::Value::from(codes.values.as_slice()).to_string());
+    let list = || match codes.values.as_slice() {
+        [] => Value::Json("null".to_owned()),
+        values => Value::Json(serde_json::Value::from(values).to_string()),
+    };
     match codes.values.len() {
         0 => errors.push(Error::invalid(&path, list(), "at least one value is required")),
         count if count > MAX_EXIT_CODES => errors.push(Error::too_many(&path, count, MAX_EXIT_CODES)),
@@ -179,6 +184,8 @@ fn validate_success(spec: &JobSpec, rules: &[SuccessPolicyRule], path: &Path) ->
             let detail = "at least one of succeededCount or succeededIndexes must be specified";
             errors.push(Error::required(&path, detail));
         }
+        let (total, wrong) = validate_succeeded(spec, rule, &path.child("succeededIndexes"));
+        errors.extend(wrong);
         let Some(count) = rule.succeeded_count else {
             continue;
         };
@@ -189,69 +196,29 @@ fn validate_success(spec: &JobSpec, rules: &[SuccessPolicyRule], path: &Path) ->
                 format!("must be less than or equal to {completions} (the number of specified completions)");
             errors.push(Error::invalid(&at, count, detail));
         }
+        if let Some(total) = total.filter(|total| count > *total) {
+            let detail = format!(
+                "must be less than or equal to {total} (the number of indexes in the specified succeededIndexes field)"
+            );
+            errors.push(Error::invalid(&at, count, detail));
+        }
     }
     errors
 }
 
-/// A job that has ended stays so, and its counters only grow.
-pub(super) fn validate_status(job: &Job, old: &Job) -> ErrorList {
-    let path = Path::new("status");
-    let (new, before) = (&job.status, &old.status);
-    let mut errors = all_nonnegative(
-        [
-            ("active", new.active.into()),
-            ("succeeded", new.succeeded.into()),
-            ("failed", new.failed.into()),
-            ("ready", new.ready.unwrap_or(0).into()),
-            ("terminating", new.terminating.unwrap_or(0).into()),
-        ],
-        &path,
-    );
-    let holds = |job: &Job, type_: &str| {
-        job.status
-            .conditions
-            .iter()
-            .any(|condition| condition.type_ == type_ && condition.status == "True")
+/// How many indexes must have succeeded, if the rule says which; none if that makes no sense.
+fn validate_succeeded(spec: &JobSpec, rule: &SuccessPolicyRule, path: &Path) -> (Option<i32>, ErrorList) {
+    let (Some(text), Some(completions)) = (&rule.succeeded_indexes, spec.completions) else {
+        return (None, ErrorList::new());
     };
-    let conditions = path.child("conditions");
-    for type_ in ["Failed", "Complete", "FailureTarget"] {
-        if holds(old, type_) && !holds(job, type_) {
-            let detail = format!("cannot disable the terminal {type_}=True condition");
-            errors.push(Error::invalid(&conditions, Value::Omitted, detail));
-        }
+    let mut errors = ErrorList::new();
+    if text.len() > MAX_INDEXES {
+        errors.push(Error::too_long(path, MAX_INDEXES));
     }
-    if holds(job, "Failed") && holds(job, "Complete") {
-        let detail = "cannot set Complete=True and Failed=true conditions";
-        errors.push(Error::invalid(&conditions, Value::Omitted, detail));
-    }
-    if new.failed < before.failed {
-        errors.push(Error::invalid(
-            &path.child("failed"),
-            new.failed,
-            "cannot decrease the failed counter",
-        ));
-    }
-    if new.succeeded < before.succeeded {
-        errors.push(Error::invalid(
-            &path.child("succeeded"),
-            new.succeeded,
-            "cannot decrease the succeeded counter",
-        ));
-    }
-    if new.completion_time.is_some()
-        && before.completion_time.is_some()
-        && new.completion_time != before.completion_time
-    {
-        let value = new.completion_time.map(|time| time.to_string());
-        errors.push(Error::invalid(
-            &path.child("completionTime"),
-            value,
-            "field is immutable",
-        ));
-    }
-    if holds(old, "SuccessCriteriaMet") && !holds(job, "SuccessCriteriaMet") {
-        let detail = "cannot disable the SuccessCriteriaMet=True condition";
-        errors.push(Error::invalid(&conditions, Value::Omitted, detail));
-    }
-    errors
+    let total = indexes::count(text, completions).unwrap_or_else(|why| {
+        let detail = format!("error parsing succeededIndexes: {why}");
+        errors.push(Error::invalid(path, text, detail));
+        0
+    });
+    (Some(total), errors)
 }

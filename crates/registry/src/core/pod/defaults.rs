@@ -197,17 +197,81 @@ fn ephemeral_container(container: &mut EphemeralContainerCommon) {
     round_up(&mut container.resources.requests);
 }
 
+/// Characters.
+const MAX_TAG: usize = 128;
+/// Hexadecimal digits.
+const MIN_DIGEST: usize = 32;
+
 /// Images without a tag, or with the tag `latest`, are pulled each time.
 fn pull_policy(image: &str) -> &'static str {
     let (name, digest) = image
         .split_once('@')
         .map_or((image, false), |(name, _)| (name, true));
     let last = name.rsplit('/').next().unwrap_or_default();
+    if !is_reference(image) {
+        return "IfNotPresent";
+    }
     let latest = match last.split_once(':') {
         Some((_, tag)) => tag == "latest",
         None => !digest && !last.is_empty(),
     };
     if latest { "Always" } else { "IfNotPresent" }
+}
+
+/// Whether an image is named as registries name them: `host/path:tag@digest`.
+fn is_reference(image: &str) -> bool {
+    let (rest, digest) = image
+        .split_once('@')
+        .map_or((image, None), |(rest, digest)| (rest, Some(digest)));
+    let (name, tag) = match rest.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (rest, None),
+    };
+    let (host, path) = match name.split_once('/') {
+        Some((host, path)) if is_host(host) => (Some(host), path),
+        _ => (None, name),
+    };
+    path.split('/').all(is_path_component)
+        && host.is_none_or(is_host_name)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(is_digest)
+}
+
+/// Whether the first part of a name is a host, and not a directory of the default registry.
+fn is_host(part: &str) -> bool {
+    part == "localhost" || part.contains(['.', ':']) || part.contains(|c: char| c.is_ascii_uppercase())
+}
+
+fn is_host_name(host: &str) -> bool {
+    let (name, port) = host.split_once(':').unwrap_or((host, "0"));
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    let ends = |c: char| c.is_ascii_alphanumeric();
+    name.starts_with(ends)
+        && name.ends_with(ends)
+        && name.chars().all(known)
+        && !port.is_empty()
+        && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Lower-case words with a dot, one or two underscores, or hyphens between them.
+fn is_path_component(part: &str) -> bool {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let separators = part.split(word).filter(|text| !text.is_empty());
+    let separates = |text: &str| matches!(text, "." | "_" | "__") || text.bytes().all(|byte| byte == b'-');
+    part.starts_with(word) && part.ends_with(word) && separators.clone().all(separates)
+}
+
+fn is_tag(tag: &str) -> bool {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    tag.len() <= MAX_TAG && tag.starts_with(word) && tag.chars().all(|c| word(c) || matches!(c, '.' | '-'))
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.split_once(':').is_some_and(|(algorithm, hash)| {
+        algorithm.starts_with(|c: char| c.is_ascii_alphabetic())
+            && hash.len() >= MIN_DIGEST
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
 }
 
 fn ports(ports: &mut [ContainerPort]) {
@@ -353,8 +417,12 @@ mod tests {
             ("nginx:1.2", "IfNotPresent"),
             ("host:5000/nginx", "Always"),
             ("host:5000/nginx:1", "IfNotPresent"),
-            ("nginx@sha256:00", "IfNotPresent"),
-            ("nginx:latest@sha256:00", "Always"),
+            ("nginx@sha256:00112233445566778899aabbccddeeff", "IfNotPresent"),
+            ("nginx:latest@sha256:00112233445566778899aabbccddeeff", "Always"),
+            ("no image", "IfNotPresent"),
+            ("UPPER", "IfNotPresent"),
+            ("a__b/c--d", "Always"),
+            ("a/-b", "IfNotPresent"),
             ("", "IfNotPresent"),
         ] {
             assert_eq!(pull_policy(image), policy, "{image}");

@@ -156,12 +156,12 @@ fn spec(spec: &PodSpec, metadata: Option<&ObjectMeta>, path: &Path) -> ErrorList
     errors.extend(class_names(spec, path));
     errors.extend(requirements::validate_overhead(
         &spec.overhead,
-        &path.child("overhead"),
+        &path.child("overhead").child("limits"),
     ));
     if let Some(os) = &spec.os {
         let path = path.child("os").child("name");
         match os.name.as_str() {
-            "" => errors.push(Error::required(&path, "cannot be empty")),
+            "" => errors.push(Error::required(&path, "")),
             "linux" | "windows" => {}
             other => errors.push(Error::not_supported(&path, other, &["linux", "windows"])),
         }

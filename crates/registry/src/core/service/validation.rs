@@ -12,7 +12,8 @@ use apimachinery::validation::{
 
 use super::cluster_ips;
 use super::fields::{is_externally_accessible, is_headless, needs_health_check};
-use crate::metadata::{messages, shown, validate_labels};
+use crate::internal::shown;
+use crate::metadata::{messages, validate_labels};
 
 const TOPOLOGY_HINTS: &str = "service.kubernetes.io/topology-aware-hints";
 const TOPOLOGY_MODE: &str = "service.kubernetes.io/topology-mode";

@@ -163,7 +163,9 @@ pub(super) fn validate_claims(spec: &PodSpec, path: &Path) -> ErrorList {
     let mut names = BTreeSet::new();
     for (index, claim) in spec.resource_claims.iter().enumerate() {
         let path = path.index(index);
-        if !names.insert(&claim.name) {
+        if claim.name.is_empty() {
+            errors.push(Error::required(&path.child("name"), ""));
+        } else if !names.insert(&claim.name) {
             errors.push(Error::duplicate(&path.child("name"), &claim.name));
         } else {
             errors.extend(messages(
@@ -179,13 +181,13 @@ pub(super) fn validate_claims(spec: &PodSpec, path: &Path) -> ErrorList {
         match sources.iter().filter(|(_, source)| source.is_some()).count() {
             0 => {
                 let detail = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`";
-                errors.push(Error::invalid(&path, crate::metadata::shown(claim), detail));
+                errors.push(Error::invalid(&path, crate::internal::shown(claim), detail));
             }
             1 => {}
             _ => {
                 let detail =
                     "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified";
-                errors.push(Error::invalid(&path, crate::metadata::shown(claim), detail));
+                errors.push(Error::invalid(&path, crate::internal::shown(claim), detail));
             }
         }
         for (field, name) in sources {

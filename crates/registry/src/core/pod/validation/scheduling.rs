@@ -15,7 +15,6 @@ use apimachinery::validation::{
 
 use crate::label_selector;
 use crate::metadata::messages;
-use crate::numbers::positive;
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -268,7 +267,14 @@ pub(super) fn validate_spread(constraints: &[TopologySpreadConstraint], path: &P
     let mut errors = ErrorList::new();
     for (index, constraint) in constraints.iter().enumerate() {
         let path = path.index(index);
-        errors.extend(positive(constraint.max_skew, &path.child("maxSkew")));
+        if constraint.max_skew <= 0 {
+            let detail = "must be greater than zero";
+            errors.push(Error::invalid(
+                &path.child("maxSkew"),
+                constraint.max_skew,
+                detail,
+            ));
+        }
         if constraint.topology_key.is_empty() {
             errors.push(Error::required(&path.child("topologyKey"), "can not be empty"));
         }
@@ -300,7 +306,9 @@ fn validate_spread_details(constraint: &TopologySpreadConstraint, path: &Path) -
     let mut errors = ErrorList::new();
     if let Some(domains) = constraint.min_domains {
         let path = path.child("minDomains");
-        errors.extend(positive(domains, &path));
+        if domains <= 0 {
+            errors.push(Error::invalid(&path, domains, "must be greater than zero"));
+        }
         let action = &constraint.when_unsatisfiable;
         if action != "DoNotSchedule" {
             let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");

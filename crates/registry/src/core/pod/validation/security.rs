@@ -7,7 +7,7 @@ use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_valid_group_id, is_valid_user_id};
 
 use super::mounts::descending_path;
-use crate::metadata::shown;
+use crate::internal::shown;
 
 const MAX_SYSCTL: usize = 253;
 const SYSCTL_PATTERN: &str = "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$";
@@ -69,26 +69,27 @@ pub(super) fn validate_pod(spec: &PodSpec, path: &Path) -> ErrorList {
 }
 
 fn validate_pod_words(context: &PodSecurityContext, path: &Path) -> ErrorList {
-    let words = [
+    let words: [(&str, &Option<String>, &[&str]); 3] = [
         (
             "fsGroupChangePolicy",
             &context.fs_group_change_policy,
-            ["Always", "OnRootMismatch"],
+            &["Always", "OnRootMismatch"],
         ),
         (
             "supplementalGroupsPolicy",
             &context.supplemental_groups_policy,
-            ["Merge", "Strict"],
+            &["Merge", "Strict"],
         ),
+        // The other one, MountOption, is of a feature that is off (KEP-1710).
         (
             "seLinuxChangePolicy",
             &context.se_linux_change_policy,
-            ["MountOption", "Recursive"],
+            &["Recursive"],
         ),
     ];
     let words = words.into_iter();
     words
-        .filter_map(|(field, value, known)| validate_word(value.as_deref(), &known, &path.child(field)))
+        .filter_map(|(field, value, known)| validate_word(value.as_deref(), known, &path.child(field)))
         .collect()
 }
 
@@ -197,9 +198,13 @@ fn validate_seccomp(profile: Option<&SeccompProfile>, path: &Path) -> ErrorList 
         return ErrorList::new();
     };
     let types = ["Localhost", "RuntimeDefault", "Unconfined"];
-    let mut errors: ErrorList = super::one_of(&profile.type_, &types, &path.child("type"))
-        .into_iter()
-        .collect();
+    let mut errors = ErrorList::new();
+    if profile.type_.is_empty() {
+        let detail = "type is required when seccompProfile is set";
+        errors.push(Error::required(&path.child("type"), detail));
+    } else {
+        errors.extend(super::one_of(&profile.type_, &types, &path.child("type")));
+    }
     let path = path.child("localhostProfile");
     match (profile.type_.as_str(), &profile.localhost_profile) {
         ("Localhost", None) => {

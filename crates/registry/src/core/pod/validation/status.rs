@@ -4,7 +4,8 @@ use api::core::v1::{Container, ContainerStatus, Pod, PodSpec};
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_ip_legacy, is_qualified_name, name_is_dns_subdomain};
 
-use crate::metadata::{immutable_text, messages, shown_list};
+use crate::internal::shown_list;
+use crate::metadata::{immutable_text, messages};
 
 const OWN_CONDITIONS: [&str; 3] = ["PodScheduled", "Ready", "Initialized"];
 

@@ -142,7 +142,7 @@ fn scheduling() {
     check(
         &with(r#""topologySpreadConstraints":[{"maxSkew":0,"topologyKey":"","whenUnsatisfiable":"x"}]"#),
         &[
-            "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than 0",
+            "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero",
             "spec.topologySpreadConstraints[0].topologyKey: Required value: can not be empty",
             "spec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: \"x\": supported values: \"DoNotSchedule\", \"ScheduleAnyway\"",
         ],
@@ -213,7 +213,10 @@ fn changes() {
     check_update(
         &plain,
         &pod(r#""nodeName":"m""#),
-        &[&format!("spec: Forbidden: {}", forbidden())],
+        &[&format!(
+            "spec: Forbidden: {}@@ -42,7 +42,7 @@\n  \"NodeSelector\": null,\n  \"ServiceAccountName\": \"\",\n  \"AutomountServiceAccountToken\": null,\n- \"NodeName\": \"n\",\n+ \"NodeName\": \"m\",\n  \"SecurityContext\": {{\n   \"HostNetwork\": false,\n   \"HostPID\": false,\n",
+            forbidden()
+        )],
     );
     check_update(
         &plain,

@@ -9,7 +9,8 @@ use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::inclusive_range_error;
 
 use super::scheduling::validate_tolerations;
-use crate::metadata::{shown, shown_list, shown_map};
+use crate::internal::{change, shown, shown_list};
+use crate::metadata::shown_map;
 
 const UPDATABLE: &str = "`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
@@ -188,9 +189,10 @@ fn validate_rest(pod: &Pod, old: &Pod, path: &Path) -> ErrorList {
         restore_node_affinity(&mut same, old);
     }
     if same != *old {
+        let change = change(old, &same);
         errors.push(Error::forbidden(
             path,
-            format!("pod updates may not change fields other than {UPDATABLE}\n"),
+            format!("pod updates may not change fields other than {UPDATABLE}\n{change}"),
         ));
     }
     errors
@@ -283,7 +285,8 @@ pub fn validate_ephemeral(pod: &Pod, old: &Pod) -> ErrorList {
                 errors.push(Error::forbidden(&path, detail));
             }
             Some(now) if now != before => {
-                let detail = format!("existing ephemeral containers {quoted} may not be changed\n");
+                let change = change(before, now);
+                let detail = format!("existing ephemeral containers {quoted} may not be changed\n{change}");
                 errors.push(Error::forbidden(&path, detail));
             }
             Some(_) => {}

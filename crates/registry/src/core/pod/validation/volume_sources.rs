@@ -13,8 +13,9 @@ use apimachinery::validation::name_is_dns_subdomain;
 use super::containers::validate_pull_policy;
 use super::env::{FILE_FIELDS, validate_field, validate_resource};
 use super::mounts::{file_path, has_backsteps};
+use crate::internal::shown;
 use crate::label_selector;
-use crate::metadata::{messages, shown};
+use crate::metadata::messages;
 
 const MODE_MESSAGE: &str = "must be a number between 0 and 0777 (octal), both inclusive";
 const MAX_MODE: i32 = 0o777;

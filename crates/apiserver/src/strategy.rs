@@ -15,6 +15,8 @@ use futures_util::future::BoxFuture;
 pub struct Context<'a> {
     pub user: &'a auth::UserInfo,
     pub namespace: Option<&'a str>,
+    /// The API group that the client asked for: Events stand in two.
+    pub group: &'a str,
     /// `""` for the resource itself, else `status`, `scale`, …
     pub subresource: &'a str,
     pub dry_run: bool,
@@ -58,6 +60,11 @@ pub trait Strategy: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What an update of the status leaves as it was, so that nobody comes to own it.
+    fn status_ignores(&self) -> &'static [&'static [&'static str]] {
+        &[&["spec"]]
+    }
+
     /// Whether PUT to an absent name creates it.
     fn allow_create_on_update(&self) -> bool {
         false
@@ -83,6 +90,11 @@ pub trait Strategy: Send + Sync + 'static {
     /// What deletion does to dependents by default.
     fn garbage_collection(&self) -> GarbageCollection {
         GarbageCollection::DeleteDependents
+    }
+
+    /// What to warn clients of who delete an object without saying what becomes of its dependents.
+    fn delete_warning(&self) -> Option<&'static str> {
+        None
     }
 
     /// Whether DELETE answers with the deleted object instead of a Status.

@@ -68,6 +68,7 @@ impl Writer<'_> {
     fn context(&self) -> Context<'_> {
         Context {
             user: self.user,
+            group: self.served.row.group,
             namespace: (!self.namespace.is_empty()).then_some(self.namespace),
             subresource: self.subresource,
             dry_run: self.dry_run,
@@ -97,7 +98,9 @@ impl Writer<'_> {
         if errors.is_empty() {
             return Ok(());
         }
-        let kind = GroupKind::new(self.served.row.group, self.served.row.kind);
+        // The rules are those of the stored kind, whatever name it is served by.
+        let row = self.objects().row;
+        let kind = GroupKind::new(row.group, row.kind);
         Err(Status::invalid(&kind, name, &errors))
     }
 

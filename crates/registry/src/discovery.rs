@@ -45,6 +45,13 @@ impl Rules for EndpointSlices {
         }
     }
 
+    fn prepare_create(_cx: &Context<'_>, slice: &mut EndpointSlice) {
+        slice
+            .endpoints
+            .iter_mut()
+            .for_each(|endpoint| endpoint.deprecated_topology.clear());
+    }
+
     fn is_new_generation(slice: &EndpointSlice, old: &EndpointSlice) -> bool {
         slice.address_type != old.address_type
             || slice.endpoints != old.endpoints
@@ -118,7 +125,13 @@ fn validate_ports(ports: &[EndpointPort], path: &Path) -> ErrorList {
             errors.push(Error::duplicate(&path.child("name"), Some(name)));
         }
         let protocol = port.protocol.as_deref().unwrap_or_default();
-        errors.extend(one_of(protocol, &PROTOCOLS, &path.child("protocol")));
+        if !PROTOCOLS.contains(&protocol) {
+            errors.push(Error::not_supported(
+                &path.child("protocol"),
+                protocol,
+                &PROTOCOLS,
+            ));
+        }
         if let Some(protocol) = &port.app_protocol {
             errors.extend(messages(
                 &path.child("appProtocol"),

@@ -69,14 +69,17 @@ pub fn validate_match(
     labels: &std::collections::BTreeMap<String, String>,
     path: &Path,
 ) -> Option<Error> {
-    (!selector.is_everything() && !selector.matches(labels)).then(|| {
-        let path = path.child("metadata").child("labels");
-        Error::invalid(
-            &path,
-            shown_map(labels),
-            "`selector` does not match template `labels`",
-        )
-    })
+    (!selector.is_everything() && !selector.matches(labels)).then(|| no_match(labels, path))
+}
+
+/// The error of a template that its workload does not select.
+pub(crate) fn no_match(labels: &std::collections::BTreeMap<String, String>, path: &Path) -> Error {
+    let path = path.child("metadata").child("labels");
+    Error::invalid(
+        &path,
+        shown_map(labels),
+        "`selector` does not match template `labels`",
+    )
 }
 
 /// An error if a selector changed.

@@ -12,6 +12,7 @@
 
 pub mod behaviour;
 pub mod builtin;
+pub(crate) mod conditions;
 pub(crate) mod internal;
 pub mod label_selector;
 pub mod metadata;

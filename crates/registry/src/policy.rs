@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::internal::shown;
 use crate::numbers::{all_nonnegative, at_most_100_percent, int_or_percent};
 use crate::rules::{MetadataChecks, Rules};
-use crate::{label_selector, table};
+use crate::{conditions, label_selector, table};
 
 /// PodDisruptionBudgets.
 pub struct DisruptionBudgets;
@@ -18,6 +18,7 @@ impl Rules for DisruptionBudgets {
     type Object = PodDisruptionBudget;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Nothing;
     const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Nothing;
+    const METADATA_LAST: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::spec!();
@@ -56,7 +57,8 @@ impl Rules for DisruptionBudgets {
 
     fn validate_status_update(budget: &PodDisruptionBudget, _old: &PodDisruptionBudget) -> ErrorList {
         let status = &budget.status;
-        all_nonnegative(
+        let mut errors = conditions::validate(&status.conditions, &Path::new("status").child("conditions"));
+        errors.extend(all_nonnegative(
             [
                 ("disruptionsAllowed", status.disruptions_allowed.into()),
                 ("currentHealthy", status.current_healthy.into()),
@@ -64,7 +66,8 @@ impl Rules for DisruptionBudgets {
                 ("expectedPods", status.expected_pods.into()),
             ],
             &Path::new("status"),
-        )
+        ));
+        errors
     }
 
     fn row(budget: &PodDisruptionBudget, now: Timestamp) -> Vec<Value> {

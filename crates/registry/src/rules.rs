@@ -10,7 +10,7 @@ use api::meta::v1::ObjectMeta;
 use api::{Object, Resource};
 use apimachinery::field::ErrorList;
 use apimachinery::status::Status;
-use apimachinery::validation::name_is_dns_subdomain;
+use apimachinery::validation::{name_is_dns_subdomain, name_is_path_segment};
 use apiserver::strategy::{Context, GarbageCollection, Strategy};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -41,6 +41,10 @@ pub trait Rules: Send + Sync + 'static {
     /// Whether an update without resourceVersion is taken.
     const UNCONDITIONAL_UPDATE: bool = true;
     const RETURNS_DELETED: bool = false;
+    /// What to warn clients of who delete an object without saying what becomes of its dependents.
+    const DELETE_WARNING: Option<&'static str> = None;
+    /// Whether metadata of a new object is judged only if nothing else is wrong, and its name only as a part of paths.
+    const METADATA_LAST: bool = false;
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::DeleteDependents;
     /// Whether `metadata.generation` counts changes.
     const GENERATION: bool = false;
@@ -52,6 +56,8 @@ pub trait Rules: Send + Sync + 'static {
     const STATUS_KEEPS_METADATA: bool = false;
     /// Whether finalizers without a domain must be Kubernetes' own.
     const PLAIN_FINALIZERS_CHECKED: bool = true;
+    /// What else than the spec an update of the status leaves as it was.
+    const STATUS_IGNORES: &'static [&'static [&'static str]] = &[&["spec"]];
     /// Selectable fields beyond name and namespace.
     const FIELDS: &'static [&'static str] = &[];
     /// Fields by other names, in groups that have their own: group, label, field.
@@ -221,6 +227,13 @@ impl<R: Rules> Typed<R> {
     /// Errors of a new object.
     fn validate_whole(&self, cx: &Context<'_>, object: &R::Object) -> ErrorList {
         let metadata = Resource::metadata(object);
+        if R::METADATA_LAST {
+            let errors = R::validate_create(cx, object);
+            if !errors.is_empty() {
+                return errors;
+            }
+            return metadata::validate(metadata, R::Object::NAMESPACED, name_is_path_segment);
+        }
         let mut errors = metadata::validate(metadata, R::Object::NAMESPACED, R::check_name);
         errors.extend(plain_finalizers::<R>(metadata));
         errors.extend(R::validate_create(cx, object));
@@ -308,6 +321,14 @@ impl<R: Rules> Strategy for Typed<R> {
         }
     }
 
+    fn status_ignores(&self) -> &'static [&'static [&'static str]] {
+        if R::STATUS_KEEPS_METADATA {
+            &[&["metadata"], &["spec"]]
+        } else {
+            R::STATUS_IGNORES
+        }
+    }
+
     fn allow_create_on_update(&self) -> bool {
         R::CREATE_ON_UPDATE
     }
@@ -326,6 +347,10 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn garbage_collection(&self) -> GarbageCollection {
         R::GARBAGE_COLLECTION
+    }
+
+    fn delete_warning(&self) -> Option<&'static str> {
+        R::DELETE_WARNING
     }
 
     fn returns_deleted_object(&self) -> bool {

@@ -8,6 +8,7 @@ use super::node::Node;
 use crate::decode::{Expected, decode_json};
 use crate::kind;
 use crate::resource::Served;
+use crate::strategy::Strategy;
 
 pub struct KindVersions<'a> {
     served: &'a Served,
@@ -24,6 +25,10 @@ impl<'a> KindVersions<'a> {
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let row = catalogue::resource(group, version, self.served.row.plural)?;
         (row.kind == self.served.row.kind).then_some(row)
+    }
+
+    fn strategy(&self) -> &dyn Strategy {
+        &*self.served.objects.behaviour(self.subresource).strategy
     }
 
     fn between(&self, value: &Value, from: &'static Resource, to: &'static Resource) -> Option<Value> {
@@ -61,7 +66,7 @@ impl Versions for KindVersions<'_> {
     fn ignored(&self, _version: &str) -> Set {
         match self.subresource {
             "" if self.served.row.subresource("status").is_some() => Set::of_fields(&[&["status"]]),
-            "status" => Set::of_fields(&[&["spec"]]),
+            "status" => Set::of_fields(self.strategy().status_ignores()),
             _ => Set::default(),
         }
     }

@@ -27,6 +27,10 @@ impl Writer<'_> {
     /// Deletes one object.
     pub async fn delete(&mut self, options: &DeleteOptions) -> Result<Deleted, Status> {
         let key = self.objects().key(self.namespace, self.name);
+        if options.propagation_policy.is_none() && options.orphan_dependents.is_none() {
+            let warning = self.strategy().delete_warning().map(str::to_owned);
+            self.warn(warning);
+        }
         loop {
             let Some(current) = self.objects().load(&key).await? else {
                 return Err(Status::not_found(&self.objects().group_resource(), self.name));

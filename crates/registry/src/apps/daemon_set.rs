@@ -49,6 +49,10 @@ impl Rules for DaemonSets {
         set_template_generation(set, template_generation(old) + i64::from(changed));
     }
 
+    fn prepare_status_update(_cx: &Context<'_>, set: &mut DaemonSet, old: &DaemonSet) {
+        set_template_generation(set, template_generation(old));
+    }
+
     fn validate(set: &DaemonSet) -> ErrorList {
         let (path, spec) = (Path::new("spec"), &set.spec);
         let selector = spec.selector.as_deref();
@@ -168,7 +172,7 @@ fn validate_strategy(strategy: &DaemonSetUpdateStrategy, path: &Path) -> ErrorLi
     let mut errors = int_or_percent(unavailable, &unavailable_path);
     errors.extend(int_or_percent(surge, &surge_path));
     match (plain_value(unavailable), plain_value(surge)) {
-        (1.., 1..) => {
+        (1.., ..=-1 | 1..) | (..=-1, ..=-1 | 1..) => {
             let detail = "may not be set when maxUnavailable is non-zero";
             errors.push(Error::invalid(&surge_path, crate::numbers::shown(surge), detail));
         }

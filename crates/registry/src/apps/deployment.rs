@@ -26,6 +26,7 @@ pub struct Deployments;
 impl Rules for Deployments {
     type Object = Deployment;
     const GENERATION: bool = true;
+    const STATUS_IGNORES: &'static [&'static [&'static str]] = &[&["metadata", "labels"], &["spec"]];
 
     crate::spec!();
     crate::status!();
@@ -234,6 +235,7 @@ mod tests {
             &[
                 "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
                 "spec.selector: Required value",
+                "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`",
             ],
         );
         check(

@@ -20,7 +20,6 @@ pub struct ReplicaSets;
 
 impl Rules for ReplicaSets {
     type Object = ReplicaSet;
-    const FIELDS: &'static [&'static str] = &["status.replicas"];
 
     crate::spec!();
     crate::status!();
@@ -99,7 +98,11 @@ pub(super) fn validate_template(
                 "invalid label selector",
             )];
         }
-        Ok(None) => {}
+        // No selector selects nothing.
+        Ok(None) => errors.push(label_selector::no_match(
+            &template.metadata.labels,
+            &template_path,
+        )),
         Ok(Some(selector)) => {
             errors.extend(label_selector::validate_match(
                 &selector,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::replica_set::validate_endless;
+use crate::core::persistent_volume_claim::validate_spec as validate_claim;
 use crate::core::pod::{defaults, validation};
 use crate::internal::shown;
 use crate::metadata::messages;
@@ -58,6 +59,14 @@ impl Rules for StatefulSets {
                 claim.status.phase = "Pending".to_owned();
             }
         }
+    }
+
+    fn prepare_create(_cx: &Context<'_>, set: &mut StatefulSet) {
+        drop_max_unavailable(set, None);
+    }
+
+    fn prepare_update(_cx: &Context<'_>, set: &mut StatefulSet, old: &StatefulSet) {
+        drop_max_unavailable(set, Some(old));
     }
 
     fn validate(set: &StatefulSet) -> ErrorList {
@@ -111,6 +120,19 @@ impl Rules for StatefulSets {
 
     fn row(set: &StatefulSet, now: Timestamp) -> Vec<Value> {
         table::workload::stateful_set(set, now)
+    }
+}
+
+/// A field of a feature that is off stays only where it is in use (KEP-961).
+fn drop_max_unavailable(set: &mut StatefulSet, old: Option<&StatefulSet>) {
+    let used = |set: &StatefulSet| {
+        let rolling = set.spec.update_strategy.rolling_update.as_deref();
+        rolling.is_some_and(|own| own.max_unavailable.is_some())
+    };
+    if !old.is_some_and(used)
+        && let Some(rolling) = &mut set.spec.update_strategy.rolling_update
+    {
+        rolling.max_unavailable = None;
     }
 }
 
@@ -217,6 +239,10 @@ fn validate_pods(spec: &StatefulSetSpec, path: &Path) -> ErrorList {
                 errors.extend(label_selector::validate_match(&parsed, labels, &template_path));
             }
             errors.extend(validation::template(&template_of_pods(spec), &template_path));
+            for (index, claim) in spec.volume_claim_templates.iter().enumerate() {
+                let path = path.child("volumeClaimTemplates").index(index).child("spec");
+                errors.extend(validate_claim(&claim.spec, &path));
+            }
         }
     }
     errors.extend(validate_endless(&spec.template, "StatefulSet", &template_path));

@@ -38,6 +38,9 @@ impl Rules for Jobs {
     type Object = Job;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::WholeFirst;
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::OrphanDependents;
+    const DELETE_WARNING: Option<&'static str> = Some(
+        "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning",
+    );
     const FIELDS: &'static [&'static str] = &["status.successful"];
 
     crate::spec!();

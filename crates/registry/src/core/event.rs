@@ -1,18 +1,23 @@
 //! Events, under both names that they are served by: their rules are those of the core group.
 
+mod strict;
+
 use std::time::Duration;
 
+use api::Resource;
 use api::core::v1::Event;
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_dns1123_subdomain, is_qualified_name};
-use apiserver::strategy::GarbageCollection;
+use apiserver::strategy::{Context, GarbageCollection};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::metadata::messages;
+use crate::metadata::{self, messages};
 use crate::rules::{MetadataChecks, Rules};
 use crate::table;
 
+/// The group whose clients are held to more.
+const GROUP: &str = "events.k8s.io";
 const KEPT: Duration = Duration::from_secs(60 * 60);
 const MAX_INSTANCE: usize = 128;
 const MAX_ACTION: usize = 128;
@@ -25,6 +30,7 @@ pub struct Events;
 impl Rules for Events {
     type Object = Event;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Nothing;
+    const METADATA_LAST: bool = true;
     const CREATE_ON_UPDATE: bool = true;
     const GARBAGE_COLLECTION: GarbageCollection = GarbageCollection::Unsupported;
     const TIME_TO_LIVE: Option<Duration> = Some(KEPT);
@@ -62,17 +68,22 @@ impl Rules for Events {
         ("events.k8s.io", "type", "type"),
     ];
 
-    fn validate(event: &Event) -> ErrorList {
-        let mut errors = match event.event_time {
-            None => validate_old(event),
-            Some(_) => validate_new(event),
-        };
-        let namespace = &event.metadata.namespace;
-        errors.extend(messages(
-            &Path::new("namespace"),
-            namespace,
-            is_dns1123_subdomain(namespace),
-        ));
+    fn validate_create(cx: &Context<'_>, event: &Event) -> ErrorList {
+        let mut errors = validate_loosely(event, cx.group);
+        if cx.group == GROUP {
+            let metadata = metadata::validate(&event.metadata, Event::NAMESPACED, Self::check_name);
+            errors.extend(metadata);
+            errors.extend(strict::validate(event));
+        }
+        errors
+    }
+
+    fn validate_update(cx: &Context<'_>, event: &Event, old: &Event) -> ErrorList {
+        let mut errors = validate_loosely(event, cx.group);
+        if cx.group == GROUP {
+            errors.extend(metadata::validate_update(&event.metadata, &old.metadata));
+            errors.extend(strict::validate_change(event, old));
+        }
         errors
     }
 
@@ -99,6 +110,21 @@ impl Rules for Events {
     fn row(event: &Event, now: Timestamp) -> Vec<Value> {
         table::event::row(event, now)
     }
+}
+
+/// What clients of either group are held to.
+fn validate_loosely(event: &Event, group: &str) -> ErrorList {
+    let mut errors = match event.event_time {
+        None => validate_old(event),
+        Some(_) => validate_new(event, group),
+    };
+    let namespace = &event.metadata.namespace;
+    errors.extend(messages(
+        &Path::new("namespace"),
+        namespace,
+        is_dns1123_subdomain(namespace),
+    ));
+    errors
 }
 
 fn other_namespace(event: &Event) -> Error {
@@ -129,13 +155,17 @@ fn validate_old(event: &Event) -> ErrorList {
     }
 }
 
-fn validate_new(event: &Event) -> ErrorList {
+fn validate_new(event: &Event, group: &str) -> ErrorList {
     let mut errors = ErrorList::new();
     let own = event.metadata.namespace.as_str();
     if event.involved_object.namespace.is_empty() && !matches!(own, "default" | "kube-system") {
         errors.push(other_namespace(event));
     }
-    let component = Path::new("reportingComponent");
+    let component = Path::new(if group == GROUP {
+        "reportingController"
+    } else {
+        "reportingComponent"
+    });
     if event.reporting_component.is_empty() {
         errors.push(Error::required(&component, ""));
     }
@@ -172,7 +202,10 @@ mod tests {
     #[track_caller]
     fn check(json: &str, expected: &[&str]) {
         let event = Event::from_json(json.as_bytes()).unwrap();
-        let errors: Vec<String> = Events::validate(&event).iter().map(ToString::to_string).collect();
+        let errors: Vec<String> = validate_loosely(&event, "")
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(errors, expected);
     }
 

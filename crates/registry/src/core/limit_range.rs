@@ -10,9 +10,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::pod::defaults::round_up;
-use crate::resources::{is_overcommit_allowed, validate_name, validate_quantity};
+use crate::resources::{is_overcommit_allowed, validate_container_name, validate_name};
 use crate::rules::Rules;
 use crate::table;
+
+const TYPES: [&str; 3] = ["Container", "PersistentVolumeClaim", "Pod"];
+/// From here on amounts are compared as whole numbers.
+const MAX_MILLI: i64 = i64::MAX / 1000;
 
 /// LimitRanges.
 pub struct LimitRanges;
@@ -38,6 +42,10 @@ impl Rules for LimitRanges {
         for (index, item) in range.spec.limits.iter().enumerate() {
             let path = path.index(index);
             let wrong = apimachinery::validation::is_qualified_name(&item.type_);
+            if wrong.is_empty() && !item.type_.contains('/') && !TYPES.contains(&item.type_.as_str()) {
+                let detail = "must be a standard limit type or fully qualified";
+                errors.push(Error::invalid(&path.child("type"), &item.type_, detail));
+            }
             errors.extend(crate::metadata::messages(&path.child("type"), &item.type_, wrong));
             if !types.insert(&item.type_) {
                 errors.push(Error::duplicate(&path.child("type"), &item.type_));
@@ -85,10 +93,13 @@ fn validate_item(item: &LimitRangeItem, path: &Path) -> ErrorList {
         ("maxLimitRequestRatio", &item.max_limit_request_ratio),
     ];
     for (field, list) in lists {
-        for (name, quantity) in list {
+        let unused = item.type_ == "Pod" && matches!(field, "default" | "defaultRequest");
+        for name in list.keys().filter(|_| !unused) {
             let path = path.child(field).key(name);
-            errors.extend(validate_name(name, &path));
-            errors.extend(validate_quantity(name, quantity, &path));
+            errors.extend(match item.type_.as_str() {
+                "Pod" | "Container" => validate_container_name(name, &path),
+                _ => validate_name(name, &path),
+            });
         }
     }
     if item.type_ == "Pod" {
@@ -149,10 +160,9 @@ fn validate_order(item: &LimitRangeItem, name: &str, path: &Path) -> ErrorList {
             (_, "max") => format!("default request value {low} is greater than max value {high}"),
             _ => format!("default request value {low} is greater than default limit value {high}"),
         };
-        let shown = if field == "min" || low_name != "min" {
-            low
-        } else {
-            high
+        let shown = match (field, high_name) {
+            ("default", "max") | ("defaultRequest", "default request") => high,
+            _ => low,
         };
         errors.push(Error::invalid(&path, shown.to_string(), detail));
     }
@@ -166,6 +176,7 @@ fn validate_order(item: &LimitRangeItem, name: &str, path: &Path) -> ErrorList {
             format!("ratio {ratio} is less than 1"),
         ));
     }
+    errors.extend(validate_ratio(item, name, path));
     if let (Some(default), Some(request)) = (default, request)
         && !is_overcommit_allowed(name)
         && default != request
@@ -179,4 +190,29 @@ fn validate_order(item: &LimitRangeItem, name: &str, path: &Path) -> ErrorList {
         ));
     }
     errors
+}
+
+/// A limit can't be more times the request than max is of min.
+fn validate_ratio(item: &LimitRangeItem, name: &str, path: &Path) -> Option<Error> {
+    let ratio = item.max_limit_request_ratio.get(name)?;
+    let (min, max) = (item.min.get(name)?, item.max.get(name)?);
+    let exact = [ratio, min, max].iter().all(|amount| amount.value() < MAX_MILLI);
+    let number = |amount: &Quantity| {
+        if exact {
+            amount.milli_value() as f64
+        } else {
+            amount.value() as f64
+        }
+    };
+    let most = number(max) / number(min);
+    let own = if exact {
+        number(ratio) / 1000.0
+    } else {
+        number(ratio)
+    };
+    (own > most).then(|| {
+        let path = path.child("maxLimitRequestRatio").key(name);
+        let detail = format!("ratio {ratio} is greater than max/min = {most:.6}");
+        Error::invalid(&path, ratio.to_string(), detail)
+    })
 }

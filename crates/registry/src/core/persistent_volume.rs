@@ -1,5 +1,7 @@
 //! PersistentVolumes.
 
+mod sources;
+
 use api::core::v1::{PersistentVolume, PersistentVolumeSpec};
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::time::Time;
@@ -10,6 +12,7 @@ use serde_json::Value;
 
 use super::persistent_volume_claim::validate_access_modes;
 use super::pod::validation::scheduling::validate_node_selector;
+use crate::internal::{change, shown};
 use crate::metadata::messages;
 use crate::rules::{MetadataChecks, Rules};
 use crate::{table, warnings};
@@ -33,7 +36,7 @@ pub struct PersistentVolumes;
 
 impl Rules for PersistentVolumes {
     type Object = PersistentVolume;
-    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::WholeFirst;
     const RETURNS_DELETED: bool = true;
 
     crate::spec!();
@@ -50,6 +53,11 @@ impl Rules for PersistentVolumes {
             .spec
             .volume_mode
             .get_or_insert_with(|| "Filesystem".to_owned());
+        if let Some(iscsi) = &mut volume.spec.persistent_volume_source.iscsi
+            && iscsi.iscsi_interface.is_empty()
+        {
+            iscsi.iscsi_interface = "default".to_owned();
+        }
         if let Some(host_path) = &mut volume.spec.persistent_volume_source.host_path {
             host_path.type_.get_or_insert_default();
         }
@@ -87,16 +95,21 @@ impl Rules for PersistentVolumes {
         }
         if source != old.spec.persistent_volume_source {
             let path = Path::new("spec").child("persistentvolumesource");
-            errors.push(Error::forbidden(
-                &path,
-                "spec.persistentvolumesource is immutable after creation\n",
-            ));
+            let change = change(&old.spec.persistent_volume_source, &source);
+            let detail = format!("spec.persistentvolumesource is immutable after creation\n{change}");
+            errors.push(Error::forbidden(&path, detail));
         }
         if volume.spec.volume_mode != old.spec.volume_mode {
             errors.push(Error::immutable(
                 &Path::new("volumeMode"),
                 volume.spec.volume_mode.clone(),
             ));
+        }
+        let affinity = volume.spec.node_affinity.as_deref();
+        if old.spec.node_affinity.is_some() && affinity != old.spec.node_affinity.as_deref() {
+            let shown = affinity.map_or_else(|| None::<String>.into(), shown);
+            let detail = "field is immutable, except for updating from beta label to GA";
+            errors.push(Error::invalid(&Path::new("nodeAffinity"), shown, detail));
         }
         let (new, old) = (
             &volume.spec.volume_attributes_class_name,
@@ -143,7 +156,8 @@ fn validate_spec(spec: &PersistentVolumeSpec, path: &Path) -> ErrorList {
             Some(selector) => errors.extend(validate_node_selector(selector, &path)),
         }
     }
-    errors.extend(validate_source(spec, path));
+    errors.extend(sources::validate(spec, path));
+    errors.extend(validate_recycling(spec, path));
     if !spec.storage_class_name.is_empty() {
         let name = &spec.storage_class_name;
         errors.extend(messages(
@@ -163,6 +177,10 @@ fn validate_spec(spec: &PersistentVolumeSpec, path: &Path) -> ErrorList {
             &VOLUME_MODES,
         ));
     }
+    if spec.volume_attributes_class_name.is_some() && spec.persistent_volume_source.csi.is_none() {
+        let detail = "has to be specified when using volumeAttributesClassName";
+        errors.push(Error::required(&path.child("csi"), detail));
+    }
     errors
 }
 
@@ -177,7 +195,12 @@ fn validate_capacity(spec: &PersistentVolumeSpec, path: &Path) -> ErrorList {
             .iter()
             .map(|(name, size)| (name.clone(), Value::from(size.to_string())))
             .collect();
-        errors.push(Error::not_supported(path, Value::Object(shown), &["storage"]));
+        let shown = if shown.is_empty() {
+            Value::Null
+        } else {
+            Value::Object(shown)
+        };
+        errors.push(Error::not_supported(path, shown, &["storage"]));
     }
     for (name, size) in spec.capacity.iter().filter(|(_, size)| size.sign() <= 0) {
         errors.push(Error::invalid(
@@ -189,83 +212,16 @@ fn validate_capacity(spec: &PersistentVolumeSpec, path: &Path) -> ErrorList {
     errors
 }
 
-/// Exactly one kind of volume, with its required fields.
-fn validate_source(spec: &PersistentVolumeSpec, path: &Path) -> ErrorList {
-    let source = &spec.persistent_volume_source;
-    let mut errors = ErrorList::new();
-    let set = [
-        ("hostPath", source.host_path.is_some()),
-        ("gcePersistentDisk", source.gce_persistent_disk.is_some()),
-        ("awsElasticBlockStore", source.aws_elastic_block_store.is_some()),
-        ("glusterfs", source.glusterfs.is_some()),
-        ("flocker", source.flocker.is_some()),
-        ("nfs", source.nfs.is_some()),
-        ("rbd", source.rbd.is_some()),
-        ("quobyte", source.quobyte.is_some()),
-        ("cephFS", source.cephfs.is_some()),
-        ("iscsi", source.iscsi.is_some()),
-        ("cinder", source.cinder.is_some()),
-        ("fc", source.fc.is_some()),
-        ("flexVolume", source.flex_volume.is_some()),
-        ("azureFile", source.azure_file.is_some()),
-        ("vsphereVolume", source.vsphere_volume.is_some()),
-        ("photonPersistentDisk", source.photon_persistent_disk.is_some()),
-        ("portworxVolume", source.portworx_volume.is_some()),
-        ("azureDisk", source.azure_disk.is_some()),
-        ("scaleIO", source.scale_io.is_some()),
-        ("local", source.local.is_some()),
-        ("storageos", source.storageos.is_some()),
-        ("csi", source.csi.is_some()),
-    ];
-    let kinds: Vec<&'static str> = set
-        .into_iter()
-        .filter(|(_, set)| *set)
-        .map(|(kind, _)| kind)
-        .collect();
-    if kinds.is_empty() {
-        errors.push(Error::required(path, "must specify a volume type"));
-    }
-    for kind in kinds.iter().skip(1) {
-        errors.push(Error::forbidden(
-            &path.child(*kind),
-            "may not specify more than 1 volume type",
-        ));
-    }
-    let mut required = |missing: bool, kind: &'static str, field: &'static str| {
-        errors.extend(missing.then(|| Error::required(&path.child(kind).child(field), "")));
-    };
-    if let Some(host_path) = &source.host_path {
-        required(host_path.path.is_empty(), "hostPath", "path");
-    }
-    if let Some(nfs) = &source.nfs {
-        required(nfs.server.is_empty(), "nfs", "server");
-        required(nfs.path.is_empty(), "nfs", "path");
-    }
-    if let Some(csi) = &source.csi {
-        required(csi.driver.is_empty(), "csi", "driver");
-        required(csi.volume_handle.is_empty(), "csi", "volumeHandle");
-    }
-    if let Some(local) = &source.local {
-        required(local.path.is_empty(), "local", "path");
-        if spec.node_affinity.is_none() {
-            let detail = "Local volume requires node affinity";
-            errors.push(Error::required(&path.child("nodeAffinity"), detail));
-        }
-    }
-    let recycles_root = source
-        .host_path
-        .as_deref()
-        .is_some_and(|host_path| host_path.path.trim_matches('/').is_empty())
-        && spec.persistent_volume_reclaim_policy == "Recycle";
-    if recycles_root {
+/// A path of the host can't be emptied for the next claim if it is the root.
+fn validate_recycling(spec: &PersistentVolumeSpec, path: &Path) -> Option<Error> {
+    let host_path = spec.persistent_volume_source.host_path.as_deref();
+    let is_root = host_path.is_some_and(|own| own.path.trim_matches('/').is_empty());
+    (is_root && spec.persistent_volume_reclaim_policy == "Recycle").then(|| {
         let path = path.child("persistentVolumeReclaimPolicy");
-        errors.push(Error::forbidden(
-            &path,
-            "may not be 'recycle' for a hostPath mount of '/'",
-        ));
-    }
-    errors
+        Error::forbidden(&path, "may not be 'recycle' for a hostPath mount of '/'")
+    })
 }
+
 fn warnings_of(volume: &PersistentVolume) -> Vec<String> {
     let (spec, path) = (&volume.spec, Path::new("spec"));
     let mut all = Vec::new();

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::pod::defaults;
+use crate::internal::change;
 use crate::metadata::messages;
 use crate::resources::validate_quantity;
 use crate::rules::{MetadataChecks, Rules};
@@ -254,50 +255,51 @@ fn validate_change(claim: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -
     let path = Path::new("spec");
     let mut errors = ErrorList::new();
     let mut same = claim.spec.clone();
+    let mut kept = old.spec.clone();
     let before = &old.spec;
+    // The volume is chosen once.
     if before.volume_name.is_empty() {
-        same.volume_name.clear();
+        kept.volume_name.clone_from(&same.volume_name);
     }
     // A default class may be filled in later.
     if before.storage_class_name.is_none() {
         same.storage_class_name = None;
     }
-    same.resources.requests.remove("storage");
-    same.resources.requests.extend(
-        before
-            .resources
+    let size = |spec: &PersistentVolumeClaimSpec| {
+        spec.resources
             .requests
             .get("storage")
-            .map(|size| ("storage".to_owned(), size.clone())),
-    );
-    same.volume_attributes_class_name
-        .clone_from(&before.volume_attributes_class_name);
-    if same != *before {
-        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
-        errors.push(Error::forbidden(&path, detail));
-        return errors;
+            .cloned()
+            .unwrap_or_default()
+    };
+    let (new_size, old_size) = (size(&claim.spec), size(before));
+    if claim.status.phase == "Bound" {
+        if !same.resources.requests.is_empty() {
+            same.resources
+                .requests
+                .insert("storage".to_owned(), old_size.clone());
+        }
+        same.volume_attributes_class_name
+            .clone_from(&before.volume_attributes_class_name);
     }
-    let (new_size, old_size) = (
-        claim.spec.resources.requests.get("storage"),
-        before.resources.requests.get("storage"),
-    );
-    let bound = old.status.phase == "Bound";
-    if new_size != old_size && !bound {
-        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n";
+    if same != kept {
+        let change = change(&kept, &same);
+        let detail = format!(
+            "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims\n{change}"
+        );
         errors.push(Error::forbidden(&path, detail));
-    } else if let (Some(new), Some(old_size)) = (new_size, old_size)
-        && new < old_size
-        && old
-            .status
-            .capacity
-            .get("storage")
-            .is_none_or(|capacity| new <= capacity)
-    {
+    }
+    let capacity = old.status.capacity.get("storage").cloned().unwrap_or_default();
+    if new_size < old_size && new_size <= capacity {
         let path = path.child("resources").child("requests").child("storage");
         errors.push(Error::forbidden(
             &path,
             "field can not be less than status.capacity",
         ));
+    }
+    if claim.spec.volume_mode != before.volume_mode {
+        let mode = claim.spec.volume_mode.clone();
+        errors.push(Error::immutable(&Path::new("volumeMode"), mode));
     }
     errors
 }

@@ -23,6 +23,11 @@ impl Rules for Pods {
     type Object = Pod;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
+    const STATUS_IGNORES: &'static [&'static [&'static str]] = &[
+        &["metadata", "deletionTimestamp"],
+        &["metadata", "ownerReferences"],
+        &["spec"],
+    ];
     const FIELDS: &'static [&'static str] = &[
         "spec.hostNetwork",
         "spec.nodeName",
@@ -49,6 +54,11 @@ impl Rules for Pods {
     fn prepare_create(cx: &Context<'_>, pod: &mut Pod) {
         defaults::twin_service_account(&mut pod.spec);
         label_keys::merge(pod);
+        if let Some(period) = &mut pod.spec.termination_grace_period_seconds
+            && *period < 0
+        {
+            *period = 1;
+        }
         pod.status.phase = "Pending".to_owned();
         pod.status.qos_class = api::qos::class(pod).as_str().to_owned();
         if !pod.spec.scheduling_gates.is_empty() {

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::pod::{defaults, validation};
 use crate::apps::replica_set::validate_endless;
-use crate::metadata::validate_labels;
 use crate::numbers::{all_nonnegative, nonnegative, not_more_than};
 use crate::rules::Rules;
 use crate::{label_selector, scale, table, warnings};
@@ -53,7 +52,6 @@ impl Rules for ReplicationControllers {
         if spec.selector.is_empty() {
             errors.push(Error::required(&selector, ""));
         }
-        errors.extend(validate_labels(&spec.selector, &selector));
         errors.extend(nonnegative(spec.replicas.unwrap_or(0), &path.child("replicas")));
         let path = path.child("template");
         let Some(template) = spec.template.as_deref() else {
@@ -84,10 +82,17 @@ impl Rules for ReplicationControllers {
                 .iter()
                 .filter_map(|(name, count)| nonnegative(*count, &path.child(*name))),
         );
+        errors.extend(nonnegative(
+            status.observed_generation,
+            &path.child("observedGeneration"),
+        ));
         for (name, count) in counts {
             let detail = "cannot be greater than status.replicas";
             errors.extend(not_more_than(count, status.replicas, &path.child(name), detail));
         }
+        let (available, detail) = (status.available_replicas, "cannot be greater than readyReplicas");
+        let path = path.child("availableReplicas");
+        errors.extend(not_more_than(available, status.ready_replicas, &path, detail));
         errors
     }
 

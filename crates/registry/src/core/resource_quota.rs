@@ -1,16 +1,17 @@
 //! ResourceQuotas.
 
+use std::collections::BTreeSet;
+
 use api::core::v1::{ResourceQuota, ResourceQuotaSpec, ScopedResourceSelectorRequirement};
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::quantity::Quantity;
-use apimachinery::validation::is_qualified_name;
 use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::pod::defaults::round_up;
-use crate::metadata::messages;
-use crate::resources::{is_standard, validate_quantity};
+use crate::internal::shown;
+use crate::resources::{is_standard, validate_name, validate_quantity};
 use crate::rules::Rules;
 use crate::table;
 
@@ -50,7 +51,8 @@ impl Rules for ResourceQuotas {
 
     fn validate_update(_cx: &Context<'_>, quota: &ResourceQuota, old: &ResourceQuota) -> ErrorList {
         let mut errors = Self::validate(quota);
-        if quota.spec.scopes != old.spec.scopes {
+        let set = |quota: &ResourceQuota| quota.spec.scopes.iter().cloned().collect::<BTreeSet<_>>();
+        if set(quota) != set(old) {
             let path = Path::new("spec").child("scopes");
             errors.push(Error::immutable(&path, quota.spec.scopes.as_slice()));
         }
@@ -103,12 +105,11 @@ fn validate_amounts(amounts: &std::collections::BTreeMap<String, Quantity>, path
     let mut errors = ErrorList::new();
     for (name, amount) in amounts {
         let path = path.key(name);
-        let wrong: ErrorList = messages(&path, name, is_qualified_name(name)).collect();
-        if wrong.is_empty() && !name.contains('/') && !is_standard(name) {
+        errors.extend(validate_name(name, &path));
+        if !name.contains('/') && !is_quota_resource(name) {
             let detail = "must be a standard resource for quota";
             errors.push(Error::invalid(&path, name, detail));
         }
-        errors.extend(wrong);
         errors.extend(validate_quantity(name, amount, &path));
     }
     errors
@@ -118,8 +119,14 @@ fn validate_scopes(spec: &ResourceQuotaSpec, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     let at = path.child("scopes");
     let known = |scope: &String| SCOPES.contains(&scope.as_str());
-    for scope in spec.scopes.iter().filter(|scope| !known(scope)) {
-        errors.push(Error::invalid(&at, scope, "unsupported scope"));
+    for scope in &spec.scopes {
+        if !known(scope) {
+            errors.push(Error::invalid(&at, spec.scopes.as_slice(), "unsupported scope"));
+        }
+        for _ in spec.hard.keys().filter(|name| !applies(scope, name)) {
+            let detail = "unsupported scope applied to resource";
+            errors.push(Error::invalid(&at, spec.scopes.as_slice(), detail));
+        }
     }
     let has = |scope: &str| spec.scopes.iter().any(|own| own == scope);
     if (has("BestEffort") && has("NotBestEffort")) || (has("Terminating") && has("NotTerminating")) {
@@ -130,12 +137,43 @@ fn validate_scopes(spec: &ResourceQuotaSpec, path: &Path) -> ErrorList {
     };
     let path = path.child("scopeSelector").child("matchExpressions");
     for requirement in &selector.match_expressions {
-        errors.extend(validate_requirement(requirement, &path));
+        errors.extend(validate_requirement(spec, requirement, &path));
     }
     errors
 }
 
-fn validate_requirement(requirement: &ScopedResourceSelectorRequirement, path: &Path) -> ErrorList {
+fn is_quota_resource(name: &str) -> bool {
+    name != "storage" && is_standard(name)
+}
+
+/// Whether a scope can narrow down the count of a resource.
+fn applies(scope: &str, resource: &str) -> bool {
+    let compute = || {
+        let plain = resource
+            .strip_prefix("requests.")
+            .or(resource.strip_prefix("limits."));
+        matches!(plain.unwrap_or(resource), "cpu" | "memory")
+    };
+    if !is_quota_resource(resource) {
+        return true;
+    }
+    match scope {
+        "BestEffort" => resource == "pods",
+        "Terminating"
+        | "NotTerminating"
+        | "NotBestEffort"
+        | "PriorityClass"
+        | "CrossNamespacePodAffinity" => resource == "pods" || compute(),
+        "VolumeAttributesClass" => matches!(resource, "persistentvolumeclaims" | "requests.storage"),
+        _ => true,
+    }
+}
+
+fn validate_requirement(
+    spec: &ResourceQuotaSpec,
+    requirement: &ScopedResourceSelectorRequirement,
+    path: &Path,
+) -> ErrorList {
     let mut errors = ErrorList::new();
     let (name, operator) = (requirement.scope_name.as_str(), requirement.operator.as_str());
     if !SCOPES.contains(&name) {
@@ -145,9 +183,15 @@ fn validate_requirement(requirement: &ScopedResourceSelectorRequirement, path: &
             "unsupported scope",
         ));
     }
-    let takes_values = matches!(name, "PriorityClass" | "VolumeAttributesClass");
+    for _ in spec.hard.keys().filter(|resource| !applies(name, resource)) {
+        let selector = spec.scope_selector.as_deref();
+        let value = selector.map_or_else(|| None::<String>.into(), shown);
+        let detail = "unsupported scope applied to resource";
+        errors.push(Error::invalid(path, value, detail));
+    }
+    let takes_values = matches!(name, "PriorityClass" | "VolumeAttributesClass") || !SCOPES.contains(&name);
     if !takes_values && operator != "Exists" {
-        let detail = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+        let detail = "must be 'Exists' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
         errors.push(Error::invalid(&path.child("operator"), operator, detail));
     }
     let values = path.child("values");

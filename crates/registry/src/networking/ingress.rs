@@ -14,7 +14,6 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::core::pod::validation::one_of;
 use crate::metadata::{immutable_text, messages};
 use crate::rules::{MetadataChecks, Rules};
 use crate::{table, warnings};
@@ -237,7 +236,8 @@ fn validate_path(entry: &HTTPIngressPath, path: &Path) -> ErrorList {
         "ImplementationSpecific" if !text.is_empty() && !absolute => {
             wrong("must be an absolute path".to_owned());
         }
-        _ => errors.extend(one_of(kind, &PATH_TYPES, &path.child("pathType"))),
+        kind if PATH_TYPES.contains(&kind) => {}
+        kind => errors.push(Error::not_supported(&path.child("pathType"), kind, &PATH_TYPES)),
     }
     errors.extend(validate_backend(&entry.backend, &path.child("backend")));
     errors
@@ -373,7 +373,8 @@ fn validate_parameters(parameters: &IngressClassParametersReference, path: &Path
             let detail = "`parameters.scope` is set to 'Cluster'";
             errors.push(Error::forbidden(&at, detail));
         }
-        (Some(scope), _) => errors.extend(one_of(scope, &SCOPES, &path.child("scope"))),
+        (Some(scope), _) if SCOPES.contains(&scope) => {}
+        (Some(scope), _) => errors.push(Error::not_supported(&path.child("scope"), scope, &SCOPES)),
     }
     errors
 }

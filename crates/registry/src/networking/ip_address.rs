@@ -19,7 +19,7 @@ pub struct IpAddresses;
 
 impl Rules for IpAddresses {
     type Object = IPAddress;
-    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
+    const METADATA_CHECKS: MetadataChecks = MetadataChecks::WholeFirst;
 
     fn check_name(name: &str, _prefix: bool) -> Vec<String> {
         let errors = is_ip(&Path::new(""), name);

@@ -8,7 +8,6 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::core::pod::validation::one_of;
 use crate::core::service::addresses::Cidr;
 use crate::metadata::messages;
 use crate::rules::Rules;
@@ -98,7 +97,13 @@ fn validate(policy: &NetworkPolicy, known: &[String]) -> ErrorList {
         return errors;
     }
     for (index, kind) in spec.policy_types.iter().enumerate() {
-        errors.extend(one_of(kind, &[INGRESS, EGRESS], &types.index(index)));
+        if !matches!(kind.as_str(), INGRESS | EGRESS) {
+            errors.push(Error::not_supported(
+                &types.index(index),
+                kind.as_str(),
+                &[INGRESS, EGRESS],
+            ));
+        }
     }
     errors
 }
@@ -122,8 +127,14 @@ fn validate_rule(
 
 fn validate_port(port: &NetworkPolicyPort, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
-    if let Some(protocol) = &port.protocol {
-        errors.extend(one_of(protocol, &PROTOCOLS, &path.child("protocol")));
+    if let Some(protocol) = &port.protocol
+        && !PROTOCOLS.contains(&protocol.as_str())
+    {
+        errors.push(Error::not_supported(
+            &path.child("protocol"),
+            protocol.as_str(),
+            &PROTOCOLS,
+        ));
     }
     let (at, end_at) = (path.child("port"), path.child("endPort"));
     let invalid = |path: &Path, number: i32, detail: &str| Error::invalid(path, number, detail);

@@ -1,5 +1,6 @@
-//! HorizontalPodAutoscaler v1 and v2. v1 has one metric, CPU utilization: a v2 object with other metrics shows only
-//! that one as v1 (upstream keeps the others in annotations).
+//! HorizontalPodAutoscaler v1 and v2. v1 has one metric, CPU utilization; the rest of a v2 object goes into annotations.
+
+mod annotations;
 
 use api::autoscaling::{v1, v2};
 
@@ -10,7 +11,7 @@ const UTILIZATION: &str = "Utilization";
 /// From one metric to the list of them.
 pub fn to_v2(hpa: v1::HorizontalPodAutoscaler) -> v2::HorizontalPodAutoscaler {
     let target = hpa.spec.scale_target_ref;
-    v2::HorizontalPodAutoscaler {
+    let mut whole = v2::HorizontalPodAutoscaler {
         metadata: hpa.metadata,
         spec: v2::HorizontalPodAutoscalerSpec {
             scale_target_ref: v2::CrossVersionObjectReference {
@@ -41,11 +42,19 @@ pub fn to_v2(hpa: v1::HorizontalPodAutoscaler) -> v2::HorizontalPodAutoscaler {
                 .collect(),
             conditions: Vec::new(),
         },
-    }
+    };
+    annotations::take(&mut whole);
+    whole
+}
+
+fn is_cpu_utilization(metric: &v2::MetricSpec) -> bool {
+    let resource = metric.resource.as_deref().filter(|_| metric.type_ == RESOURCE);
+    resource.is_some_and(|own| own.name == CPU && own.target.average_utilization.is_some())
 }
 
 /// From the list of metrics to the one of CPU.
-pub fn to_v1(hpa: v2::HorizontalPodAutoscaler) -> v1::HorizontalPodAutoscaler {
+pub fn to_v1(mut hpa: v2::HorizontalPodAutoscaler) -> v1::HorizontalPodAutoscaler {
+    annotations::put(&mut hpa, is_cpu_utilization);
     let target = hpa.spec.scale_target_ref;
     let wanted = hpa
         .spec

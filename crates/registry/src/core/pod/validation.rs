@@ -14,7 +14,7 @@ pub(crate) mod scheduling;
 mod security;
 pub(crate) mod status;
 pub(crate) mod update;
-mod volume_sources;
+pub(crate) mod volume_sources;
 mod volumes;
 
 #[cfg(test)]

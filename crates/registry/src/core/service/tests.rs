@@ -56,6 +56,7 @@ impl World {
         Context {
             user: &self.user,
             namespace: Some("default"),
+            group: "",
             subresource: "",
             dry_run: false,
             now: Timestamp::UNIX_EPOCH,

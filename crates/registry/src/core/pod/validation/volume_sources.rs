@@ -198,7 +198,7 @@ fn validate_item(item: &KeyToPath, path: &Path) -> ErrorList {
     errors
 }
 
-fn validate_host_path(source: &HostPathVolumeSource, path: &Path) -> ErrorList {
+pub(crate) fn validate_host_path(source: &HostPathVolumeSource, path: &Path) -> ErrorList {
     let at = path.child("path");
     if source.path.is_empty() {
         return vec![Error::required(&at, "")];
@@ -217,7 +217,7 @@ fn validate_host_path(source: &HostPathVolumeSource, path: &Path) -> ErrorList {
     errors
 }
 
-fn validate_nfs(source: &NFSVolumeSource, path: &Path) -> ErrorList {
+pub(crate) fn validate_nfs(source: &NFSVolumeSource, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     errors.extend(
         source

@@ -314,6 +314,25 @@ fn validate_conditions(request: &CertificateSigningRequest) -> ErrorList {
     errors
 }
 
+/// What is wrong with an issued certificate, if there is one.
+fn wrong_certificate(text: &[u8]) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    let blocks = pki::pem::parse(text).unwrap_or_default();
+    if blocks.is_empty() {
+        return Some("must contain at least one CERTIFICATE PEM block".to_owned());
+    }
+    blocks.iter().find_map(|block| {
+        if block.label != pki::pem::CERTIFICATE {
+            let label = quote(&block.label);
+            return Some(format!("only CERTIFICATE PEM blocks are allowed, found {label}"));
+        }
+        let wrong = pki::Certificate::from_der(&block.der).err()?;
+        Some(wrong.to_string())
+    })
+}
+
 /// Through which part of the API a request is changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Through {
@@ -329,6 +348,16 @@ fn validate_change(
 ) -> ErrorList {
     let mut errors = SigningRequests::validate(request);
     let path = Path::new("status");
+    // What is stored already may be anything.
+    if wrong_certificate(&old.status.certificate).is_none()
+        && let Some(detail) = wrong_certificate(&request.status.certificate)
+    {
+        errors.push(Error::invalid(
+            &path.child("certificate"),
+            "<certificate data>",
+            detail,
+        ));
+    }
     let conditions = path.child("conditions");
     let count = |request: &CertificateSigningRequest, type_: &str| of_type(request, type_).count();
     for type_ in ["Approved", "Denied", "Failed"] {

@@ -26,6 +26,7 @@ impl Rules for ApiServices {
     type Object = APIService;
     const PLAIN_FINALIZERS_CHECKED: bool = false;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
+    const UNCONDITIONAL_UPDATE: bool = false;
 
     crate::spec!();
     crate::status!();
@@ -57,7 +58,8 @@ impl Rules for ApiServices {
         let (spec, path) = (&service.spec, Path::new("spec"));
         let mut errors = ErrorList::new();
         let name = format!("{}.{}", spec.version, spec.group);
-        if service.metadata.name != name {
+        let own = service.metadata.name.as_str();
+        if own != name && is_valid_path_segment_name(own).is_empty() {
             let detail = format!("must be `spec.version+\".\"+spec.group`: \"{name}\"");
             let at = Path::new("metadata").child("name");
             errors.push(Error::invalid(&at, service.metadata.name.as_str(), detail));

@@ -260,6 +260,34 @@ fn validate_owner_reference(owner: &OwnerReference, path: &Path) -> ErrorList {
     errors
 }
 
+/// Errors of the metadata of a template, which has labels and annotations alone.
+pub(crate) fn validate_template_metadata(metadata: &ObjectMeta, path: &Path) -> ErrorList {
+    let mut errors = validate_annotations(&metadata.annotations, &path.child("annotations"));
+    errors.extend(validate_labels(&metadata.labels, &path.child("labels")));
+    // In the order in which upstream's struct declares them.
+    let others = [
+        ("name", !metadata.name.is_empty()),
+        ("generateName", !metadata.generate_name.is_empty()),
+        ("namespace", !metadata.namespace.is_empty()),
+        ("selfLink", !metadata.self_link.is_empty()),
+        ("uID", !metadata.uid.is_empty()),
+        ("resourceVersion", !metadata.resource_version.is_empty()),
+        ("generation", metadata.generation != 0),
+        ("creationTimestamp", metadata.creation_timestamp.is_some()),
+        ("deletionTimestamp", metadata.deletion_timestamp.is_some()),
+        (
+            "deletionGracePeriodSeconds",
+            metadata.deletion_grace_period_seconds.is_some(),
+        ),
+        ("ownerReferences", !metadata.owner_references.is_empty()),
+        ("finalizers", !metadata.finalizers.is_empty()),
+        ("managedFields", !metadata.managed_fields.is_empty()),
+    ];
+    let set = others.into_iter().filter(|(_, set)| *set);
+    errors.extend(set.map(|(field, _)| Error::forbidden(&path.child(field), "cannot be set")));
+    errors
+}
+
 /// Undoes changes that a subresource may not make: only the record of who set which field follows.
 pub(crate) fn keep(metadata: &mut ObjectMeta, old: &ObjectMeta) {
     metadata.deletion_timestamp = old.deletion_timestamp;

@@ -7,7 +7,8 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::metadata::{messages, shown};
+use crate::internal::shown;
+use crate::metadata::messages;
 use crate::rules::{MetadataChecks, Rules};
 use crate::{label_selector, table};
 
@@ -57,7 +58,14 @@ impl Rules for ClusterRoles {
             errors.push(Error::required(&path, detail));
         }
         for (index, selector) in aggregation.cluster_role_selectors.iter().enumerate() {
-            errors.extend(label_selector::validate(selector, &path.index(index)));
+            let wrong = label_selector::validate(selector, &path.index(index));
+            let unusable = !wrong.is_empty() || api::selector::from_label_selector(selector).is_err();
+            errors.extend(wrong);
+            if unusable {
+                // Upstream shows the parsed selector, of which there is none.
+                let detail = "invalid label selector.";
+                errors.push(Error::invalid(&path.index(index), None::<String>, detail));
+            }
         }
         errors
     }

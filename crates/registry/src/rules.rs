@@ -284,7 +284,13 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn validate_create(&self, cx: &Context<'_>, object: &dyn Object) -> ErrorList {
         let object = own::<R::Object>(object);
-        self.validate_whole(cx, object)
+        let mut errors = self.validate_whole(cx, object);
+        if errors.is_empty() {
+            // Whatever a kind thinks of its names, they are parts of paths.
+            let metadata = Resource::metadata(object);
+            errors = metadata::validate(metadata, R::Object::NAMESPACED, name_is_path_segment);
+        }
+        errors
     }
 
     fn validate_update(&self, cx: &Context<'_>, object: &dyn Object, old: &dyn Object) -> ErrorList {

@@ -11,6 +11,7 @@ use crate::metadata::messages;
 
 const ALL: &str = "*";
 const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
+const MUTATED_OPERATIONS: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const MATCH_POLICIES: [&str; 2] = ["Equivalent", "Exact"];
 const FAILURE_POLICIES: [&str; 2] = ["Fail", "Ignore"];
@@ -157,6 +158,16 @@ pub(super) fn validate_match_resources(resources: &MatchResources, path: &Path) 
         }
     }
     errors
+}
+
+/// Errors of rules of policies that mutate: deletions leave nothing to mutate.
+pub(super) fn validate_mutated_operations(resources: &MatchResources, path: &Path) -> ErrorList {
+    let at = path.child("resourceRules").child("operations");
+    let rules = resources.resource_rules.iter();
+    let operations = rules.flat_map(|rule| &rule.rule_with_operations.operations);
+    operations
+        .filter_map(|operation| known(Some(operation), &MUTATED_OPERATIONS, &at))
+        .collect()
 }
 
 pub(super) fn validate_conditions(conditions: &[MatchCondition], path: &Path) -> ErrorList {

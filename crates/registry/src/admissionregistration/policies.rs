@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use api::admissionregistration::v1::{
-    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, ParamKind, ParamRef, ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicyBinding, Validation,
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Mutation, ParamKind, ParamRef,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation,
 };
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{
@@ -21,6 +21,7 @@ use crate::{label_selector, table};
 
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
+const REINVOCATION: [&str; 2] = ["IfNeeded", "Never"];
 const PATCH_TYPES: [&str; 2] = ["ApplyConfiguration", "JSONPatch"];
 const MOST_AUDIT_ANNOTATIONS: usize = 20;
 
@@ -108,7 +109,7 @@ fn validate_audit(policy: &ValidatingAdmissionPolicy, list: &Path) -> ErrorList 
         let detail = format!("must not have more than {MOST_AUDIT_ANNOTATIONS} auditAnnotations");
         errors.push(Error::invalid(
             list,
-            crate::metadata::shown_list(annotations),
+            crate::internal::shown_list(annotations),
             detail,
         ));
     }
@@ -233,7 +234,13 @@ impl Rules for MutatingPolicies {
         let at = path.child("matchConstraints");
         match &spec.match_constraints {
             None => errors.push(Error::required(&at, "")),
-            Some(resources) => errors.extend(matching::validate_match_resources(resources, &at)),
+            Some(resources) => {
+                errors.extend(matching::validate_match_resources(resources, &at));
+                if resources.resource_rules.is_empty() {
+                    errors.push(Error::required(&at.child("resourceRules"), ""));
+                }
+                errors.extend(matching::validate_mutated_operations(resources, &at));
+            }
         }
         let at = path.child("matchConditions");
         errors.extend(matching::validate_conditions(&spec.match_conditions, &at));
@@ -242,15 +249,55 @@ impl Rules for MutatingPolicies {
             errors.push(Error::required(&at, "mutations must contain at least one item"));
         }
         for (index, mutation) in spec.mutations.iter().enumerate() {
-            let at = at.index(index).child("patchType");
-            errors.extend(matching::known(Some(&mutation.patch_type), &PATCH_TYPES, &at));
+            errors.extend(validate_mutation(mutation, &at.index(index)));
         }
+        let at = path.child("reinvocationPolicy");
+        errors.extend(match spec.reinvocation_policy.as_str() {
+            "" => Some(Error::required(&at, "")),
+            policy => matching::known(Some(policy), &REINVOCATION, &at),
+        });
         errors
     }
 
     fn row(object: &MutatingAdmissionPolicy, now: Timestamp) -> Vec<Value> {
         table::cluster::mutating_policy(object, now)
     }
+}
+
+/// A mutation of a stated kind, and of no other.
+fn validate_mutation(mutation: &Mutation, path: &Path) -> ErrorList {
+    let apply = mutation
+        .apply_configuration
+        .as_deref()
+        .map(|apply| apply.expression.as_str());
+    let patch = mutation
+        .json_patch
+        .as_deref()
+        .map(|patch| patch.expression.as_str());
+    let (own, expression, other, is_other) = match mutation.patch_type.as_str() {
+        "" => return vec![Error::required(&path.child("patchType"), "")],
+        "JSONPatch" => ("jsonPatch", patch, "applyConfiguration", apply.is_some()),
+        "ApplyConfiguration" => ("applyConfiguration", apply, "jsonPatch", patch.is_some()),
+        kind => {
+            let at = path.child("patchType");
+            return vec![Error::not_supported(&at, kind, &PATCH_TYPES)];
+        }
+    };
+    let kind = &mutation.patch_type;
+    let mut errors = ErrorList::new();
+    match expression.map(str::trim) {
+        None => {
+            let detail = format!("must be specified when patchType is {kind}");
+            errors.push(Error::required(&path.child(own), detail));
+        }
+        Some("") => errors.push(Error::required(&path.child(own).child("expression"), "")),
+        Some(_) => {}
+    }
+    if is_other {
+        let detail = format!("must not be specified when patchType is {kind}");
+        errors.push(Error::invalid(&path.child(other), format!("{{{other}}}"), detail));
+    }
+    errors
 }
 
 fn validate_policy_name(name: &str, path: &Path) -> ErrorList {
@@ -361,6 +408,7 @@ impl Rules for MutatingPolicyBindings {
         if let Some(resources) = &spec.match_resources {
             let at = path.child("matchResources");
             errors.extend(matching::validate_match_resources(resources, &at));
+            errors.extend(matching::validate_mutated_operations(resources, &at));
         }
         errors
     }

@@ -187,8 +187,9 @@ fn validate_hook(hook: &Hook<'_>, path: &Path) -> ErrorList {
     errors.extend(match (&hook.client.url, &hook.client.service) {
         (Some(url), None) => webhook_client::validate_url(url, &at.child("url")),
         (None, Some(service)) => webhook_client::validate_service(
-            &service.namespace,
+            // Upstream mistakes one for the other in what it reports here.
             &service.name,
+            &service.namespace,
             service.path.as_deref(),
             service.port.unwrap_or_default(),
             &at.child("service"),

@@ -166,7 +166,7 @@ pub(crate) fn validate_spec(spec: &PersistentVolumeClaimSpec, path: &Path) -> Er
 }
 
 /// Errors of access modes; that of a single pod goes with no other.
-pub(super) fn validate_access_modes(modes: &[String], path: &Path) -> ErrorList {
+pub(crate) fn validate_access_modes(modes: &[String], path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
     for mode in modes.iter().filter(|mode| !ACCESS_MODES.contains(&mode.as_str())) {
         errors.push(Error::not_supported(path, mode, &ACCESS_MODES));

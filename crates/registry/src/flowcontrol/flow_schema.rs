@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::EXEMPT_NAME;
-use crate::metadata::{messages, shown};
+use crate::internal::shown;
+use crate::metadata::messages;
 use crate::rules::Rules;
 use crate::table;
 

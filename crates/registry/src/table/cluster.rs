@@ -9,14 +9,14 @@ use api::certificates::v1::CertificateSigningRequest;
 use api::coordination::v1::Lease;
 use api::core::v1::{ComponentStatus, ConfigMap, Namespace, ResourceQuota, Secret};
 use api::flowcontrol::v1::{FlowSchema, PriorityLevelConfiguration};
-use api::meta::v1::ObjectMeta;
+use api::meta::v1::{LabelSelector, ObjectMeta};
 use api::node::v1::RuntimeClass;
 use api::rbac::v1::{RoleRef, Subject};
 use api::scheduling::v1::PriorityClass;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{NONE, UNSET, age, human_duration, selector};
+use super::{NONE, UNSET, age, human_duration};
 
 pub fn namespace(object: &Namespace, now: Timestamp) -> Vec<Value> {
     crate::cells![
@@ -258,13 +258,37 @@ fn param_kind(kind: Option<&ParamKind>) -> String {
     })
 }
 
+/// A selector as Go prints the struct.
+fn in_go(selector: &LabelSelector) -> String {
+    let labels: String = selector
+        .match_labels
+        .iter()
+        .map(|(key, value)| format!("{key}: {value},"))
+        .collect();
+    let requirements: String = selector
+        .match_expressions
+        .iter()
+        .map(|requirement| {
+            format!(
+                "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},",
+                requirement.key,
+                requirement.operator,
+                requirement.values.join(" ")
+            )
+        })
+        .collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{requirements}}},}}"
+    )
+}
+
 fn param_ref(reference: Option<&ParamRef>) -> String {
     match reference {
         Some(found) if !found.name.is_empty() && !found.namespace.is_empty() => {
             format!("{}/{}", found.namespace, found.name)
         }
         Some(found) if !found.name.is_empty() => format!("*/{}", found.name),
-        Some(found) if found.selector.is_some() => selector(found.selector.as_deref()),
+        Some(found) if found.selector.is_some() => found.selector.as_deref().map_or_else(String::new, in_go),
         _ => UNSET.to_owned(),
     }
 }

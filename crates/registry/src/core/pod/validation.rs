@@ -8,7 +8,7 @@ mod env;
 mod mounts;
 mod network;
 mod probes;
-mod requirements;
+pub(crate) mod requirements;
 pub(crate) mod resize;
 pub(crate) mod scheduling;
 mod security;

@@ -128,7 +128,7 @@ fn validate_huge_page(name: &str, quantity: &Quantity, path: &Path) -> Option<Er
     (!whole).then(|| Error::invalid(path, quantity.to_string(), detail))
 }
 
-pub(super) fn validate_overhead(overhead: &BTreeMap<String, Quantity>, path: &Path) -> ErrorList {
+pub(crate) fn validate_overhead(overhead: &BTreeMap<String, Quantity>, path: &Path) -> ErrorList {
     let amounts = overhead.iter();
     amounts
         .flat_map(|(name, amount)| validate_amount(name, amount, validate_container_name, &path.key(name)))

@@ -1,7 +1,13 @@
 //! Kinds that extend the API: custom resource definitions and API services. They are stored and checked; the server
 //! does not serve what they add.
 
+mod columns;
+mod defaults;
 pub mod definitions;
+mod formats;
+mod hoisted;
+mod schema;
+mod structural;
 
 use api::apiregistration::v1::{APIService, APIServiceCondition};
 use apimachinery::field::{Error, ErrorList, Path};

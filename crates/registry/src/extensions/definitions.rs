@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use api::apiextensions::v1::{
     CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionNames,
-    CustomResourceDefinitionVersion,
+    CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceSubresources,
+    JSONSchemaProps,
 };
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_dns1035_label, is_dns1123_subdomain};
@@ -12,16 +13,25 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::hoisted::Hoisted;
+use super::schema::{self, Place};
+use super::{columns, defaults, formats, structural};
 use crate::core::pod::validation::one_of;
-use crate::metadata::shown_list;
+use crate::internal::shown_list;
+use crate::metadata::messages;
 use crate::rules::Rules;
 use crate::{table, webhook_client};
+
+const CONVERSION_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+const APPROVED: &str = "api-approved.kubernetes.io";
 
 /// CustomResourceDefinitions.
 pub struct CustomResourceDefinitions;
 
 impl Rules for CustomResourceDefinitions {
     type Object = CustomResourceDefinition;
+    const UNCONDITIONAL_UPDATE: bool = false;
+    const RETURNS_DELETED: bool = true;
 
     crate::spec!();
     crate::status!();
@@ -66,31 +76,14 @@ impl Rules for CustomResourceDefinitions {
     }
 
     fn validate(definition: &CustomResourceDefinition) -> ErrorList {
-        let (spec, path) = (&definition.spec, Path::new("spec"));
+        let spec = &definition.spec;
         let mut errors = ErrorList::new();
         if definition.metadata.name != format!("{}.{}", spec.names.plural, spec.group) {
             let detail = "must be spec.names.plural+\".\"+spec.group";
             let at = Path::new("metadata").child("name");
             errors.push(Error::invalid(&at, definition.metadata.name.as_str(), detail));
         }
-        let (group, at) = (spec.group.as_str(), path.child("group"));
-        let wrong = is_dns1123_subdomain(group);
-        if group.is_empty() {
-            errors.push(Error::required(&at, ""));
-        } else if !wrong.is_empty() {
-            errors.push(Error::invalid(&at, group, wrong.join(",")));
-        } else if !group.contains('.') {
-            let detail = "should be a domain with at least one dot";
-            errors.push(Error::invalid(&at, group, detail));
-        }
-        errors.extend(one_of(
-            &spec.scope,
-            &["Cluster", "Namespaced"],
-            &path.child("scope"),
-        ));
-        errors.extend(validate_versions(&spec.versions, &path.child("versions")));
-        errors.extend(validate_names(&spec.names, &path.child("names")));
-        errors.extend(validate_stored(definition));
+        errors.extend(validate_rest(definition, None));
         errors
     }
 
@@ -99,27 +92,28 @@ impl Rules for CustomResourceDefinitions {
         definition: &CustomResourceDefinition,
         old: &CustomResourceDefinition,
     ) -> ErrorList {
-        let mut errors = Self::validate(definition);
-        let conditions = &old.status.conditions;
-        let established = |kind: &str, status: &str| kind == "Established" && status == "True";
-        if !conditions
-            .iter()
-            .any(|condition| established(&condition.type_, &condition.status))
-        {
-            return errors;
-        }
-        let (new, old) = (&definition.spec, &old.spec);
-        for (new, old, names, field) in [
-            (&new.group, &old.group, false, "group"),
-            (&new.scope, &old.scope, false, "scope"),
-            (&new.names.kind, &old.names.kind, true, "kind"),
-            (&new.names.plural, &old.names.plural, true, "plural"),
-        ] {
-            let path = Path::new("spec");
-            let path = if names { path.child("names") } else { path };
-            errors.extend(crate::metadata::immutable_text(new, old, &path.child(field)));
-        }
-        errors
+        validate_rest(definition, Some(old))
+    }
+
+    fn validate_status_update(
+        definition: &CustomResourceDefinition,
+        _old: &CustomResourceDefinition,
+    ) -> ErrorList {
+        let path = Path::new("status").child("acceptedNames");
+        validate_words(&definition.status.accepted_names, &path)
+    }
+
+    fn warnings(
+        definition: &CustomResourceDefinition,
+        old: Option<&CustomResourceDefinition>,
+    ) -> Vec<String> {
+        let before = old
+            .map(|old| formats::unrecognized(&old.spec))
+            .unwrap_or_default();
+        let formats = formats::unrecognized(&definition.spec);
+        let new = formats.iter().filter(|format| !before.contains(format));
+        new.map(|format| format!("unrecognized format {format:?}"))
+            .collect()
     }
 
     fn row(object: &CustomResourceDefinition, _now: Timestamp) -> Vec<Value> {
@@ -136,63 +130,358 @@ fn note_storage_version(definition: &mut CustomResourceDefinition) {
     }
 }
 
-fn validate_versions(versions: &[CustomResourceDefinitionVersion], path: &Path) -> ErrorList {
+/// Errors besides those of the name.
+fn validate_rest(definition: &CustomResourceDefinition, old: Option<&CustomResourceDefinition>) -> ErrorList {
+    let (spec, path) = (&definition.spec, Path::new("spec"));
+    let mut errors = validate_spec(spec, &path);
+    if let Some(old) = old {
+        errors.extend(validate_same(definition, old, &path));
+    }
+    let names = Path::new("status").child("acceptedNames");
+    errors.extend(validate_words(&definition.status.accepted_names, &names));
+    errors.extend(validate_stored(definition));
+    errors.extend(validate_approval(definition, old));
+    if spec.preserve_unknown_fields && !old.is_some_and(|old| old.spec.preserve_unknown_fields) {
+        let detail = "cannot set to true, set x-kubernetes-preserve-unknown-fields to true in spec.versions[*].schema instead";
+        errors.push(Error::invalid(&path.child("preserveUnknownFields"), true, detail));
+    }
+    errors
+}
+
+/// What makes up the name of the resource stays, and once it is served what its objects are stored by.
+fn validate_same(new: &CustomResourceDefinition, old: &CustomResourceDefinition, path: &Path) -> ErrorList {
+    let conditions = &old.status.conditions;
+    let established = conditions
+        .iter()
+        .any(|condition| condition.type_ == "Established" && condition.status == "True");
+    let (new, old, names) = (&new.spec, &old.spec, path.child("names"));
     let mut errors = ErrorList::new();
-    for (index, version) in versions.iter().enumerate() {
-        let schema = version
-            .schema
-            .as_ref()
-            .and_then(|schema| schema.open_api_v3_schema.as_ref());
-        if schema.is_none() {
-            let at = path.index(index).child("schema").child("openAPIV3Schema");
+    for (judged, new, old, at) in [
+        (established, &new.scope, &old.scope, path.child("scope")),
+        (established, &new.names.kind, &old.names.kind, names.child("kind")),
+        (true, &new.group, &old.group, path.child("group")),
+        (true, &new.names.plural, &old.names.plural, names.child("plural")),
+    ] {
+        if judged {
+            errors.extend(crate::metadata::immutable_text(new, old, &at));
+        }
+    }
+    errors
+}
+
+fn validate_spec(spec: &CustomResourceDefinitionSpec, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let (group, at) = (spec.group.as_str(), path.child("group"));
+    let wrong = is_dns1123_subdomain(group);
+    if group.is_empty() {
+        errors.push(Error::required(&at, ""));
+    } else if !wrong.is_empty() {
+        errors.push(Error::invalid(&at, group, wrong.join(",")));
+    } else if !group.contains('.') {
+        let detail = "should be a domain with at least one dot";
+        errors.push(Error::invalid(&at, group, detail));
+    }
+    errors.extend(one_of(
+        &spec.scope,
+        &["Cluster", "Namespaced"],
+        &path.child("scope"),
+    ));
+    let list = path.child("versions");
+    for (index, version) in spec.versions.iter().enumerate() {
+        if schema_of(version).is_none() {
+            let at = list.index(index).child("schema").child("openAPIV3Schema");
             errors.push(Error::required(&at, ""));
         }
     }
+    let defaulted = |schema: &JSONSchemaProps| schema::any(schema, &|schema| schema.default.is_some());
+    if spec.preserve_unknown_fields && spec.versions.iter().filter_map(schema_of).any(defaulted) {
+        let detail = "must be false in order to use defaults in the schema";
+        errors.push(Error::invalid(&path.child("preserveUnknownFields"), true, detail));
+    }
+    let hoisted = Hoisted::of(spec);
+    errors.extend(validate_versions(&hoisted, &list));
+    errors.extend(validate_names(&spec.names, &path.child("names")));
+    errors.extend(validate_common(&hoisted, path));
+    if let Some(conversion) = &spec.conversion {
+        let at = path.child("conversion");
+        if conversion.strategy != "None" && spec.preserve_unknown_fields {
+            let detail = "must be None if spec.preserveUnknownFields is true";
+            let strategy = conversion.strategy.as_str();
+            errors.push(Error::invalid(&at.child("strategy"), strategy, detail));
+        }
+        errors.extend(validate_conversion(conversion, &at));
+    }
+    errors
+}
+
+fn schema_of(version: &CustomResourceDefinitionVersion) -> Option<&JSONSchemaProps> {
+    version.schema.as_ref()?.open_api_v3_schema.as_deref()
+}
+
+fn validate_versions(hoisted: &Hoisted<'_>, path: &Path) -> ErrorList {
+    let versions = &hoisted.versions;
+    let mut errors = ErrorList::new();
     let mut seen = BTreeSet::new();
     for (index, version) in versions.iter().enumerate() {
         let path = path.index(index);
         seen.insert(&version.name);
         let wrong = is_dns1035_label(&version.name);
         if !wrong.is_empty() {
-            errors.push(Error::invalid(
-                &path.child("name"),
-                version.name.as_str(),
-                wrong.join(","),
+            let at = path.child("name");
+            errors.push(Error::invalid(&at, version.name.as_str(), wrong.join(",")));
+        }
+        if let Some(warning) = &version.deprecation_warning {
+            let at = path.child("deprecationWarning");
+            errors.extend(columns::validate_warning(version.deprecated, warning, &at));
+        }
+        let subresources = version.subresources.as_deref().or(hoisted.subresources);
+        if let Some(schema) = schema_of(version) {
+            errors.extend(validate_schema(schema, subresources, &path.child("schema")));
+        }
+        if let Some(subresources) = &version.subresources {
+            errors.extend(columns::validate_subresources(
+                subresources,
+                &path.child("subresources"),
             ));
         }
-        if let Some(warning) = &version.deprecation_warning
-            && !version.deprecated
-        {
-            let detail = "can only be set for deprecated versions";
-            errors.push(Error::invalid(
-                &path.child("deprecationWarning"),
-                warning.as_str(),
-                detail,
-            ));
+        for (index, column) in version.additional_printer_columns.iter().enumerate() {
+            let at = path.child("additionalPrinterColumns").index(index);
+            errors.extend(columns::validate_column(column, &at));
+        }
+        if !version.selectable_fields.is_empty() {
+            let at = path.child("selectableFields");
+            match schema_of(version).or(hoisted.schema) {
+                Some(schema) => errors.extend(columns::validate_selectable(
+                    &version.selectable_fields,
+                    schema,
+                    &at,
+                )),
+                None => {
+                    let detail = "may only be set when `version.schema.openAPIV3Schema` is not included";
+                    errors.push(Error::invalid(&at, "", detail));
+                }
+            }
         }
     }
+    // Upstream can't tell an absent list from an empty one here either, but shows what it was given.
+    let shown = || match versions.is_empty() {
+        true => apimachinery::field::Value::Json("null".to_owned()),
+        false => shown_list(versions),
+    };
     if seen.len() != versions.len() {
-        let detail = "must contain unique version names";
-        errors.push(Error::invalid(path, shown_list(versions), detail));
+        errors.push(Error::invalid(path, shown(), "must contain unique version names"));
     }
     if versions.iter().filter(|version| version.storage).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
-        errors.push(Error::invalid(path, shown_list(versions), detail));
+        errors.push(Error::invalid(path, shown(), detail));
+    }
+    if let Some(first) = versions.first().filter(|first| !first.name.is_empty()) {
+        // An older field repeats the name of the first version.
+        let wrong = is_dns1035_label(&first.name);
+        if !wrong.is_empty() {
+            let at = Path::new("spec").child("version");
+            errors.push(Error::invalid(&at, first.name.as_str(), wrong.join(",")));
+        }
     }
     errors
 }
 
+/// What all versions have in common is judged once.
+fn validate_common(hoisted: &Hoisted<'_>, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    if let Some(schema) = hoisted.schema {
+        let any_status = hoisted.any_subresources_with_status();
+        errors.extend(validate_schema(schema, any_status, &path.child("validation")));
+    }
+    if let Some(subresources) = hoisted.subresources {
+        let at = path.child("subresources");
+        errors.extend(columns::validate_subresources(subresources, &at));
+    }
+    for (index, column) in hoisted.columns.iter().enumerate() {
+        let at = path.child("additionalPrinterColumns").index(index);
+        errors.extend(columns::validate_column(column, &at));
+    }
+    if !hoisted.selectable.is_empty() {
+        let at = path.child("selectableFields");
+        match hoisted.schema {
+            Some(schema) => errors.extend(columns::validate_selectable(hoisted.selectable, schema, &at)),
+            None => {
+                let detail = "may only be set when validations.schema is included";
+                errors.push(Error::invalid(&at, "", detail));
+            }
+        }
+    }
+    errors
+}
+
+fn validate_schema(
+    schema: &JSONSchemaProps,
+    subresources: Option<&CustomResourceSubresources>,
+    path: &Path,
+) -> ErrorList {
+    let path = path.child("openAPIV3Schema");
+    let has_status = subresources.is_some_and(|subresources| subresources.status.is_some());
+    let mut errors = ErrorList::new();
+    if has_status && !schema.type_.is_empty() && schema.type_ != "object" {
+        let detail = "only \"object\" is allowed as the type at the root of the schema if the status subresource is enabled";
+        errors.push(Error::invalid(&path.child("type"), schema.type_.as_str(), detail));
+    }
+    if schema.nullable {
+        let detail = "nullable cannot be true at the root";
+        errors.push(Error::forbidden(&path.child("nullable"), detail));
+    }
+    let unreadable = structural::unreadable(schema);
+    if unreadable.is_none() {
+        let wrong = structural::validate(schema, &path);
+        if wrong.is_empty() {
+            errors.extend(defaults::validate(schema, &path));
+        }
+        errors.extend(wrong);
+    }
+    errors.extend(schema::validate(schema, &Place::ROOT, &path));
+    if let Some(why) = unreadable.filter(|_| errors.is_empty()) {
+        errors.push(Error::invalid(&path, "", why));
+    }
+    errors
+}
+
+fn validate_conversion(conversion: &CustomResourceConversion, path: &Path) -> ErrorList {
+    let strategies = ["None", "Webhook"];
+    let mut errors: ErrorList = one_of(&conversion.strategy, &strategies, &path.child("strategy"))
+        .into_iter()
+        .collect();
+    // The paths are those of the fields' older places.
+    let (client_at, versions_at) = (
+        path.child("webhookClientConfig"),
+        path.child("conversionReviewVersions"),
+    );
+    let webhook = conversion.webhook.as_deref();
+    let client = webhook.and_then(|webhook| webhook.client_config.as_deref());
+    let versions = webhook.map_or(&[][..], |webhook| &webhook.conversion_review_versions);
+    if conversion.strategy != "Webhook" {
+        let detail = "should not be set when strategy is not set to Webhook";
+        if client.is_some() {
+            errors.push(Error::forbidden(&client_at, detail));
+        }
+        if !versions.is_empty() {
+            errors.push(Error::forbidden(&versions_at, detail));
+        }
+        return errors;
+    }
+    let required = |detail: &str| vec![Error::required(&client_at, detail)];
+    errors.extend(match client.map(|client| (&client.url, &client.service)) {
+        None => required("required when strategy is set to Webhook"),
+        Some((Some(url), None)) => webhook_client::validate_url(url, &client_at.child("url")),
+        Some((None, Some(service))) => webhook_client::validate_service(
+            // Upstream mistakes one for the other in what it reports here.
+            &service.name,
+            &service.namespace,
+            service.path.as_deref(),
+            service.port.unwrap_or_default(),
+            &client_at.child("service"),
+        ),
+        Some(_) => required("exactly one of url or service is required"),
+    });
+    errors.extend(validate_review_versions(versions, &versions_at));
+    errors
+}
+
+fn validate_review_versions(versions: &[String], path: &Path) -> ErrorList {
+    if versions.is_empty() {
+        return vec![Error::required(path, "")];
+    }
+    let mut errors = ErrorList::new();
+    for (index, version) in versions.iter().enumerate() {
+        let at = path.index(index);
+        if versions[..index].contains(version) {
+            errors.push(Error::invalid(&at, version.as_str(), "duplicate version"));
+            continue;
+        }
+        errors.extend(messages(&at, version, is_dns1035_label(version)));
+    }
+    if !versions
+        .iter()
+        .any(|version| CONVERSION_VERSIONS.contains(&version.as_str()))
+    {
+        let detail = format!("must include at least one of {}", CONVERSION_VERSIONS.join(", "));
+        errors.push(Error::invalid(path, versions, detail));
+    }
+    errors
+}
+
+/// Kubernetes' own groups take what its community approved, or says that it did not.
+fn validate_approval(
+    definition: &CustomResourceDefinition,
+    old: Option<&CustomResourceDefinition>,
+) -> Option<Error> {
+    let group = definition.spec.group.as_str();
+    let protected = ["k8s.io", "kubernetes.io"];
+    let is_below = |domain: &&str| group == *domain || group.ends_with(&format!(".{domain}"));
+    protected.iter().find(|domain| is_below(domain))?;
+    let state = |definition: &CustomResourceDefinition| {
+        let text = definition
+            .metadata
+            .annotations
+            .get(APPROVED)
+            .map_or("", String::as_str);
+        let host = text.split_once("://").filter(|(scheme, _)| !scheme.is_empty());
+        match text {
+            "" => "missing",
+            _ if text.starts_with("unapproved") => "bypassed",
+            _ if host.is_some_and(|(_, rest)| !rest.split('/').next().unwrap_or("").is_empty()) => "approved",
+            _ => "invalid",
+        }
+    };
+    let own = state(definition);
+    if old.is_some_and(|old| state(old) == own) {
+        return None;
+    }
+    let at = Path::new("metadata").child("annotations").key(APPROVED);
+    let see = "see https://github.com/kubernetes/enhancements/pull/1111";
+    match own {
+        "missing" => {
+            let detail = format!("protected groups must have approval annotation \"{APPROVED}\", {see}");
+            Some(Error::required(&at, detail))
+        }
+        "invalid" => {
+            let text = definition
+                .metadata
+                .annotations
+                .get(APPROVED)
+                .map_or("", String::as_str);
+            let detail = format!(
+                "protected groups must have approval annotation \"{APPROVED}\" with either a URL or a reason starting with \"unapproved\", {see}"
+            );
+            Some(Error::invalid(&at, text, detail))
+        }
+        _ => None,
+    }
+}
+
 fn validate_names(names: &CustomResourceDefinitionNames, path: &Path) -> ErrorList {
     let mut errors = ErrorList::new();
+    let each = [
+        (&names.plural, "plural"),
+        (&names.singular, "singular"),
+        (&names.kind, "kind"),
+        (&names.list_kind, "listKind"),
+    ];
+    for (name, field) in each {
+        errors.extend(name.is_empty().then(|| Error::required(&path.child(field), "")));
+    }
+    errors.extend(validate_words(names, path));
+    errors
+}
+
+/// Errors of names, as far as there are any.
+fn validate_words(names: &CustomResourceDefinitionNames, path: &Path) -> ErrorList {
     let each = [
         (&names.plural, "plural", false),
         (&names.singular, "singular", false),
         (&names.kind, "kind", true),
         (&names.list_kind, "listKind", true),
     ];
-    for (name, field, _) in each {
-        errors.extend(name.is_empty().then(|| Error::required(&path.child(field), "")));
-    }
+    let mut errors = ErrorList::new();
     for (name, field, mixed_case) in each.into_iter().filter(|(name, ..)| !name.is_empty()) {
         let wrong = if mixed_case {
             is_dns1035_label(&name.to_lowercase())
@@ -207,18 +496,7 @@ fn validate_names(names: &CustomResourceDefinitionNames, path: &Path) -> ErrorLi
             errors.push(Error::invalid(&path.child(field), name.as_str(), detail));
         }
     }
-    for (list, field) in [
-        (&names.short_names, "shortNames"),
-        (&names.categories, "categories"),
-    ] {
-        for (index, name) in list.iter().enumerate() {
-            let wrong = is_dns1035_label(name);
-            if !wrong.is_empty() {
-                let at = path.child(field).index(index);
-                errors.push(Error::invalid(&at, name.as_str(), wrong.join(",")));
-            }
-        }
-    }
+    errors.extend(validate_labels(&names.short_names, &path.child("shortNames")));
     if !names.kind.is_empty() && names.kind == names.list_kind {
         let detail = "kind and listKind may not be the same";
         errors.push(Error::invalid(
@@ -227,7 +505,16 @@ fn validate_names(names: &CustomResourceDefinitionNames, path: &Path) -> ErrorLi
             detail,
         ));
     }
+    errors.extend(validate_labels(&names.categories, &path.child("categories")));
     errors
+}
+
+fn validate_labels(names: &[String], path: &Path) -> ErrorList {
+    let wrong = |(index, name): (usize, &String)| {
+        let wrong = is_dns1035_label(name);
+        (!wrong.is_empty()).then(|| Error::invalid(&path.index(index), name.as_str(), wrong.join(",")))
+    };
+    names.iter().enumerate().filter_map(wrong).collect()
 }
 
 fn validate_stored(definition: &CustomResourceDefinition) -> ErrorList {
@@ -235,7 +522,7 @@ fn validate_stored(definition: &CustomResourceDefinition) -> ErrorList {
     let (stored, versions) = (&definition.status.stored_versions, &definition.spec.versions);
     if stored.is_empty() {
         let detail = "must have at least one stored version";
-        return vec![Error::invalid(&path, stored.as_slice(), detail)];
+        return vec![Error::invalid(&path, None::<String>, detail)];
     }
     let gone = stored.iter().enumerate();
     gone.filter(|(_, name)| !versions.iter().any(|version| version.name == **name))

@@ -44,7 +44,10 @@ pub async fn token(
                 error: String::new(),
             }
         }
-        Ok(None) => TokenReviewStatus::default(),
+        Ok(None) => TokenReviewStatus {
+            error: "invalid bearer token".to_owned(),
+            ..TokenReviewStatus::default()
+        },
         Err(error) => TokenReviewStatus {
             error: error.to_string(),
             user: ApiUser::default(),

@@ -231,8 +231,11 @@ pub(crate) fn shown(message: &impl Message) -> Shown {
     Shown::Json(text(message))
 }
 
-/// A list of structs.
+/// A list of structs; an empty one counts as absent.
 pub(crate) fn shown_list<T: Message>(messages: &[T]) -> Shown {
+    if messages.is_empty() {
+        return Shown::Json("null".to_owned());
+    }
     let items: Vec<String> = messages.iter().map(text).collect();
     Shown::Json(format!("[{}]", items.join(",")))
 }

@@ -66,9 +66,13 @@ impl Rules for RuntimeClasses {
     }
 
     fn validate_update(_cx: &Context<'_>, class: &RuntimeClass, old: &RuntimeClass) -> ErrorList {
-        immutable_text(&class.handler, &old.handler, &Path::new("handler"))
-            .into_iter()
-            .collect()
+        let mut errors = Self::validate(class);
+        errors.extend(immutable_text(
+            &class.handler,
+            &old.handler,
+            &Path::new("handler"),
+        ));
+        errors
     }
 
     fn row(class: &RuntimeClass, now: Timestamp) -> Vec<Value> {

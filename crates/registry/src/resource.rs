@@ -90,6 +90,11 @@ impl Rules for ResourceClaims {
 
     fn default(claim: &mut ResourceClaim) {
         claims::default(&mut claim.spec.devices);
+        if let Some(allocation) = &mut claim.status.allocation {
+            for result in &mut allocation.devices.results {
+                claims::default_tolerations(&mut result.tolerations);
+            }
+        }
     }
 
     fn prepare_status_update(_cx: &Context<'_>, claim: &mut ResourceClaim, old: &ResourceClaim) {

@@ -72,7 +72,10 @@ fn wrong_path(url_path: &str) -> Vec<String> {
     if !url_path.starts_with('/') {
         wrong.push("must start with a '/'".to_owned());
     }
-    let steps = url_path.strip_prefix('/').unwrap_or(url_path);
+    // Whatever it is, the first character counts as the slash.
+    let mut steps = url_path.chars();
+    steps.next();
+    let steps = steps.as_str();
     let steps = steps.strip_suffix('/').unwrap_or(steps);
     for (index, step) in steps.split('/').enumerate() {
         if step.is_empty() {

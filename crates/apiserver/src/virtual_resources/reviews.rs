@@ -7,13 +7,15 @@ use api::authorization::v1::{
 };
 use api::catalogue;
 use api::meta::v1::ObjectMeta;
-use api::{Object, Resource};
+use api::{Message, Object, Resource};
 use apimachinery::field::{Error, ErrorList, Path, Value};
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
 use apimachinery::time::Time;
+use apimachinery::validation::{is_label_key, is_valid_label_value};
 use auth::{Attributes, review};
 use http::StatusCode;
+use serde_json::json;
 
 use crate::decode::read_message;
 use crate::managed_fields;
@@ -92,7 +94,11 @@ pub async fn self_subject(
     request: &mut Request,
 ) -> Result<Response, Status> {
     let mut asked = read::<SelfSubjectReview>(api, row, request).await?;
-    asked.review.metadata.creation_timestamp = Some(Time(api.clock.now()).truncated());
+    // Of what was sent nothing is in the answer.
+    asked.review.metadata = ObjectMeta {
+        creation_timestamp: Some(Time(api.clock.now()).truncated()),
+        ..ObjectMeta::default()
+    };
     asked.review.status.user_info = request.user.to_api();
     answer(api, row, request, asked).await
 }
@@ -126,15 +132,17 @@ pub async fn local_subject_access(
         .as_ref()
         .is_some_and(|attributes| attributes.namespace != asked.review.metadata.namespace)
     {
-        errors.push(Error::invalid(
-            &path.child("namespace"),
-            "",
-            "must match metadata.namespace",
-        ));
+        let namespace = spec
+            .resource_attributes
+            .as_deref()
+            .map_or("", |attributes| attributes.namespace.as_str());
+        let detail = "must match metadata.namespace";
+        errors.push(Error::invalid(&path.child("namespace"), namespace, detail));
     }
-    if spec.non_resource_attributes.is_some() {
+    if let Some(attributes) = &spec.non_resource_attributes {
         let path = Path::new("spec").child("nonResourceAttributes");
-        errors.push(Error::invalid(&path, "", "disallowed on this kind of request"));
+        let detail = "disallowed on this kind of request";
+        errors.push(Error::invalid(&path, shown(attributes), detail));
     }
     valid(row, errors)?;
     asked.review.status = review::access(decide(api, &review::attributes_of(&asked.review.spec)).await);
@@ -152,6 +160,7 @@ pub async fn self_subject_access(
         spec.resource_attributes.as_deref(),
         spec.non_resource_attributes.as_deref(),
     );
+    errors.extend(validate_selectors(spec.resource_attributes.as_deref()));
     errors.extend(validate_metadata(&asked.review.metadata, ""));
     valid(row, errors)?;
     let attributes = review::attributes_of_self(&request.user, &asked.review.spec);
@@ -168,7 +177,12 @@ pub async fn self_subject_rules(
     if asked.review.spec.namespace.is_empty() {
         return Err(Status::bad_request("no namespace on request"));
     }
-    asked.review.status = review::rules(&*api.authorizer, &request.user, &asked.review.spec.namespace);
+    let status = review::rules(&*api.authorizer, &request.user, &asked.review.spec.namespace);
+    // The answer does not repeat the question.
+    asked.review = SelfSubjectRulesReview {
+        status,
+        ..SelfSubjectRulesReview::default()
+    };
     answer(api, row, request, asked).await
 }
 
@@ -180,7 +194,8 @@ fn valid(row: &catalogue::Resource, errors: ErrorList) -> Result<(), Status> {
     if errors.is_empty() {
         Ok(())
     } else {
-        Err(Status::invalid(&GroupKind::new(row.group, row.kind), "", &errors))
+        // Upstream leaves the kind out.
+        Err(Status::invalid(&GroupKind::new(row.group, ""), "", &errors))
     }
 }
 
@@ -196,7 +211,82 @@ fn validate_spec(spec: &SubjectAccessReviewSpec) -> ErrorList {
             "at least one of user or group must be specified",
         ));
     }
+    errors.extend(validate_selectors(spec.resource_attributes.as_deref()));
     errors
+}
+
+/// As upstream's error about the struct shows it.
+fn shown(attributes: &NonResourceAttributes) -> Value {
+    let (path, verb) = (json!(attributes.path), json!(attributes.verb));
+    Value::Json(format!(r#"{{"Path":{path},"Verb":{verb}}}"#))
+}
+
+/// Errors of the selectors that the request would be limited to.
+fn validate_selectors(attributes: Option<&ResourceAttributes>) -> ErrorList {
+    let Some(attributes) = attributes else {
+        return ErrorList::new();
+    };
+    let path = Path::new("spec").child("resourceAttributes");
+    let mut errors = ErrorList::new();
+    if let Some(selector) = &attributes.field_selector {
+        let (requirements, at) = (&selector.requirements, path.child("fieldSelector"));
+        errors.extend(one_form(&selector.raw_selector, requirements.len(), &at));
+        for (index, requirement) in requirements.iter().enumerate() {
+            let at = at.child("requirements").index(index);
+            if requirement.key.is_empty() {
+                errors.push(Error::required(&at.child("key"), "must be specified"));
+            }
+            errors.extend(validate_values(&requirement.operator, &requirement.values, &at));
+        }
+    }
+    if let Some(selector) = &attributes.label_selector {
+        let (requirements, at) = (&selector.requirements, path.child("labelSelector"));
+        errors.extend(one_form(&selector.raw_selector, requirements.len(), &at));
+        for (index, requirement) in requirements.iter().enumerate() {
+            let at = at.child("requirements").index(index);
+            errors.extend(validate_values(&requirement.operator, &requirement.values, &at));
+            let key = requirement.key.as_str();
+            let wrong = is_label_key(key).into_iter();
+            errors.extend(wrong.map(|wrong| Error::invalid(&at.child("key"), key, wrong)));
+            for (index, value) in requirement.values.iter().enumerate() {
+                let at = at.child("values").index(index);
+                let wrong = is_valid_label_value(value).into_iter();
+                errors.extend(wrong.map(|wrong| Error::invalid(&at, value, wrong)));
+            }
+        }
+    }
+    errors
+}
+
+/// An error unless a selector is either a text or a list.
+fn one_form(raw: &str, requirements: usize, path: &Path) -> Option<Error> {
+    match (raw.is_empty(), requirements) {
+        (false, 1..) => {
+            let detail = "may not specified at the same time as requirements";
+            Some(Error::invalid(&path.child("rawSelector"), raw, detail))
+        }
+        (true, 0) => {
+            let detail = format!("when {path} is specified, requirements or rawSelector is required");
+            Some(Error::required(&path.child("requirements"), detail))
+        }
+        _ => None,
+    }
+}
+
+/// An error if an operator has not the values that it takes. Clients may be newer and know others.
+fn validate_values(operator: &str, values: &[String], path: &Path) -> Option<Error> {
+    let at = path.child("values");
+    match operator {
+        "In" | "NotIn" if values.is_empty() => {
+            let detail = "must be specified when `operator` is 'In' or 'NotIn'";
+            Some(Error::required(&at, detail))
+        }
+        "Exists" | "DoesNotExist" if !values.is_empty() => {
+            let detail = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'";
+            Some(Error::forbidden(&at, detail))
+        }
+        _ => None,
+    }
 }
 
 fn validate_attributes(
@@ -205,9 +295,9 @@ fn validate_attributes(
 ) -> ErrorList {
     let spec = Path::new("spec");
     match (resource, path) {
-        (Some(_), Some(_)) => vec![Error::invalid(
+        (Some(_), Some(path)) => vec![Error::invalid(
             &spec.child("nonResourceAttributes"),
-            "",
+            shown(path),
             "cannot be specified in combination with resourceAttributes",
         )],
         (None, None) => vec![Error::invalid(
@@ -235,5 +325,6 @@ fn validate_metadata(metadata: &ObjectMeta, namespace: &str) -> ErrorList {
     } else {
         "must be empty except for namespace"
     };
-    vec![Error::invalid(&Path::new("metadata"), "", why)]
+    let shown = Value::Json(String::from_utf8_lossy(&metadata.to_json()).into_owned());
+    vec![Error::invalid(&Path::new("metadata"), shown, why)]
 }

@@ -263,17 +263,13 @@ fn validate_versions(hoisted: &Hoisted<'_>, path: &Path) -> ErrorList {
             }
         }
     }
-    // Upstream can't tell an absent list from an empty one here either, but shows what it was given.
-    let shown = || match versions.is_empty() {
-        true => apimachinery::field::Value::Json("null".to_owned()),
-        false => shown_list(versions),
-    };
     if seen.len() != versions.len() {
-        errors.push(Error::invalid(path, shown(), "must contain unique version names"));
+        let detail = "must contain unique version names";
+        errors.push(Error::invalid(path, shown_list(versions), detail));
     }
     if versions.iter().filter(|version| version.storage).count() != 1 {
         let detail = "must have exactly one version marked as storage version";
-        errors.push(Error::invalid(path, shown(), detail));
+        errors.push(Error::invalid(path, shown_list(versions), detail));
     }
     if let Some(first) = versions.first().filter(|first| !first.name.is_empty()) {
         // An older field repeats the name of the first version.

@@ -44,12 +44,21 @@ pub(super) fn default(claim: &mut DeviceClaim) {
     };
     for request in &mut claim.requests {
         if let Some(exactly) = &mut request.exactly {
+            default_tolerations(&mut exactly.tolerations);
             mode(&mut exactly.allocation_mode, &mut exactly.count);
         }
         for alternative in &mut request.first_available {
+            default_tolerations(&mut alternative.tolerations);
             mode(&mut alternative.allocation_mode, &mut alternative.count);
         }
     }
+}
+
+pub(super) fn default_tolerations(tolerations: &mut [DeviceToleration]) {
+    let unset = tolerations
+        .iter_mut()
+        .filter(|toleration| toleration.operator.is_empty());
+    unset.for_each(|toleration| toleration.operator = "Equal".to_owned());
 }
 
 /// The names of a claim's requests, each with those of its alternatives.

@@ -12,7 +12,7 @@ use super::validate_driver_name;
 use crate::core::persistent_volume_claim::validate_access_modes;
 use crate::internal::shown;
 use crate::metadata::messages;
-use crate::rules::{MetadataChecks, Rules};
+use crate::rules::Rules;
 use crate::table;
 
 const MAX_METADATA_BYTES: usize = 256 * 1024;
@@ -26,8 +26,6 @@ impl Rules for VolumeAttachments {
     const STATUS_KEEPS_METADATA: bool = true;
     const RETURNS_DELETED: bool = true;
     const UNCONDITIONAL_UPDATE: bool = false;
-    const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
-    const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
 
     crate::spec!();
     crate::status!();

@@ -1,7 +1,8 @@
 //! The built-in plugins.
 //!
 //! By what they are about. Namespaces: [`namespace_lifecycle`]. Pods: [`service_account`], [`priority`],
-//! [`default_toleration_seconds`], [`runtime_class`], [`pod_security`], [`always_pull_images`]. Resources:
+//! [`default_toleration_seconds`], [`runtime_class`], [`pod_security`], [`pod_topology_labels`],
+//! [`always_pull_images`]. Resources:
 //! [`limit_ranger`], [`resource_quota`]. Nodes: [`node_restriction`], [`taint_nodes_by_condition`].
 //! Storage and network defaults: [`default_storage_class`], [`storage_object_in_use_protection`],
 //! [`persistent_volume_claim_resize`], [`default_ingress_class`], [`deny_service_external_ips`].
@@ -18,6 +19,7 @@ pub mod namespace_lifecycle;
 pub mod node_restriction;
 pub mod persistent_volume_claim_resize;
 pub mod pod_security;
+pub mod pod_topology_labels;
 pub mod priority;
 pub mod rbac_escalation;
 pub mod resource_quota;
@@ -84,6 +86,7 @@ pub fn all(with: &Dependencies) -> Vec<Arc<dyn Plugin>> {
         Arc::new(certificates::CertificateSubjectRestriction),
         Arc::new(default_ingress_class::DefaultIngressClass::new(objects())),
         Arc::new(deny_service_external_ips::DenyServiceExternalIps),
+        Arc::new(pod_topology_labels::PodTopologyLabels::new(objects())),
         Arc::new(resource_quota::ResourceQuotaPlugin::new(
             objects(),
             with.clock.clone(),

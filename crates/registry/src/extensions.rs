@@ -65,7 +65,7 @@ impl Rules for ApiServices {
         let mut errors = ErrorList::new();
         let name = format!("{}.{}", spec.version, spec.group);
         let own = service.metadata.name.as_str();
-        if own != name && is_valid_path_segment_name(own).is_empty() {
+        if own != name && !own.is_empty() && is_valid_path_segment_name(own).is_empty() {
             let detail = format!("must be `spec.version+\".\"+spec.group`: \"{name}\"");
             let at = Path::new("metadata").child("name");
             errors.push(Error::invalid(&at, service.metadata.name.as_str(), detail));

@@ -182,7 +182,11 @@ impl Plugin for ServiceAccountPlugin {
 
     fn mutate<'a>(&'a self, attributes: &'a Attributes<'_>, review: &'a mut Review<'_>) -> Outcome<'a> {
         if attributes.operation == Operation::Create && attributes.is("", "pods", "") {
-            return Box::pin(self.set(attributes, review));
+            // A refusal comes before those of the plugins that follow.
+            return Box::pin(async move {
+                self.set(attributes, review).await?;
+                self.check(attributes, review).await
+            });
         }
         crate::plugin::pass()
     }

@@ -55,7 +55,7 @@ async fn tokens_are_reviewed_for_their_audience() {
     .await;
     check("good", &["vault"], "false  [] [] token audiences do not match").await;
     check("bad", &[], "false  [] [] invalid bearer token: expired").await;
-    check("other", &[], "false  [] []").await;
+    check("other", &[], "false  [] [] invalid bearer token").await;
 }
 
 #[test]

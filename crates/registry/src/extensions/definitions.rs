@@ -78,10 +78,11 @@ impl Rules for CustomResourceDefinitions {
     fn validate(definition: &CustomResourceDefinition) -> ErrorList {
         let spec = &definition.spec;
         let mut errors = ErrorList::new();
-        if definition.metadata.name != format!("{}.{}", spec.names.plural, spec.group) {
+        let name = definition.metadata.name.as_str();
+        if !name.is_empty() && name != format!("{}.{}", spec.names.plural, spec.group) {
             let detail = "must be spec.names.plural+\".\"+spec.group";
             let at = Path::new("metadata").child("name");
-            errors.push(Error::invalid(&at, definition.metadata.name.as_str(), detail));
+            errors.push(Error::invalid(&at, name, detail));
         }
         errors.extend(validate_rest(definition, None));
         errors
@@ -520,15 +521,23 @@ fn validate_stored(definition: &CustomResourceDefinition) -> ErrorList {
         let detail = "must have at least one stored version";
         return vec![Error::invalid(&path, None::<String>, detail)];
     }
-    let gone = stored.iter().enumerate();
-    gone.filter(|(_, name)| !versions.iter().any(|version| version.name == **name))
-        .map(|(index, name)| {
-            let detail = format!(
-                "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
-            );
-            Error::invalid(&path.index(index), name.as_str(), detail)
-        })
-        .collect()
+    let mut errors = ErrorList::new();
+    let mut rest: Vec<(usize, &String)> = stored.iter().enumerate().collect();
+    for version in versions {
+        let before = rest.len();
+        rest.retain(|(_, name)| **name != version.name);
+        if version.storage && rest.len() == before {
+            let detail = format!("must have the storage version {}", version.name);
+            errors.push(Error::invalid(&path, stored.as_slice(), detail));
+        }
+    }
+    for (index, name) in rest {
+        let detail = format!(
+            "missing from spec.versions; {name} was previously a storage version, and must remain in spec.versions until a storage migration ensures no data remains persisted in {name} and removes {name} from status.storedVersions"
+        );
+        errors.push(Error::invalid(&path.index(index), name.as_str(), detail));
+    }
+    errors
 }
 
 #[cfg(test)]

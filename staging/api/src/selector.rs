@@ -37,6 +37,33 @@ fn requirement(expression: &LabelSelectorRequirement, path: &Path) -> Result<Req
     Requirement::new(&expression.key, operator, expression.values.clone(), path)
 }
 
+/// A selector in the words of upstream's events and conditions.
+pub fn shown(selector: Option<&LabelSelector>) -> String {
+    let Some(selector) = selector else {
+        return "nil".to_owned();
+    };
+    let labels: String = selector
+        .match_labels
+        .iter()
+        .map(|(key, value)| format!("{key}: {value},"))
+        .collect();
+    let expressions: String = selector
+        .match_expressions
+        .iter()
+        .map(|expression| {
+            format!(
+                "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},",
+                expression.key,
+                expression.operator,
+                expression.values.join(" ")
+            )
+        })
+        .collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,12 +5,13 @@
 //! that then fails is given back by the quota controller.
 
 mod charge;
+mod devices;
 
 use std::sync::Arc;
 
 use api::Object;
 use api::core::v1::ResourceQuota;
-use api::quota::Counted;
+use api::quota::{Counted, Evaluator};
 use apimachinery::status::Status;
 use apimachinery::time::Time;
 use auth::Objects;
@@ -70,11 +71,13 @@ impl ResourceQuotaPlugin {
         object: &dyn Object,
         old: Option<&dyn Object>,
     ) -> Result<(), Status> {
-        let counted = |object| Counted {
+        let devices = devices::Cached(self.objects.clone());
+        let evaluator = Evaluator {
             group: &attributes.resource.group,
             resource: &attributes.resource.resource,
-            object,
+            devices: &devices,
         };
+        let counted = |object| Counted { evaluator, object };
         let old = old
             .filter(|_| attributes.operation == Operation::Update)
             .map(counted);
@@ -121,7 +124,9 @@ fn concerns(attributes: &Attributes<'_>, review: &Review<'_>) -> bool {
         (Operation::Update, "resize") => attributes.is("", "pods", "resize"),
         (Operation::Update, "") if attributes.is("", "pods", "") => charge::scope_changed(review),
         (Operation::Update, "") => {
-            attributes.is("", "services", "") || attributes.is("", "persistentvolumeclaims", "")
+            attributes.is("", "services", "")
+                || attributes.is("", "persistentvolumeclaims", "")
+                || attributes.is("resource.k8s.io", "resourceclaims", "")
         }
         (Operation::Update, "status") => attributes.is("", "persistentvolumeclaims", "status"),
         _ => false,

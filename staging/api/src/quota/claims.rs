@@ -1,15 +1,39 @@
 //! What volume claims use, in all and by storage class.
 
+use std::collections::BTreeSet;
+
 use apimachinery::quantity::{Format, Quantity};
 
 use super::ResourceList;
 use crate::core::v1::PersistentVolumeClaim;
 
+const PLAIN: [&str; 2] = ["persistentvolumeclaims", "requests.storage"];
 const CLASS_INFIX: &str = ".storageclass.storage.k8s.io/";
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
+/// `requests.storage`, or the same of one class: `gold.storageclass.storage.k8s.io/requests.storage`
 pub(super) fn is_resource(name: &str) -> bool {
-    name == "persistentvolumeclaims" || name == "requests.storage" || name.contains(CLASS_INFIX)
+    let of_class = |(_, rest): (&str, &str)| PLAIN.contains(&rest);
+    PLAIN.contains(&name) || name.rsplit_once(CLASS_INFIX).is_some_and(of_class)
+}
+
+/// The volume attributes classes that the claim has, wants or is on its way to.
+pub fn attributes_classes(claim: &PersistentVolumeClaim) -> BTreeSet<&str> {
+    let target = claim
+        .status
+        .modify_volume_status
+        .as_ref()
+        .map(|status| status.target_volume_attributes_class_name.as_str());
+    let named = [
+        claim.spec.volume_attributes_class_name.as_deref(),
+        claim.status.current_volume_attributes_class_name.as_deref(),
+        target,
+    ];
+    named
+        .into_iter()
+        .flatten()
+        .filter(|name| !name.is_empty())
+        .collect()
 }
 
 pub(super) fn usage(claim: &PersistentVolumeClaim) -> ResourceList {
@@ -33,14 +57,16 @@ pub(super) fn usage(claim: &PersistentVolumeClaim) -> ResourceList {
     usage
 }
 
-/// What was asked for, or what is allocated by an expansion that was taken back, whichever is more.
-fn size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+/// What was asked for, or what is allocated by an expansion that was taken back, whichever is more; in whole bytes.
+pub(super) fn size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
     let requested = claim.spec.resources.requests.get("storage")?;
     let allocated = claim.status.allocated_resources.get("storage");
-    Some(
-        allocated
-            .filter(|allocated| *allocated > requested)
-            .unwrap_or(requested)
-            .clone(),
-    )
+    let size = allocated
+        .filter(|allocated| *allocated > requested)
+        .unwrap_or(requested);
+    Some(if size.is_integer() {
+        size.clone()
+    } else {
+        Quantity::from_i64(size.value(), size.format())
+    })
 }

@@ -34,7 +34,9 @@ const OBLIGATORY: [&str; 6] = [
 ];
 
 const HUGE_PAGES: &str = "hugepages-";
-const REQUESTS: &str = "requests.";
+pub(super) const REQUESTS: &str = "requests.";
+/// Before the name of a class: devices of it, as an extended resource.
+pub(super) const DEVICE_CLASS: &str = "deviceclass.resource.kubernetes.io/";
 
 pub(super) fn is_resource(name: &str) -> bool {
     COMPUTE.contains(&name) || name.starts_with(HUGE_PAGES) || is_extended_request(name)
@@ -46,9 +48,9 @@ fn is_extended_request(name: &str) -> bool {
         .is_some_and(|name| name.starts_with(HUGE_PAGES) || is_extended(name))
 }
 
-/// A resource of somebody else's domain.
-fn is_extended(name: &str) -> bool {
-    name.contains('/') && !name.contains("kubernetes.io/")
+/// A resource of somebody else's domain, or devices of a class asked for as one (KEP-5004).
+pub(super) fn is_extended(name: &str) -> bool {
+    name.starts_with(DEVICE_CLASS) || (name.contains('/') && !name.contains("kubernetes.io/"))
 }
 
 /// A pod that has ended, or should have been gone by now, uses nothing but its place in the store.
@@ -63,6 +65,13 @@ pub fn is_charged(pod: &Pod, now: Time) -> bool {
         (Some(deleted), Some(grace)) => now <= deleted.plus(Duration::from_secs(grace.max(0) as u64)),
         _ => true,
     }
+}
+
+/// A pod with a deadline.
+pub(super) fn is_terminating(pod: &Pod) -> bool {
+    pod.spec
+        .active_deadline_seconds
+        .is_some_and(|seconds| seconds >= 0)
 }
 
 pub(super) fn usage(pod: &Pod, now: Time) -> ResourceList {

@@ -1,5 +1,6 @@
 //! Which objects a quota's scopes take in.
 
+use super::{claims, pods};
 use crate::core::v1::{
     PersistentVolumeClaim, Pod, PodAffinityTerm, ResourceQuota, ScopedResourceSelectorRequirement,
 };
@@ -25,10 +26,7 @@ pub(super) fn of(quota: &ResourceQuota) -> Vec<ScopedResourceSelectorRequirement
 }
 
 pub(super) fn has_pod(scope: &ScopedResourceSelectorRequirement, pod: &Pod) -> bool {
-    let terminating = pod
-        .spec
-        .active_deadline_seconds
-        .is_some_and(|seconds| seconds >= 0);
+    let terminating = pods::is_terminating(pod);
     let best_effort = || qos::class(pod).as_str() == "BestEffort";
     match scope.scope_name.as_str() {
         "Terminating" => terminating,
@@ -43,18 +41,15 @@ pub(super) fn has_pod(scope: &ScopedResourceSelectorRequirement, pod: &Pod) -> b
 
 /// Scopes of pods take in nothing else; volume claims have one of their own.
 pub(super) fn has_other(scope: &ScopedResourceSelectorRequirement, object: &dyn Object) -> bool {
-    match (
-        scope.scope_name.as_str(),
-        object.downcast_ref::<PersistentVolumeClaim>(),
-    ) {
-        ("VolumeAttributesClass", Some(claim)) => has_name(
-            scope,
-            claim
-                .spec
-                .volume_attributes_class_name
-                .as_deref()
-                .unwrap_or_default(),
-        ),
+    match object.downcast_ref::<PersistentVolumeClaim>() {
+        Some(claim) if scope.scope_name == "VolumeAttributesClass" => {
+            let classes = claims::attributes_classes(claim);
+            if classes.is_empty() {
+                has_name(scope, "")
+            } else {
+                classes.into_iter().any(|class| has_name(scope, class))
+            }
+        }
         _ => false,
     }
 }

@@ -9,6 +9,14 @@ pub(super) fn is_resource(name: &str) -> bool {
     matches!(name, "services" | "services.nodeports" | "services.loadbalancers")
 }
 
+/// Kinds of services that use different resources.
+pub(super) fn charged_type(service: &Service) -> &str {
+    match service.spec.type_.as_str() {
+        type_ @ ("NodePort" | "LoadBalancer") => type_,
+        _ => "",
+    }
+}
+
 pub(super) fn usage(service: &Service) -> ResourceList {
     let count = |count: usize| Quantity::from_i64(count as i64, Format::DecimalSi);
     let ports = service.spec.ports.len();

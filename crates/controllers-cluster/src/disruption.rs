@@ -127,7 +127,7 @@ impl Controller {
         if rules::needs_scale(budget) {
             let found = self.scales.sum(pods).map_err(|error| error.to_string())?;
             if found.has_unmanaged {
-                let selector = rules::shown_selector(budget.spec.selector.as_deref());
+                let selector = api::selector::shown(budget.spec.selector.as_deref());
                 let message = format!(
                     "Pods selected by this PodDisruptionBudget (selector: {selector}) were found to be unmanaged. As a result, the status of the PDB cannot be calculated correctly, which may result in undefined behavior. To account for these pods please set \".spec.minAvailable\" field of the PDB to an integer value."
                 );

@@ -116,6 +116,14 @@ impl ResourcePath {
     pub fn subresource(&self, name: &str, subresource: &str) -> String {
         format!("{}/{subresource}", self.object(name))
     }
+
+    /// The address of what an object has under a name that anybody may choose.
+    pub fn beneath(&self, name: &str, segment: &str) -> String {
+        let mut path = self.object(name);
+        path.push('/');
+        percent_encode(segment, &mut path);
+        path
+    }
 }
 
 #[cfg(test)]
@@ -143,6 +151,10 @@ mod tests {
         assert_eq!(
             path("apps", "deployments", Scope::All).collection(),
             "/apis/apps/v1/deployments"
+        );
+        assert_eq!(
+            pods.beneath("a", "rate/s?"),
+            "/api/v1/namespaces/default/pods/a/rate%2Fs%3F"
         );
         let roles = path("rbac.authorization.k8s.io", "clusterroles", Scope::All);
         assert_eq!(

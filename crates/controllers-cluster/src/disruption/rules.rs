@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::core::v1::{Pod, PodCondition};
-use api::meta::v1::{Condition, LabelSelector};
+use api::meta::v1::Condition;
 use api::pod_conditions::{condition, is_ready, is_terminal};
 use api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
 use apimachinery::int_or_string::{self, IntOrString, Rounding};
@@ -188,33 +188,6 @@ pub fn retracted(now: Time) -> PodCondition {
         last_transition_time: Some(now),
         ..PodCondition::default()
     }
-}
-
-/// A selector in the words of upstream's events.
-pub fn shown_selector(selector: Option<&LabelSelector>) -> String {
-    let Some(selector) = selector else {
-        return "nil".to_owned();
-    };
-    let labels: String = selector
-        .match_labels
-        .iter()
-        .map(|(key, value)| format!("{key}: {value},"))
-        .collect();
-    let expressions: String = selector
-        .match_expressions
-        .iter()
-        .map(|expression| {
-            format!(
-                "LabelSelectorRequirement{{Key:{},Operator:{},Values:[{}],}},",
-                expression.key,
-                expression.operator,
-                expression.values.join(" ")
-            )
-        })
-        .collect();
-    format!(
-        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
-    )
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ impl Family {
         }
     }
 
-    fn of(address: &IpAddr) -> Self {
+    pub fn of(address: &IpAddr) -> Self {
         if address.is_ipv6() {
             Family::IPv6
         } else {

@@ -8,12 +8,14 @@ use api::apps::v1::ReplicaSet;
 use api::core::v1::ReplicationController;
 use controller_runtime::Context;
 use controllers_cluster::{
-    certificates, disruption, garbage_collector, namespace, node_lifecycle, node_ttl, pod_gc,
-    role_aggregation, root_ca, service_account, taint_eviction, token_cleaner,
+    bootstrap_signer, certificates, disruption, garbage_collector, namespace, node_lifecycle, node_ttl,
+    pod_gc, resource_quota, role_aggregation, root_ca, service_account, taint_eviction, token_cleaner,
 };
-use controllers_network::{endpoint_slice, endpoints, node_ipam};
+use controllers_network::{endpoint_slice, endpoint_slice_mirroring, endpoints, node_ipam, service_cidr};
+use controllers_storage::ephemeral_volume;
+use controllers_storage::protection::{attributes_classes, claims, volumes};
 use controllers_workloads::{
-    cron_job, daemon_set, deployment, finished_jobs, job, replica_set, stateful_set,
+    cron_job, daemon_set, deployment, finished_jobs, job, pod_autoscaler, replica_set, stateful_set,
 };
 use futures_util::future::BoxFuture;
 
@@ -148,6 +150,17 @@ pub const ROWS: &[Row] = &[
         |context, inputs| Some(Box::pin(endpoints::run(context, inputs.options.workers.endpoint))),
     ),
     row(
+        "endpointslice-mirroring-controller",
+        "endpointslicemirroring",
+        "endpointslicemirroring-controller",
+        |context, inputs| {
+            Some(Box::pin(endpoint_slice_mirroring::run(
+                context,
+                inputs.options.mirroring.clone(),
+            )))
+        },
+    ),
+    row(
         "garbage-collector-controller",
         "garbagecollector",
         "generic-garbage-collector",
@@ -266,6 +279,69 @@ pub const ROWS: &[Row] = &[
         |context, _| Some(Box::pin(disruption::run(context))),
     ),
     row(
+        "resourcequota-controller",
+        "resourcequota",
+        "resourcequota-controller",
+        |context, inputs| {
+            Some(Box::pin(resource_quota::run(
+                context,
+                inputs.options.resource_quota.clone(),
+            )))
+        },
+    ),
+    row(
+        "persistentvolumeclaim-protection-controller",
+        "pvc-protection",
+        "pvc-protection-controller",
+        |context, _| Some(Box::pin(claims::run(context))),
+    ),
+    row(
+        "persistentvolume-protection-controller",
+        "pv-protection",
+        "pv-protection-controller",
+        |context, _| Some(Box::pin(volumes::run(context))),
+    ),
+    row(
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        "volumeattributesclass-protection-controller",
+        |context, _| Some(Box::pin(attributes_classes::run(context))),
+    ),
+    row(
+        "ephemeral-volume-controller",
+        "ephemeral-volume",
+        "ephemeral-volume-controller",
+        |context, inputs| {
+            Some(Box::pin(ephemeral_volume::run(
+                context,
+                inputs.options.workers.ephemeral_volume,
+            )))
+        },
+    ),
+    row(
+        "horizontal-pod-autoscaler-controller",
+        "horizontalpodautoscaling",
+        "horizontal-pod-autoscaler",
+        |context, inputs| {
+            Some(Box::pin(pod_autoscaler::run(
+                context,
+                inputs.options.pod_autoscaler.clone(),
+            )))
+        },
+    ),
+    row(
+        "service-cidr-controller",
+        "service-cidr-controller",
+        "service-cidrs-controller",
+        |context, _| Some(Box::pin(service_cidr::run(context))),
+    ),
+    optional(
+        "bootstrap-signer-controller",
+        "bootstrapsigner",
+        "bootstrap-signer",
+        |context, _| Some(Box::pin(bootstrap_signer::run(context))),
+    ),
+    row(
         "node-ipam-controller",
         "nodeipam",
         "node-controller",
@@ -285,17 +361,9 @@ pub fn known_names() -> Vec<&'static str> {
 
 /// Upstream's controllers without a counterpart here yet.
 pub const UPSTREAM_ONLY: &[&str] = &[
-    "bootstrap-signer-controller",
-    "bootstrapsigner",
     "cloud-node-lifecycle-controller",
     "cloud-node-lifecycle",
     "device-taint-eviction-controller",
-    "endpointslice-mirroring-controller",
-    "endpointslicemirroring",
-    "ephemeral-volume-controller",
-    "ephemeral-volume",
-    "horizontal-pod-autoscaler-controller",
-    "horizontalpodautoscaling",
     "kube-apiserver-serving-clustertrustbundle-publisher-controller",
     "legacy-serviceaccount-token-cleaner-controller",
     "legacy-service-account-token-cleaner",
@@ -307,16 +375,9 @@ pub const UPSTREAM_ONLY: &[&str] = &[
     "persistentvolume-binder",
     "persistentvolume-expander-controller",
     "persistentvolume-expander",
-    "persistentvolume-protection-controller",
-    "pv-protection",
-    "persistentvolumeclaim-protection-controller",
-    "pvc-protection",
     "resourceclaim-controller",
     "resource-claim-controller",
-    "resourcequota-controller",
-    "resourcequota",
     "selinux-warning-controller",
-    "service-cidr-controller",
     "service-lb-controller",
     "service",
     "serviceaccount-token-controller",
@@ -325,6 +386,5 @@ pub const UPSTREAM_ONLY: &[&str] = &[
     "storageversion-garbage-collector-controller",
     "storage-version-gc",
     "validatingadmissionpolicy-status-controller",
-    "volumeattributesclass-protection-controller",
     "podcertificaterequest-cleaner-controller",
 ];

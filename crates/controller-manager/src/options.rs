@@ -9,8 +9,11 @@ use component_base::upstream;
 use controller_runtime::leader_election;
 use controllers_cluster::certificates::rules::Signer;
 use controllers_cluster::certificates::signing;
-use controllers_cluster::node_lifecycle;
+use controllers_cluster::{node_lifecycle, resource_quota};
+use controllers_network::endpoint_slice_mirroring;
 use controllers_network::node_ipam::{self, cidr};
+use controllers_workloads::pod_autoscaler;
+use controllers_workloads::pod_autoscaler::replicas::Startup;
 use delegated_auth::secure_serving;
 
 use crate::selection::Selection;
@@ -44,12 +47,15 @@ pub struct Options {
     pub root_ca_file: Option<PathBuf>,
     pub node_ipam: Option<node_ipam::Options>,
     pub max_endpoints_per_slice: usize,
+    pub mirroring: endpoint_slice_mirroring::Options,
     pub garbage_collection: bool,
     /// None when no signer has an authority.
     pub signing: Option<signing::Options>,
     pub node_lifecycle: node_lifecycle::Options,
     /// Ended pods that are kept.
     pub terminated_pods: usize,
+    pub resource_quota: resource_quota::Options,
+    pub pod_autoscaler: pod_autoscaler::Options,
     pub workers: Workers,
 }
 
@@ -68,6 +74,7 @@ pub struct Workers {
     pub job: usize,
     pub finished_job: usize,
     pub cron_job: usize,
+    pub ephemeral_volume: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -136,9 +143,15 @@ pub fn flags() -> FlagSet {
     network_flags(&mut set);
     node_flags(&mut set);
     signing_flags(&mut set);
+    autoscaler_flags(&mut set);
     leader_flags(&mut set);
     worker_flags(&mut set);
     secure_serving::flags(&mut set, PORT);
+    set.duration(
+        "resource-quota-sync-period",
+        "5m",
+        "How often what quotas count is counted anew; 0 for never.",
+    );
     set.known(upstream::flags::KUBE_CONTROLLER_MANAGER);
     set
 }
@@ -178,6 +191,21 @@ fn network_flags(set: &mut FlagSet) {
         "max-endpoints-per-slice",
         100,
         "Most endpoints of an EndpointSlice.",
+    );
+    set.int(
+        "mirroring-concurrent-service-endpoint-syncs",
+        5,
+        "Endpoints mirrored at a time.",
+    );
+    set.int(
+        "mirroring-max-endpoints-per-subset",
+        1000,
+        "Most endpoints of a subset that are mirrored.",
+    );
+    set.duration(
+        "mirroring-endpointslice-updates-batch-period",
+        "0s",
+        "How long changes of mirrored slices are gathered before they are looked at.",
     );
 }
 
@@ -243,6 +271,39 @@ fn signing_flags(set: &mut FlagSet) {
         "cluster-signing-duration",
         "8760h",
         "How long signed certificates are good at most.",
+    );
+}
+
+fn autoscaler_flags(set: &mut FlagSet) {
+    set.int(
+        "concurrent-horizontal-pod-autoscaler-syncs",
+        5,
+        "Pod autoscalers worked on at a time.",
+    );
+    set.duration(
+        "horizontal-pod-autoscaler-sync-period",
+        "15s",
+        "How often each pod autoscaler is looked at.",
+    );
+    set.duration(
+        "horizontal-pod-autoscaler-downscale-stabilization",
+        "5m",
+        "How long the highest recommendation holds before a target shrinks.",
+    );
+    set.float(
+        "horizontal-pod-autoscaler-tolerance",
+        0.1,
+        "How far usage may be from its target before anything is done, as a share of it.",
+    );
+    set.duration(
+        "horizontal-pod-autoscaler-cpu-initialization-period",
+        "5m",
+        "How long after a pod's start its processor usage may be that of the start.",
+    );
+    set.duration(
+        "horizontal-pod-autoscaler-initial-readiness-delay",
+        "30s",
+        "How long after a pod's start a change of readiness is its first.",
     );
 }
 
@@ -318,6 +379,16 @@ fn worker_flags(set: &mut FlagSet) {
         5,
         "Stateful sets worked on at a time.",
     );
+    set.int(
+        "concurrent-resource-quota-syncs",
+        5,
+        "Resource quotas worked on at a time.",
+    );
+    set.int(
+        "concurrent-ephemeralvolume-syncs",
+        5,
+        "Pods whose ephemeral volumes are worked on at a time.",
+    );
     set.int("concurrent-cron-job-syncs", 5, "Cron jobs worked on at a time.");
     set.int("concurrent-job-syncs", 5, "Jobs worked on at a time.");
     set.int(
@@ -343,9 +414,19 @@ impl Options {
             root_ca_file: path("root-ca-file"),
             node_ipam: node_ipam(values)?,
             max_endpoints_per_slice: count(values, "max-endpoints-per-slice")?,
+            mirroring: endpoint_slice_mirroring::Options {
+                workers: count(values, "mirroring-concurrent-service-endpoint-syncs")?,
+                max_endpoints: count(values, "mirroring-max-endpoints-per-subset")?,
+                batch_period: values.duration("mirroring-endpointslice-updates-batch-period"),
+            },
             node_lifecycle: node_lifecycle(values)?,
             terminated_pods: count(values, "terminated-pod-gc-threshold")?,
             signing: signing(values),
+            pod_autoscaler: pod_autoscaler(values)?,
+            resource_quota: resource_quota::Options {
+                workers: count(values, "concurrent-resource-quota-syncs")?,
+                sync_period: values.duration("resource-quota-sync-period"),
+            },
             garbage_collection: values.bool("enable-garbage-collector"),
             workers: Workers::new(values)?,
         })
@@ -366,6 +447,7 @@ impl Workers {
             stateful_set: count(values, "concurrent-statefulset-syncs")?,
             job: count(values, "concurrent-job-syncs")?,
             cron_job: count(values, "concurrent-cron-job-syncs")?,
+            ephemeral_volume: count(values, "concurrent-ephemeralvolume-syncs")?,
             finished_job: count(values, "concurrent-ttl-after-finished-syncs")?,
         })
     }
@@ -391,6 +473,20 @@ fn signing(values: &Values) -> Option<signing::Options> {
     }
     let longest = values.duration("cluster-signing-duration");
     (!authorities.is_empty()).then_some(signing::Options { authorities, longest })
+}
+
+fn pod_autoscaler(values: &Values) -> Result<pod_autoscaler::Options, Error> {
+    let span = |name: &str| values.duration(&format!("horizontal-pod-autoscaler-{name}"));
+    Ok(pod_autoscaler::Options {
+        workers: count(values, "concurrent-horizontal-pod-autoscaler-syncs")?,
+        sync_period: span("sync-period"),
+        downscale_stabilization: span("downscale-stabilization"),
+        tolerance: values.float("horizontal-pod-autoscaler-tolerance"),
+        startup: Startup {
+            cpu_initialization: span("cpu-initialization-period"),
+            readiness_delay: span("initial-readiness-delay"),
+        },
+    })
 }
 
 fn node_lifecycle(values: &Values) -> Result<node_lifecycle::Options, Error> {

@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`pem`] and [`der`] (forms), [`key`] (private and public keys), [`usage`] (what a
 //! certificate is for), [`certificate`] (reading one), [`authority`] (issuing), [`request`] (PKCS#10),
-//! [`chain`] (verifying), [`token`] (JSON Web Tokens of service accounts, discovery documents),
-//! [`bootstrap`] (the files of a new cluster), [`kubeconfig`].
+//! [`chain`] (verifying), [`token`] (JSON Web Tokens of service accounts, discovery documents), [`detached`]
+//! (signatures by a shared secret), [`bootstrap`] (the files of a new cluster), [`kubeconfig`].
 //!
 //! It knows nothing of API objects or servers: callers hand in names, usages and times.
 //!
@@ -18,6 +18,7 @@ pub mod bootstrap;
 pub mod certificate;
 pub mod chain;
 pub mod der;
+pub mod detached;
 pub mod key;
 pub mod kubeconfig;
 pub mod pem;

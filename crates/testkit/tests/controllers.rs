@@ -1,5 +1,14 @@
 //! Controllers against a real server, as the service accounts that they run as. The test plays the kubelet.
 
+#[path = "controllers/autoscaler.rs"]
+mod autoscaler;
+#[path = "controllers/mirroring.rs"]
+mod mirroring;
+#[path = "controllers/quota.rs"]
+mod quota;
+#[path = "controllers/storage.rs"]
+mod storage;
+
 use std::time::Duration;
 
 use api::Resource;

@@ -134,7 +134,7 @@ impl Objects {
 
     /// Decodes a stored object, with defaults and its resourceVersion.
     pub fn decode(&self, stored: Arc<KeyValue>) -> Result<Loaded, Status> {
-        let mut object = decode(self.row, &stored.value)
+        let mut object = decode(self.row, &stored.value.bytes())
             .map_err(|error| Status::internal(format!("{}: {error}", stored.key)))?;
         self.strategy().default(&mut *object);
         object.metadata_mut().resource_version = stored.mod_revision.to_string();

@@ -7,9 +7,9 @@ pub mod list;
 pub mod list_stream;
 pub mod table;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
+use api::catalogue::Resource;
 use apimachinery::status::Status;
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -48,11 +48,37 @@ pub enum Source<'a> {
     Plain(&'a [u8], Option<u64>),
 }
 
-impl Source<'_> {
-    pub(crate) fn value(&self) -> &[u8] {
+/// Bytes of an object, as little copied as may be.
+pub(crate) enum Raw<'a> {
+    Borrowed(&'a [u8]),
+    Shared(Bytes),
+}
+
+impl std::ops::Deref for Raw<'_> {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
         match self {
-            Source::Cached(entry, _) => entry.value(),
-            Source::Plain(value, _) => value,
+            Raw::Borrowed(bytes) => bytes,
+            Raw::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Raw<'_> {
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Raw::Borrowed(bytes) => Bytes::copy_from_slice(bytes),
+            Raw::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Source<'_> {
+    /// The stored bytes.
+    pub(crate) fn value(&self) -> Raw<'_> {
+        match self {
+            Source::Cached(entry, _) => Raw::Shared(entry.value()),
+            Source::Plain(value, _) => Raw::Borrowed(value),
         }
     }
 
@@ -99,7 +125,7 @@ impl Renderer<'_> {
         let raw = self.raw(source)?;
         let object = match source.revision() {
             Some(revision) => proto::with_resource_version(&raw, revision).map_err(internal)?,
-            None => Bytes::from(raw.into_owned()),
+            None => raw.into_bytes(),
         };
         match self.output.view {
             View::Metadata => proto::partial_metadata(&object).map_err(internal),
@@ -135,17 +161,18 @@ impl Renderer<'_> {
     }
 
     /// The bare protobuf of the served version, without a resourceVersion.
-    fn raw<'s>(&self, source: &'s Source<'_>) -> Result<Cow<'s, [u8]>, Status> {
+    fn raw<'s>(&self, source: &'s Source<'_>) -> Result<Raw<'s>, Status> {
+        let (row, value) = (self.served.objects.row, source.value());
         if self.served.is_storage_version()
-            && let Some(raw) = kind::stored::raw(self.served.objects.row, source.value()).map_err(internal)?
+            && let Some(raw) = raw_of(row, &value).map_err(internal)?
         {
-            return Ok(Cow::Borrowed(raw));
+            return Ok(raw);
         }
-        let object = kind::stored::decode(self.served.objects.row, source.value()).map_err(internal)?;
+        let object = kind::stored::decode(row, &value).map_err(internal)?;
         let object = self.served.from_storage(object)?;
         let mut raw = Vec::with_capacity(1024);
         object.encode(&mut raw);
-        Ok(Cow::Owned(raw))
+        Ok(Raw::Shared(Bytes::from(raw)))
     }
 
     /// JSON as negotiated: pretty, or YAML, or as it is.
@@ -161,6 +188,14 @@ impl Renderer<'_> {
     pub fn content_type(&self) -> &'static str {
         self.output.encoding.media_type()
     }
+}
+
+/// The bare protobuf within a stored value, if it stands there as the row's version has it.
+fn raw_of<'a>(row: &Resource, value: &Raw<'a>) -> Result<Option<Raw<'a>>, kind::Error> {
+    Ok(match value {
+        Raw::Borrowed(value) => kind::stored::raw(row, value)?.map(Raw::Borrowed),
+        Raw::Shared(value) => kind::stored::raw(row, value)?.map(|raw| Raw::Shared(value.slice_ref(raw))),
+    })
 }
 
 /// Puts kind and apiVersion in front of an object's JSON.

@@ -303,7 +303,7 @@ async fn reads() {
     let snapshot = cache.snapshot(Freshness::Latest).await.unwrap();
     let bytes: usize = snapshot
         .range(b"/registry/pods/", None)
-        .map(|entry| entry.value().len())
+        .map(|entry| entry.value_len())
         .sum();
     let list_us = begin.elapsed().as_micros();
     println!(
@@ -344,7 +344,7 @@ async fn read_events(mut watch: storage::cache::Watch, count: usize) {
         let WatchEvent::Object(event) = watch.next().await.unwrap().unwrap() else {
             continue;
         };
-        let frame = event.frame(1, |event| Ok::<_, Error>(event.entry.value().clone()));
+        let frame = event.frame(1, |event| Ok::<_, Error>(event.entry.value()));
         assert_eq!(frame.unwrap().len(), VALUE_BYTES);
     }
 }

@@ -1,9 +1,9 @@
 //! The watch cache: the objects under one prefix as bytes with their labels and fields, a bounded history, and
 //! the watchers of both.
 //!
-//! Modules in reading order: `pairs`, `entry` (an object at rest), `index`, `state` (fed by the store),
-//! `snapshot` (what readers get), `watch` (what watchers ask and get), `watchers` (who gets what), `consistency`
-//! (the comparison with the store).
+//! Modules in reading order: `pairs`, `entry` (an object at rest), `index`, `state` (fed by the store), `packing`
+//! (values of some age), `snapshot` (what readers get), `watch` (what watchers ask and get), `watchers` (who gets
+//! what), `consistency` (the comparison with the store).
 //!
 //! Reads are consistent without asking the store for data: the cache waits until it has applied everything up to
 //! the store's newest revision, which a store within the process guarantees before it acknowledges a commit. A
@@ -24,6 +24,7 @@ use tracing::warn;
 mod consistency;
 mod entry;
 mod index;
+mod packing;
 mod pairs;
 mod snapshot;
 mod state;
@@ -62,6 +63,8 @@ pub struct Options {
     pub wait_limit: Duration,
     /// How often the cache is compared with the store, up to half of it later; zero: never.
     pub check_interval: Duration,
+    /// Values are packed that long after they were written.
+    pub pack_after: Duration,
     pub metrics: Option<ResourceMetrics>,
 }
 
@@ -78,6 +81,7 @@ impl Default for Options {
             bookmark_interval: Duration::from_secs(60),
             wait_limit: Duration::from_secs(3),
             check_interval: Duration::from_secs(300),
+            pack_after: Duration::from_secs(2),
             metrics: None,
         }
     }
@@ -104,7 +108,8 @@ pub struct Cache {
     ready: latest::Receiver<bool>,
     /// Rung when the cache is to be filled anew.
     refill: Arc<Notify>,
-    task: AbortHandle,
+    /// Feeding and packing.
+    tasks: [AbortHandle; 2],
 }
 
 /// The cache's place in the store's history; none while it is (re)filled.
@@ -112,7 +117,7 @@ type Place = RwLock<Option<Arc<dyn Following>>>;
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(AbortHandle::abort);
         self.mirror
             .watchers
             .close(&Error::Unavailable("the cache was closed".into()));
@@ -148,7 +153,9 @@ impl Cache {
             bookmark_interval: options.bookmark_interval,
             marks: Marks::new(options.history_age, options.bookmark_interval),
         };
-        let task = tokio::spawn(feed.run(set_ready)).abort_handle();
+        let feeding = tokio::spawn(feed.run(set_ready)).abort_handle();
+        let packing = packing::keep_packing(mirror.clone(), options.pack_after);
+        let packing = tokio::spawn(packing).abort_handle();
         let cache = Arc::new(Self {
             store,
             options,
@@ -157,7 +164,7 @@ impl Cache {
             following,
             ready,
             refill,
-            task,
+            tasks: [feeding, packing],
         });
         consistency::keep_checking(&cache);
         cache

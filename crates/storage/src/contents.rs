@@ -44,7 +44,7 @@ impl Contents {
     pub fn report(&self) -> Report {
         let (mut keys, mut digester) = (0, Digester::default());
         for item in self.items() {
-            digester.add(&item.key, &item.value);
+            digester.add(&item.key, &item.value.bytes());
             keys += 1;
         }
         Report {

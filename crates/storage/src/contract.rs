@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
-use crate::Error;
+use crate::{Error, Value};
 
 /// A point in the history of the whole store: grows with each committed write, starts at 1 (an empty store).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,10 +89,10 @@ impl std::fmt::Debug for Key {
 }
 
 /// A key with its value as of some revision. Stores and caches share one allocation of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct KeyValue {
     pub key: Key,
-    pub value: Bytes,
+    pub value: Value,
     /// Revision of the write that created the key (since its last deletion).
     pub create_revision: Revision,
     /// Revision of the last write of the key.

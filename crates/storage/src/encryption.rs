@@ -124,14 +124,17 @@ impl Translation for Current {
     }
 
     fn item_out(&self, item: &Arc<KeyValue>) -> Result<Arc<KeyValue>, Error> {
-        let (value, _) = self.rules().decrypt(&item.key, &item.value)?;
+        let kept = item.value.bytes();
+        let (value, _) = self.rules().decrypt(&item.key, &kept)?;
         // Most values are plain anyhow: they stay shared with the store.
-        if value.as_ptr() == item.value.as_ptr() {
+        if value.as_ptr() == kept.as_ptr() {
             return Ok(item.clone());
         }
         Ok(Arc::new(KeyValue {
-            value,
-            ..(**item).clone()
+            key: item.key.clone(),
+            value: value.into(),
+            create_revision: item.create_revision,
+            mod_revision: item.mod_revision,
         }))
     }
 }
@@ -179,7 +182,7 @@ impl Encrypted {
             };
             after = Some(last.key.clone());
             for item in &page {
-                let (value, is_current) = self.current.rules().decrypt(&item.key, &item.value)?;
+                let (value, is_current) = self.current.rules().decrypt(&item.key, &item.value.bytes())?;
                 if is_current {
                     continue;
                 }

@@ -4,6 +4,7 @@
 //! API server answers reads and watches. Reading order:
 //!
 //! - `contract`: revisions, keys, compare-and-swap, ranges, watch, follow.
+//! - `value`: what stands at a key, plain or packed; `packer`: the values of a kind, packed against each other.
 //! - `versioned`: the pure heart of both stores and caches: a persistent ordered map with a bounded history.
 //! - `local`: the store within the process: one writer thread, group commit, followers fed in commit order.
 //! - [`memory`] and [`embedded`]: the local store without and with a log on disk.
@@ -36,10 +37,12 @@ mod local;
 mod measured;
 pub mod memory;
 pub mod metrics;
+mod packer;
 pub mod rooted;
 mod stores;
 mod translated;
 pub mod update;
+mod value;
 mod versioned;
 
 pub use contract::{
@@ -49,4 +52,5 @@ pub use contract::{
 pub use error::Error;
 pub use measured::Measured;
 pub use stores::Stores;
+pub use value::Value;
 pub use versioned::HistoryLimit;

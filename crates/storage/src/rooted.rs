@@ -55,7 +55,9 @@ impl Translation for Roots {
         })?;
         Ok(Arc::new(KeyValue {
             key: Key::from(&[&self.outer, below].concat()[..]),
-            ..(**item).clone()
+            value: item.value.clone(),
+            create_revision: item.create_revision,
+            mod_revision: item.mod_revision,
         }))
     }
 }

@@ -57,7 +57,7 @@ async fn objects(store: &dyn Store, prefix: &str) -> Result<(Revision, BTreeMap<
     };
     let page = store.range(request).await?;
     let objects = page.items.iter();
-    let objects = objects.map(|item| (item.key.to_string(), item.value.to_vec()));
+    let objects = objects.map(|item| (item.key.to_string(), item.value.bytes().to_vec()));
     Ok((page.revision, objects.collect()))
 }
 

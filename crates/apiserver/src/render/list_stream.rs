@@ -34,7 +34,7 @@ pub fn pays(output: &Output, entries: &[Arc<Entry>]) -> bool {
 }
 
 fn stored_bytes(entries: &[Arc<Entry>]) -> usize {
-    entries.iter().map(|entry| entry.value().len()).sum()
+    entries.iter().map(|entry| entry.value_len()).sum()
 }
 
 /// A list on its way.

@@ -59,7 +59,7 @@ impl Renderer<'_> {
     /// One row.
     pub(super) fn row(&self, source: &Source<'_>) -> Result<Vec<u8>, Status> {
         let objects = &self.served.objects;
-        let mut object = kind::stored::decode(objects.row, source.value()).map_err(internal)?;
+        let mut object = kind::stored::decode(objects.row, &source.value()).map_err(internal)?;
         objects.strategy().default(&mut *object);
         let cells = objects.strategy().table_row(&*object, self.now);
         let mut out = b"{\"cells\":".to_vec();

@@ -251,9 +251,9 @@ mod tests {
         reloader.tick(&current).await;
         reloader.tick(&current).await;
         let stored = inner.get(secret, None).await.expect("read").1.expect("there");
-        assert!(stored.value.starts_with(b"k8s:enc:aesgcm:v1:two:"));
+        assert!(stored.value.bytes().starts_with(b"k8s:enc:aesgcm:v1:two:"));
         let read = store.get(secret, None).await.expect("read").1.expect("there");
-        assert_eq!(read.value, "hidden");
+        assert_eq!(read.value.bytes(), "hidden");
         let text = String::from_utf8(registry.render().expect("metrics")).expect("text");
         for line in [
             "automatic_reloads_total{apiserver_id_hash=\"\",status=\"success\"} 2",

@@ -135,7 +135,7 @@ async fn page(
     store.range(request).await
 }
 
-fn compare(stored: &KeyValue, cached: Option<&Arc<Entry>>) -> Option<Difference> {
+fn compare(stored: &Arc<KeyValue>, cached: Option<&Arc<Entry>>) -> Option<Difference> {
     let difference = |key: &Key, stored, cached| {
         Some(Difference {
             key: key.clone(),
@@ -150,11 +150,16 @@ fn compare(stored: &KeyValue, cached: Option<&Arc<Entry>>) -> Option<Difference>
             difference(cached.key(), None, Some(cached.mod_revision()))
         }
         Some(cached) if cached.key() > &stored.key => difference(&stored.key, there, None),
-        Some(cached) if **cached.stored() != *stored => {
+        Some(cached) if !is_same(stored, cached.stored()) => {
             difference(&stored.key, there, Some(cached.mod_revision()))
         }
         Some(_) => None,
     }
+}
+
+/// What is shared is the same.
+fn is_same(stored: &Arc<KeyValue>, cached: &Arc<KeyValue>) -> bool {
+    Arc::ptr_eq(stored, cached) || stored == cached
 }
 
 #[cfg(test)]
@@ -196,7 +201,7 @@ mod tests {
     fn item(name: &str, value: &'static str, revision: u64) -> Option<Arc<KeyValue>> {
         Some(Arc::new(KeyValue {
             key: Key::from(format!("/pods/{name}")),
-            value: Bytes::from_static(value.as_bytes()),
+            value: Bytes::from_static(value.as_bytes()).into(),
             create_revision: Revision(if name == "b" { 3 } else { revision }),
             mod_revision: Revision(revision),
         }))

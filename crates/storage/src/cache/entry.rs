@@ -48,9 +48,14 @@ impl Entry {
         &self.stored.key
     }
 
-    /// The bytes as stored.
-    pub fn value(&self) -> &Bytes {
-        &self.stored.value
+    /// The bytes as stored: shared, or unpacked for this call.
+    pub fn value(&self) -> Bytes {
+        self.stored.value.bytes()
+    }
+
+    /// Length of the bytes as stored.
+    pub fn value_len(&self) -> usize {
+        self.stored.value.len()
     }
 
     pub fn stored(&self) -> &Arc<KeyValue> {
@@ -206,7 +211,7 @@ mod tests {
     fn entry(name: &str) -> Arc<Entry> {
         let stored = KeyValue {
             key: Key::from(name),
-            value: Bytes::new(),
+            value: Bytes::new().into(),
             create_revision: Revision(2),
             mod_revision: Revision(2),
         };

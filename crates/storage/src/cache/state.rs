@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use super::entry::{Entry, Extract, Extracted};
 use super::index::{FieldIndex, IndexedFields};
+use super::packing::Young;
 use super::snapshot::Snapshot;
 use super::watchers::Watchers;
 use crate::metrics::ResourceMetrics;
@@ -38,9 +39,7 @@ impl Change for EntryChange {
         self.previous.as_ref()
     }
     fn weight(&self) -> usize {
-        self.previous
-            .as_ref()
-            .map_or(0, |previous| previous.value().len())
+        self.previous.as_ref().map_or(0, |previous| previous.value_len())
     }
 }
 
@@ -54,6 +53,7 @@ pub(super) struct Mirror {
     pub watchers: Arc<Watchers>,
     /// Rung on every change for the dispatcher.
     pub changed: Notify,
+    pub young: Young,
 }
 
 /// The content, once the store has given it.
@@ -81,6 +81,7 @@ impl Mirror {
             state: RwLock::new(None),
             watchers,
             changed: Notify::new(),
+            young: Young::default(),
         }
     }
 
@@ -129,7 +130,7 @@ impl Mirror {
     }
 
     pub fn entry(&self, stored: &Arc<KeyValue>) -> Arc<Entry> {
-        let extracted = self.extract.extract(&stored.key, &stored.value).unwrap_or_else(|reason| {
+        let extracted = self.extract.extract(&stored.key, &stored.value.bytes()).unwrap_or_else(|reason| {
             error!(key = %stored.key, revision = %stored.mod_revision, %reason, "stored object can't be read");
             Extracted::default()
         });
@@ -195,6 +196,7 @@ impl Follower for Mirror {
             });
         }
         self.changed.notify_one();
+        self.young.add(items.iter());
     }
 
     fn apply(&self, events: &[Arc<Event>]) {
@@ -211,6 +213,8 @@ impl Follower for Mirror {
             state.apply(event, current);
         }
         self.changed.notify_one();
+        self.young
+            .add(events.iter().filter_map(|event| event.current.as_ref()));
     }
 
     fn interrupted(&self, error: &Error) {

@@ -128,7 +128,7 @@ fn show(event: &WatchEvent) -> String {
         WatchEvent::Object(event) => {
             let kind = format!("{:?}", event.kind).to_uppercase();
             let name = event.entry.key().to_string();
-            let value = String::from_utf8_lossy(event.entry.value()).into_owned();
+            let value = String::from_utf8_lossy(&event.entry.value()).into_owned();
             format!("{kind} {} {value} {}", &name[PREFIX.len()..], event.revision)
         }
     }
@@ -484,7 +484,7 @@ async fn frames_are_made_once_for_all_watchers() {
         };
         let frame = event.frame(1, |event| {
             made += 1;
-            Ok::<_, Error>(event.entry.value().clone())
+            Ok::<_, Error>(event.entry.value())
         });
         assert_eq!(&frame.unwrap()[..], b"|");
     }

@@ -5,8 +5,10 @@
 //! record: kind u8, then
 //!   put     create revision u64, expires (ms since 1970, 0: never) u64, key, value
 //!   delete  key
-//!   stored  create revision u64, mod revision u64, expires u64, key, value      (snapshots only)
-//! key, value: length u32, bytes
+//!   stored  create revision u64, mod revision u64, expires u64, key, value      (snapshots only, as those below)
+//!   exemplar  value: the first has the number 1, and so on, over the whole snapshot
+//!   packed  create revision u64, mod revision u64, expires u64, key, exemplar's number u32 (0: none), LZ4 block
+//! key, value, block: length u32, bytes
 //! ```
 
 use std::time::{Duration, SystemTime};
@@ -21,6 +23,8 @@ pub(super) const MAX_PAYLOAD: usize = 1 << 30;
 const PUT: u8 = 1;
 const DELETE: u8 = 2;
 const STORED: u8 = 3;
+const EXEMPLAR: u8 = 4;
+const PACKED: u8 = 5;
 
 /// One record, borrowed from the frame's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +44,17 @@ pub(super) enum Record<'a> {
         expires: Option<SystemTime>,
         key: &'a [u8],
         value: &'a [u8],
+    },
+    Exemplar {
+        value: &'a [u8],
+    },
+    Packed {
+        create_revision: Revision,
+        mod_revision: Revision,
+        expires: Option<SystemTime>,
+        key: &'a [u8],
+        exemplar: u32,
+        block: &'a [u8],
     },
 }
 
@@ -98,6 +113,26 @@ impl FrameBuilder {
                 self.number(expires.map_or(0, to_millis));
                 self.blob(key);
                 self.blob(value);
+            }
+            Record::Exemplar { value } => {
+                self.bytes.push(EXEMPLAR);
+                self.blob(value);
+            }
+            Record::Packed {
+                create_revision,
+                mod_revision,
+                expires,
+                key,
+                exemplar,
+                block,
+            } => {
+                self.bytes.push(PACKED);
+                self.number(create_revision.0);
+                self.number(mod_revision.0);
+                self.number(expires.map_or(0, to_millis));
+                self.blob(key);
+                self.bytes.extend_from_slice(&exemplar.to_le_bytes());
+                self.blob(block);
             }
         }
     }
@@ -228,6 +263,15 @@ impl<'a> Reader<'a> {
                 key: self.blob()?,
                 value: self.blob()?,
             },
+            EXEMPLAR => Record::Exemplar { value: self.blob()? },
+            PACKED => Record::Packed {
+                create_revision: Revision(self.number()?),
+                mod_revision: Revision(self.number()?),
+                expires: from_millis(self.number()?),
+                key: self.blob()?,
+                exemplar: self.word()?,
+                block: self.blob()?,
+            },
             _ => return None,
         })
     }
@@ -238,9 +282,15 @@ impl<'a> Reader<'a> {
         Some(u64::from_le_bytes(*number))
     }
 
+    fn word(&mut self) -> Option<u32> {
+        let (word, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_le_bytes(*word))
+    }
+
     fn blob(&mut self) -> Option<&'a [u8]> {
-        let (len, rest) = self.0.split_first_chunk()?;
-        let (blob, rest) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
+        let len = self.word()?;
+        let (blob, rest) = self.0.split_at_checked(len as usize)?;
         self.0 = rest;
         Some(blob)
     }
@@ -288,6 +338,15 @@ mod tests {
             key: b"/c",
             value: b"",
         });
+        frame.push(Record::Exemplar { value: b"other" });
+        frame.push(Record::Packed {
+            create_revision,
+            mod_revision,
+            expires,
+            key: b"/d",
+            exemplar: 1,
+            block: b"block",
+        });
         frame.finish()
     }
 
@@ -299,7 +358,7 @@ mod tests {
         let records: Vec<_> = frame.records().collect::<Result<_, _>>().unwrap();
         assert_eq!(
             records.iter().map(|(revision, _)| revision.0).collect::<Vec<_>>(),
-            [7, 8, 9]
+            [7, 8, 9, 10, 11]
         );
         assert_eq!(records[1].1, Record::Delete { key: b"/b" });
         let mut again = FrameBuilder::new(Vec::new(), Revision(7));

@@ -72,17 +72,17 @@ impl LogJournal {
     fn frame(&mut self, batch: &[Planned]) -> Vec<u8> {
         let mut frame = FrameBuilder::new(std::mem::take(&mut self.buffer), self.next);
         for change in batch {
-            frame.push(match &change.event.current {
-                Some(item) => Record::Put {
+            match &change.event.current {
+                Some(item) => frame.push(Record::Put {
                     create_revision: item.create_revision,
                     expires: change.expires,
                     key: &item.key,
-                    value: &item.value,
-                },
-                None => Record::Delete {
+                    value: &item.value.bytes(),
+                }),
+                None => frame.push(Record::Delete {
                     key: change.event.key(),
-                },
-            });
+                }),
+            }
         }
         frame.finish()
     }

@@ -205,7 +205,7 @@ impl Replay {
                 self.expiries.set(&key, expires);
                 let item = KeyValue {
                     key,
-                    value: Bytes::copy_from_slice(value),
+                    value: Bytes::copy_from_slice(value).into(),
                     create_revision,
                     mod_revision: revision,
                 };
@@ -224,7 +224,9 @@ impl Replay {
                     previous: Some(previous),
                 }
             }
-            Record::Stored { .. } => return Err(misplaced()),
+            Record::Stored { .. } | Record::Exemplar { .. } | Record::Packed { .. } => {
+                return Err(misplaced());
+            }
         };
         self.index.apply(Arc::new(event));
         Ok(())

@@ -1,9 +1,14 @@
-//! One file with the whole state as of a revision: a header, frames of `stored` records, an empty frame as end.
+//! One file with the whole state as of a revision: a header, frames of records, an empty frame as end.
+//!
+//! Values that are packed in memory are packed in the file, after the exemplars that they need: a snapshot is written
+//! and read about as fast as the memory that it takes. Files of the first format have plain values only.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use imbl::OrdMap;
@@ -12,10 +17,12 @@ use super::directory::{UNFINISHED, unavailable};
 use super::frame::{Frame, FrameBuilder, HEADER_LEN, Header, Record};
 use crate::local::expiry::Expiries;
 use crate::local::journal::State;
+use crate::value::{Exemplar, Form, Packed, Value};
 use crate::versioned::View;
 use crate::{Error, Key, KeyValue, Revision};
 
-const HEADER: &[u8; 8] = b"OXISNAP1";
+const HEADER: &[u8; 8] = b"OXISNAP2";
+const FIRST_FORMAT: &[u8; 8] = b"OXISNAP1";
 const FRAME_BYTES: usize = 256 << 10;
 /// Synced in steps, so that the last sync does not hold up the log's syncs for long.
 const SYNC_BYTES: usize = 4 << 20;
@@ -31,14 +38,9 @@ pub(super) fn write(path: &Path, state: &State) -> io::Result<u64> {
     };
     output.write(HEADER)?;
     let mut frame = FrameBuilder::new(Vec::new(), revision);
+    let mut numbers = Numbers::default();
     for item in state.view.map.values() {
-        frame.push(Record::Stored {
-            create_revision: item.create_revision,
-            mod_revision: item.mod_revision,
-            expires: state.expiries.get(&item.key),
-            key: &item.key,
-            value: &item.value,
-        });
+        push(&mut frame, item, state.expiries.get(&item.key), &mut numbers);
         if frame.payload_len() >= FRAME_BYTES {
             let bytes = frame.finish();
             output.write(&bytes)?;
@@ -53,6 +55,40 @@ pub(super) fn write(path: &Path, state: &State) -> io::Result<u64> {
     fs::rename(&unfinished, path)?;
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
     Ok(output.written)
+}
+
+/// Which number an exemplar got, by its address: the state keeps it where it is.
+type Numbers = HashMap<*const Exemplar, u32>;
+
+fn push(frame: &mut FrameBuilder, item: &KeyValue, expires: Option<SystemTime>, numbers: &mut Numbers) {
+    let (create_revision, mod_revision, key) = (item.create_revision, item.mod_revision, &item.key);
+    item.value.with_form(|form| match form {
+        Form::Plain(value) => frame.push(Record::Stored {
+            create_revision,
+            mod_revision,
+            expires,
+            key,
+            value,
+        }),
+        Form::Packed(packed) => {
+            let exemplar = packed.exemplar().map_or(0, |exemplar| {
+                let next = numbers.len() as u32 + 1;
+                *numbers.entry(Arc::as_ptr(exemplar)).or_insert_with(|| {
+                    let value = exemplar.bytes();
+                    frame.push(Record::Exemplar { value });
+                    next
+                })
+            });
+            frame.push(Record::Packed {
+                create_revision,
+                mod_revision,
+                expires,
+                key,
+                exemplar,
+                block: packed.block(),
+            });
+        }
+    });
 }
 
 struct Output {
@@ -85,10 +121,11 @@ pub(super) fn read(path: &Path) -> Result<State, Error> {
     };
     let mut header = [0; HEADER.len()];
     input.read_exact(&mut header).map_err(failed)?;
-    if header != *HEADER {
+    if header != *HEADER && header != *FIRST_FORMAT {
         return Err(damaged("not a snapshot of this store"));
     }
     let mut state: Option<State> = None;
+    let mut exemplars = Vec::new();
     let mut buffer = Vec::new();
     loop {
         read_frame(&mut input, &mut buffer).map_err(failed)?;
@@ -99,7 +136,7 @@ pub(super) fn read(path: &Path) -> Result<State, Error> {
         }
         for record in frame.records() {
             let (_, record) = record.map_err(damaged)?;
-            state_so_far.add(record).map_err(damaged)?;
+            state_so_far.add(record, &mut exemplars).map_err(damaged)?;
         }
         if frame.records == 0 {
             return state.ok_or_else(|| damaged("empty"));
@@ -134,29 +171,58 @@ impl State {
         }
     }
 
-    fn add(&mut self, record: Record<'_>) -> Result<(), &'static str> {
-        let Record::Stored {
-            create_revision,
-            mod_revision,
-            expires,
-            key,
-            value,
-        } = record
-        else {
-            return Err("a record that does not belong in a snapshot");
-        };
+    fn add(&mut self, record: Record<'_>, exemplars: &mut Vec<Arc<Exemplar>>) -> Result<(), &'static str> {
+        match record {
+            Record::Stored {
+                create_revision,
+                mod_revision,
+                expires,
+                key,
+                value,
+            } => {
+                let value = Value::from(Bytes::copy_from_slice(value));
+                self.insert(key, value, (create_revision, mod_revision), expires);
+            }
+            Record::Exemplar { value } => exemplars.push(Exemplar::new(Bytes::copy_from_slice(value))),
+            Record::Packed {
+                create_revision,
+                mod_revision,
+                expires,
+                key,
+                exemplar,
+                block,
+            } => {
+                let exemplar = match exemplar as usize {
+                    0 => None,
+                    number => Some(exemplars.get(number - 1).ok_or("an exemplar is missing")?.clone()),
+                };
+                let packed = Packed::from_block(block, exemplar).ok_or("a value can't be unpacked")?;
+                self.insert(key, packed.into(), (create_revision, mod_revision), expires);
+            }
+            Record::Put { .. } | Record::Delete { .. } => {
+                return Err("a record that does not belong in a snapshot");
+            }
+        }
+        Ok(())
+    }
+
+    fn insert(
+        &mut self,
+        key: &[u8],
+        value: Value,
+        (create_revision, mod_revision): (Revision, Revision),
+        expires: Option<SystemTime>,
+    ) {
         let key = Key::from(key);
-        let value = Bytes::copy_from_slice(value);
+        if expires.is_some() {
+            self.expiries.set(&key, expires);
+        }
         let item = KeyValue {
             key: key.clone(),
             value,
             create_revision,
             mod_revision,
         };
-        if expires.is_some() {
-            self.expiries.set(&key, expires);
-        }
         self.view.map.insert(key, Arc::new(item));
-        Ok(())
     }
 }

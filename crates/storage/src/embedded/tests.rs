@@ -15,6 +15,7 @@ use super::segment::LogFile;
 use super::{Options, fill, load, open, read, recovery, save};
 use crate::contents::TransferError;
 use crate::local::LocalStore;
+use crate::packer::Packer;
 use crate::{Error, Expect, RangeRequest, Revision, Store, Write};
 
 fn small() -> Options {
@@ -77,7 +78,7 @@ fn a_restart_restores_state_revisions_and_history() {
     assert_eq!(keys(&store), ["/a@3"]);
     assert_eq!(block(store.current_revision()).unwrap(), Revision(5));
     let old = block(store.get(b"/a", Some(first))).unwrap().1.unwrap();
-    assert_eq!((&old.value[..], old.create_revision), (&b"1"[..], first));
+    assert_eq!((&old.value.bytes()[..], old.create_revision), (&b"1"[..], first));
     assert_eq!(create(&store, "/c", "3").unwrap(), Revision(6));
 }
 
@@ -214,6 +215,39 @@ fn damage_within_the_log_is_told_from_a_torn_end() {
             }
         }
     }
+}
+
+/// What a cache packs is packed in the next snapshot and after a restart, and is what it was.
+#[test]
+fn packed_values_are_kept_packed() {
+    let directory = tempfile::tempdir().unwrap();
+    let value = |n: u64| {
+        let common: String = (0..40u64).map(|part| format!("{:x} ", part.pow(9))).collect();
+        format!("{n} {common}{:x}", n.pow(7))
+    };
+    let store = open(directory.path(), small()).unwrap();
+    let mut packer = Packer::default();
+    for n in 0..60 {
+        create(&store, &format!("/{n:02}"), &value(n)).unwrap();
+        let found = block(store.get(format!("/{n:02}").as_bytes(), None)).unwrap();
+        packer.pack(&found.1.unwrap().value);
+    }
+    drop(store);
+    let check = |least: usize| {
+        let store = open(directory.path(), small()).unwrap();
+        let items = block(store.range(RangeRequest::default())).unwrap().items;
+        let plain: Vec<_> = items.iter().map(|item| item.value.bytes()).collect();
+        assert_eq!(plain, (0..60).map(value).collect::<Vec<_>>());
+        let packed = items.iter().filter(|item| item.value.is_packed()).count();
+        assert!(packed >= least, "{packed}");
+    };
+    check(8);
+    let backup = directory.path().join("backup");
+    save(&backup, &read(directory.path()).unwrap()).unwrap();
+    assert_eq!(
+        load(&backup).unwrap().report(),
+        read(directory.path()).unwrap().report()
+    );
 }
 
 #[test]

@@ -41,7 +41,7 @@ async fn stored(store: &dyn Store, key: &str) -> Bytes {
         .1
         .unwrap()
         .value
-        .clone()
+        .bytes()
 }
 
 #[test]
@@ -138,11 +138,13 @@ async fn chosen_prefixes_are_encrypted_and_read_plain() {
         })
         .await
         .unwrap();
-    assert_eq!(page.items[0].value, "hidden");
+    assert_eq!(page.items[0].value.bytes(), "hidden");
     let conflict = store
         .commit(secret.as_bytes(), Expect::Absent, put("again"))
         .await;
-    assert!(matches!(conflict, Err(Error::Conflict { current: Some(item), .. }) if item.value == "hidden"));
+    assert!(
+        matches!(conflict, Err(Error::Conflict { current: Some(item), .. }) if item.value.bytes() == "hidden")
+    );
     let mut watch = store
         .watch("/registry/secrets/".into(), Some(Revision(created.0 - 1)))
         .await
@@ -150,7 +152,7 @@ async fn chosen_prefixes_are_encrypted_and_read_plain() {
     let Some(Ok(WatchItem::Events(events))) = watch.next().await else {
         panic!("no events")
     };
-    assert_eq!(events[0].current.as_ref().unwrap().value, "hidden");
+    assert_eq!(events[0].current.as_ref().unwrap().value.bytes(), "hidden");
 }
 
 #[tokio::test]

@@ -305,7 +305,7 @@ pub(super) fn header(header: Option<&proto::ResponseHeader>) -> Revision {
 pub(super) fn key_value(kv: proto::KeyValue) -> Arc<KeyValue> {
     Arc::new(KeyValue {
         key: Key::from(&kv.key[..]),
-        value: Bytes::copy_from_slice(&kv.value),
+        value: Bytes::copy_from_slice(&kv.value).into(),
         create_revision: Revision(kv.create_revision as u64),
         mod_revision: Revision(kv.mod_revision as u64),
     })

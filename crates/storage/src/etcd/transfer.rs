@@ -62,7 +62,7 @@ impl EtcdStore {
                         .max(Duration::from_secs(1))
                 });
                 let put = Write::Put {
-                    value: item.value.clone(),
+                    value: item.value.bytes(),
                     ttl,
                 };
                 self.commit(&item.key, Expect::Absent, put).await

@@ -89,7 +89,7 @@ impl<'a> Plan<'a> {
             None => (key.clone(), mod_revision),
         };
         // The value is copied into an allocation of its exact size: encoders leave slack in theirs.
-        let value = Bytes::copy_from_slice(value);
+        let value = Bytes::copy_from_slice(value).into();
         let stored = Arc::new(KeyValue {
             key: key.clone(),
             value,

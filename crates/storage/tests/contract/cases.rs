@@ -37,7 +37,7 @@ pub async fn writes_follow_expectations(subject: impl Subject) {
     let (_, item) = store.0.get(b"/a", None).await.unwrap();
     let item = item.unwrap();
     assert_eq!(
-        (item.create_revision, item.mod_revision, &item.value[..]),
+        (item.create_revision, item.mod_revision, &item.value.bytes()[..]),
         (created, updated, &b"2"[..])
     );
     assert!(matches!(
@@ -88,7 +88,11 @@ pub async fn reads_in_the_past(subject: impl Subject) {
         };
         let page = store.0.range(request).await.unwrap();
         assert_eq!(page.revision, at);
-        let values: Vec<_> = page.items.iter().map(|item| item.value.to_vec()).collect();
+        let values: Vec<_> = page
+            .items
+            .iter()
+            .map(|item| item.value.bytes().to_vec())
+            .collect();
         assert_eq!(
             values,
             expected
@@ -118,7 +122,7 @@ pub async fn ranges_page_at_a_revision(subject: impl Subject) {
         after = page.items.last().map(|item| item.key.clone());
         pages.push((page.items.len(), page.remaining));
         assert!(
-            page.items.iter().all(|item| &item.value[..] == b"old"),
+            page.items.iter().all(|item| item.value.bytes() == "old"),
             "pages show one revision"
         );
         // What happens between the pages is not to be seen in them.
@@ -330,7 +334,9 @@ pub async fn concurrent_writers_lose_nothing(subject: impl Subject) {
             for _ in 0..25 {
                 let increment = |current: Option<&KeyValue>| {
                     let count = current.map_or(0, |item| {
-                        String::from_utf8_lossy(&item.value).parse::<u32>().unwrap()
+                        String::from_utf8_lossy(&item.value.bytes())
+                            .parse::<u32>()
+                            .unwrap()
                     });
                     Ok::<_, Error>(storage::update::Decision::Write(
                         put(&(count + 1).to_string()),

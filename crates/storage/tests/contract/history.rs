@@ -117,7 +117,7 @@ async fn run_client(
 
 async fn read(store: &Driver, key: String) -> Seen {
     let (revision, item) = store.0.get(key.as_bytes(), None).await.unwrap();
-    let value = item.map(|item| String::from_utf8(item.value.to_vec()).unwrap());
+    let value = item.map(|item| String::from_utf8(item.value.bytes().to_vec()).unwrap());
     Seen::Read { revision, key, value }
 }
 
@@ -134,7 +134,7 @@ async fn list(store: &Driver, prefix: &str) -> Seen {
     let items = page
         .items
         .iter()
-        .map(|item| (text(&item.key), text(&item.value)))
+        .map(|item| (text(&item.key), text(&item.value.bytes())))
         .collect();
     Seen::Listed {
         revision: page.revision,

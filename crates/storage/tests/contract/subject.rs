@@ -133,7 +133,7 @@ impl Driver {
 
     pub async fn value(&self, key: &str, at: Option<Revision>) -> Result<Option<String>, Error> {
         let (_, item) = self.0.get(key.as_bytes(), at).await?;
-        Ok(item.map(|item| String::from_utf8(item.value.to_vec()).unwrap()))
+        Ok(item.map(|item| String::from_utf8(item.value.bytes().to_vec()).unwrap()))
     }
 
     pub async fn watch(&self, prefix: &str, after: Option<Revision>) -> Result<Watcher, Error> {
@@ -168,7 +168,7 @@ impl Watcher {
 
 /// `5 /a=1 (was 0)`.
 pub fn show(event: &Event) -> String {
-    let side = |item: &storage::KeyValue| String::from_utf8_lossy(&item.value).into_owned();
+    let side = |item: &storage::KeyValue| String::from_utf8_lossy(&item.value.bytes()).into_owned();
     let (key, revision) = (event.key(), event.revision);
     match (&event.current, &event.previous) {
         (Some(current), None) => format!("{revision} {key}={}", side(current)),

@@ -75,7 +75,7 @@ fn stored(objects: &Objects) -> Stored {
     let sizes = snapshot
         .range(objects.prefix().as_bytes(), None)
         .take(SAMPLE)
-        .map(|entry| entry.value().len() as u64);
+        .map(|entry| entry.value_len() as u64);
     let (count, bytes) = sizes.fold((0, 0), |(count, bytes), size| (count + 1, bytes + size));
     Stored {
         objects: snapshot.len() as u64,

@@ -42,7 +42,10 @@ impl Leases {
         loop {
             let (_, standing) = self.store.get(key.as_bytes(), None).await.map_err(status)?;
             let (expect, mut lease) = match &standing {
-                Some(standing) => (Expect::Unchanged(standing.mod_revision), decode(&standing.value)?),
+                Some(standing) => (
+                    Expect::Unchanged(standing.mod_revision),
+                    decode(&standing.value.bytes())?,
+                ),
                 None => (Expect::Absent, Endpoints::default()),
             };
             lease.subsets = vec![EndpointSubset {
@@ -92,7 +95,7 @@ impl Leases {
         let leases = self.store.range(request).await.map_err(status)?.items;
         let mut addresses = Vec::with_capacity(leases.len());
         for lease in leases {
-            let lease = decode(&lease.value)?;
+            let lease = decode(&lease.value.bytes())?;
             let address = lease.subsets.first().and_then(|subset| subset.addresses.first());
             addresses.extend(
                 address

@@ -254,7 +254,8 @@ impl Addresses {
         let mut cidrs = self.configured.clone();
         for item in self.store.range(request).await?.items {
             // An object that can't be read offers no addresses; those configured remain.
-            let Ok(unwrapped) = envelope::unwrap(&item.value) else {
+            let value = item.value.bytes();
+            let Ok(unwrapped) = envelope::unwrap(&value) else {
                 continue;
             };
             let Ok(object) = ServiceCIDR::decode(unwrapped.raw) else {

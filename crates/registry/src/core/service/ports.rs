@@ -218,7 +218,8 @@ impl NodePorts {
     }
 
     fn read(&self, standing: &KeyValue) -> Result<Bitmap, Error> {
-        let raw = envelope::unwrap(&standing.value).map_err(|_| Error::Malformed)?;
+        let value = standing.value.bytes();
+        let raw = envelope::unwrap(&value).map_err(|_| Error::Malformed)?;
         let object = RangeAllocation::decode(raw.raw).map_err(|_| Error::Malformed)?;
         if !object.range.is_empty() && object.range != self.range.to_string() {
             return Err(Error::OtherRange);

@@ -19,7 +19,7 @@ use crate::kind;
 use crate::proto;
 use crate::request::negotiate::{Encoding, Output, TableVersion, View};
 use crate::resource::Served;
-use crate::response::indent::indent;
+use crate::response::{self, indent::indent};
 
 pub use table::IncludeObject;
 
@@ -180,7 +180,7 @@ impl Renderer<'_> {
         match self.output.encoding {
             Encoding::Yaml => kind::yaml(&json).map_err(internal),
             _ if self.output.pretty => Ok(indent(&json)),
-            _ => Ok(json),
+            _ => Ok(response::line(json)),
         }
     }
 

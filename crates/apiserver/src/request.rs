@@ -103,9 +103,8 @@ impl Request {
         Ok(output)
     }
 
-    /// The encoding for errors: what was asked for if it can be given.
-    pub fn error_encoding(&self) -> Option<negotiate::Encoding> {
-        let output = negotiate::negotiate(self.header("accept"), negotiate::Offers::Plain);
-        output.ok().map(|output| output.encoding)
+    /// The form of errors: what was asked for if it can be given.
+    pub fn error_output(&self) -> Option<negotiate::Output> {
+        self.output(negotiate::Offers::Plain).ok()
     }
 }

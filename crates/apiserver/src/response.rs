@@ -58,7 +58,7 @@ pub fn json_document(code: StatusCode, json: Vec<u8>, output: Output) -> Respons
             Err(error) => failure(&Status::internal(error.to_string()), Encoding::Json),
         },
         _ if output.pretty => bytes(code, Encoding::Json.media_type(), indent::indent(&json)),
-        _ => bytes(code, Encoding::Json.media_type(), json),
+        _ => bytes(code, Encoding::Json.media_type(), line(json)),
     }
 }
 
@@ -90,17 +90,25 @@ pub fn message(
 
 /// A failed request's Status.
 pub fn failure(status: &Status, encoding: Encoding) -> Response {
+    status_document(status, Output::plain(encoding))
+}
+
+fn status_document(status: &Status, output: Output) -> Response {
     let code = StatusCode::from_u16(status.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = match encoding {
+    let plain = Output {
+        encoding: Encoding::Json,
+        ..output
+    };
+    let mut response = match output.encoding {
         Encoding::Protobuf => match crate::kind::status_envelope(status) {
             Ok(body) => bytes(code, crate::request::negotiate::PROTOBUF, body),
-            Err(_) => bytes(code, Encoding::Json.media_type(), newline(status.to_json())),
+            Err(_) => json_document(code, status.to_json(), plain),
         },
         Encoding::Yaml => match api::codec::yaml::from_json(&status.to_json()) {
             Ok(yaml) => bytes(code, Encoding::Yaml.media_type(), yaml.into_bytes()),
-            Err(_) => bytes(code, Encoding::Json.media_type(), newline(status.to_json())),
+            Err(_) => json_document(code, status.to_json(), plain),
         },
-        Encoding::Json => bytes(code, Encoding::Json.media_type(), newline(status.to_json())),
+        Encoding::Json => json_document(code, status.to_json(), output),
     };
     if let Some(seconds) = status.retry_after_seconds() {
         response
@@ -112,24 +120,33 @@ pub fn failure(status: &Status, encoding: Encoding) -> Response {
 
 /// A failed request's Status in the form that the client asked for; indented JSON when it asked for none that there is.
 pub fn refusal(status: &Status, request: &Request) -> Response {
-    match request.error_encoding() {
-        Some(encoding) => failure(status, encoding),
-        None => {
-            let mut response = failure(status, Encoding::Json);
-            *response.body_mut() = full(indent::indent(&status.to_json()));
-            response
-        }
-    }
+    let output = request.error_output().unwrap_or(Output {
+        pretty: true,
+        ..Output::plain(Encoding::Json)
+    });
+    status_document(status, output)
+}
+
+/// What a client is told that may not do something: a [`refusal`] that no browser takes for anything else.
+pub fn forbidden(status: &Status, request: &Request) -> Response {
+    let mut response = refusal(status, request);
+    response
+        .headers_mut()
+        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 /// A Status that reports success, as DELETE answers.
 pub fn success(code: StatusCode, details: Option<Details>, output: Output) -> Response {
     let mut status = Status::success(details);
     status.code = code.as_u16();
-    failure(&status, output.encoding)
+    status_document(&status, output)
 }
 
-fn newline(mut json: Vec<u8>) -> Vec<u8> {
-    json.push(b'\n');
+/// A document that is not indented ends its line.
+pub(crate) fn line(mut json: Vec<u8>) -> Vec<u8> {
+    if !json.ends_with(b"\n") {
+        json.push(b'\n');
+    }
     json
 }

@@ -1,6 +1,7 @@
 //! Answering TokenReview, SubjectAccessReview and their kin.
 
 use api::authentication::v1::{TokenReviewSpec, TokenReviewStatus, UserInfo as ApiUser};
+use api::meta::v1::{FieldSelectorRequirement, LabelSelectorRequirement};
 use api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReviewSpec, SubjectAccessReviewSpec,
     SubjectAccessReviewStatus, SubjectRulesReviewStatus,
@@ -142,8 +143,39 @@ fn field_selector(resource: &ResourceAttributes) -> String {
         .join(",")
 }
 
+/// What of the selectors was not looked at, as they could not be read.
+fn unread_selectors(resource: &ResourceAttributes) -> String {
+    let mut unread = Vec::new();
+    if let Some(selector) = &resource.field_selector {
+        let read = |requirement: &&FieldSelectorRequirement| {
+            matches!(requirement.operator.as_str(), "In" | "NotIn") && requirement.values.len() == 1
+        };
+        let raw = apimachinery::fields::Selector::parse(&selector.raw_selector).is_ok();
+        let read = selector.requirements.iter().filter(read).count();
+        unread.extend(ignored("fieldSelector", raw, read, selector.requirements.len()));
+    }
+    if let Some(selector) = &resource.label_selector {
+        let known = ["In", "NotIn", "Exists", "DoesNotExist"];
+        let read = |requirement: &&LabelSelectorRequirement| known.contains(&requirement.operator.as_str());
+        let raw = apimachinery::labels::Selector::parse(&selector.raw_selector).is_ok();
+        let read = selector.requirements.iter().filter(read).count();
+        unread.extend(ignored("labelSelector", raw, read, selector.requirements.len()));
+    }
+    unread.join("; ")
+}
+
+fn ignored(selector: &str, raw_is_read: bool, read: usize, all: usize) -> Option<String> {
+    let how = match (all, read) {
+        (0, _) if raw_is_read => return None,
+        (0, _) | (_, 0) => "ignored",
+        (all, read) if all == read => return None,
+        _ => "partially ignored",
+    };
+    Some(format!("spec.resourceAttributes.{selector} {how} due to parse error"))
+}
+
 /// The answer to either review.
-pub fn access(decision: Decision) -> SubjectAccessReviewStatus {
+pub fn access(decision: Decision, resource: Option<&ResourceAttributes>) -> SubjectAccessReviewStatus {
     let (allowed, denied) = match decision {
         Decision::Allow { .. } => (true, false),
         Decision::Deny { .. } => (false, true),
@@ -153,7 +185,7 @@ pub fn access(decision: Decision) -> SubjectAccessReviewStatus {
         allowed,
         denied,
         reason: decision.reason().to_owned(),
-        evaluation_error: String::new(),
+        evaluation_error: resource.map(unread_selectors).unwrap_or_default(),
     }
 }
 

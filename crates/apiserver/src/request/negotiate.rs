@@ -62,6 +62,17 @@ pub struct Output {
     pub pretty: bool,
 }
 
+impl Output {
+    /// Whole objects, not indented.
+    pub const fn plain(encoding: Encoding) -> Output {
+        Output {
+            encoding,
+            view: View::Full,
+            pretty: false,
+        }
+    }
+}
+
 /// What an endpoint can offer beside the plain object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Offers {

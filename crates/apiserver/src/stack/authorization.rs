@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Filter, Next};
 use crate::request::Request;
-use crate::response::{Response, refusal};
+use crate::response::{self, Response};
 
 pub struct Authorization {
     pub authorizer: Arc<dyn auth::Authorizer>,
@@ -23,7 +23,7 @@ impl Filter for Authorization {
                 Decision::Allow { .. } => next.run(request).await,
                 Decision::Deny { reason } | Decision::NoOpinion { reason } => {
                     tracing::debug!(uri = %request.head.uri, user = %request.user.name, %reason, "Forbidden");
-                    refusal(&forbidden(&attributes, &reason), request)
+                    response::forbidden(&forbidden(&attributes, &reason), request)
                 }
             }
         })

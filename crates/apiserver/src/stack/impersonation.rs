@@ -1,10 +1,16 @@
 //! Acting as somebody else, with permission for each part of the other identity.
+//!
+//! Reading order: this module (what the headers ask for), [`modes`] (which permissions allow it).
+//!
+//! Upstream: `apiserver/pkg/endpoints/filters/impersonation`.
+
+mod modes;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use apimachinery::quote::quote;
 use apimachinery::status::Status;
-use auth::user::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, parse_service_account, service_account_groups};
 use auth::{Attributes, Decision, UserInfo};
 use futures_util::future::BoxFuture;
 use http::HeaderMap;
@@ -12,7 +18,8 @@ use http::HeaderMap;
 use super::{Filter, Next};
 use crate::request::Request;
 use crate::request::query::{Plus, decode};
-use crate::response::{Response, refusal};
+use crate::response::{Response, forbidden};
+use modes::{Check, Mode};
 
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
@@ -26,18 +33,19 @@ pub struct Impersonation {
 impl Filter for Impersonation {
     fn call<'a>(&'a self, request: &'a mut Request, next: Next<'a>) -> BoxFuture<'a, Response> {
         Box::pin(async move {
-            let wanted = match Wanted::read(&request.head.headers) {
+            let wanted = match wanted(&request.head.headers) {
                 Ok(wanted) => wanted,
-                Err(status) => return refusal(&status, request),
+                Err(status) => return forbidden(&status, request),
             };
-            match self.impersonate(wanted, &request.user).await {
-                Ok(Some(user)) => {
-                    tracing::debug!(user = %request.user.name, acting_as = %user.name, audit_id = %request.audit_id, "impersonating");
-                    request.user = user;
-                    remove_headers(&mut request.head.headers);
+            if let Some(wanted) = wanted {
+                match self.impersonate(&wanted, &super::attributes(request)).await {
+                    Ok(user) => {
+                        tracing::debug!(user = %request.user.name, acting_as = %user.name, audit_id = %request.audit_id, "impersonating");
+                        request.user = user;
+                        remove_headers(&mut request.head.headers);
+                    }
+                    Err(status) => return forbidden(&status, request),
                 }
-                Ok(None) => {}
-                Err(status) => return refusal(&status, request),
             }
             next.run(request).await
         })
@@ -45,144 +53,110 @@ impl Filter for Impersonation {
 }
 
 impl Impersonation {
-    async fn impersonate(
-        &self,
-        wanted: Option<Wanted>,
-        requestor: &UserInfo,
-    ) -> Result<Option<UserInfo>, Status> {
-        let Some(wanted) = wanted else { return Ok(None) };
-        for permission in wanted.permissions(requestor) {
-            match self.authorizer.authorize(&permission).await {
-                Decision::Allow { .. } => {}
-                Decision::Deny { reason } | Decision::NoOpinion { reason } => {
-                    return Err(super::forbidden(&permission, &reason));
+    /// Whom the request acts as: by the first mode that allows it; else why the first one that applies does not.
+    async fn impersonate(&self, wanted: &UserInfo, attributes: &Attributes) -> Result<UserInfo, Status> {
+        let mut refusal = None;
+        for mode in modes::that_apply(wanted, attributes) {
+            match self.check(mode).await {
+                Ok(user) => return Ok(user),
+                Err(status) => {
+                    refusal.get_or_insert(status);
                 }
             }
         }
-        Ok(Some(wanted.into_user()))
+        Err(refusal.unwrap_or_else(|| Status::internal("all impersonation modes failed")))
+    }
+
+    async fn check(&self, mode: Mode) -> Result<UserInfo, Status> {
+        for step in mode.steps {
+            if let Some(all_at_once) = &step.all_at_once
+                && self.authorizer.authorize(all_at_once).await.is_allowed()
+            {
+                continue;
+            }
+            for check in step.checks {
+                match check {
+                    Check::Never(attributes, reason) => return Err(super::forbidden(&attributes, &reason)),
+                    Check::Ask(attributes) => match self.authorizer.authorize(&attributes).await {
+                        Decision::Allow { .. } => {}
+                        Decision::Deny { reason } | Decision::NoOpinion { reason } => {
+                            return Err(super::forbidden(&attributes, &reason));
+                        }
+                    },
+                }
+            }
+        }
+        Ok(mode.user)
     }
 }
 
 /// The identity that the headers ask for.
-struct Wanted {
-    user: String,
-    /// Namespace and name, if the user is a service account.
-    service_account: Option<(String, String)>,
-    groups: Vec<String>,
-    uid: String,
-    extra: BTreeMap<String, Vec<String>>,
+fn wanted(headers: &HeaderMap) -> Result<Option<UserInfo>, Status> {
+    let first = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let values = |name: &str| -> Vec<String> {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .map(str::to_owned)
+            .collect()
+    };
+    let mut extra = BTreeMap::new();
+    for name in headers
+        .keys()
+        .filter_map(|name| name.as_str().strip_prefix(EXTRA_PREFIX))
+    {
+        let key = decode(name, Plus::IsItself).unwrap_or_else(|| name.to_owned());
+        extra.insert(key, values(&format!("{EXTRA_PREFIX}{name}")));
+    }
+    let wanted = UserInfo {
+        name: first(USER),
+        uid: first(UID),
+        groups: values(GROUP),
+        extra,
+    };
+    if !wanted.name.is_empty() {
+        return Ok(Some(wanted));
+    }
+    if wanted == UserInfo::default() {
+        return Ok(None);
+    }
+    Err(Status::bad_request(format!(
+        "requested {} without impersonating a user name",
+        as_go_prints(&wanted)
+    )))
 }
 
-impl Wanted {
-    fn read(headers: &HeaderMap) -> Result<Option<Wanted>, Status> {
-        let first = |name: &str| {
-            headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let values = |name: &str| -> Vec<String> {
-            headers
-                .get_all(name)
-                .iter()
-                .filter_map(|value| value.to_str().ok())
-                .map(str::to_owned)
-                .collect()
-        };
-        let mut extra = BTreeMap::new();
-        for name in headers
-            .keys()
-            .filter_map(|name| name.as_str().strip_prefix(EXTRA_PREFIX))
-        {
-            let key = decode(name, Plus::IsItself).unwrap_or_else(|| name.to_owned());
-            extra.insert(key, values(&format!("{EXTRA_PREFIX}{name}")));
-        }
-        let user = first(USER);
-        let wanted = Wanted {
-            service_account: parse_service_account(&user)
-                .map(|(namespace, name)| (namespace.to_owned(), name.to_owned())),
-            user,
-            groups: values(GROUP),
-            uid: first(UID),
-            extra,
-        };
-        if !wanted.user.is_empty() {
-            return Ok(Some(wanted));
-        }
-        if wanted.groups.is_empty() && wanted.uid.is_empty() && wanted.extra.is_empty() {
-            return Ok(None);
-        }
-        let mut requested = wanted.groups;
-        requested.extend(wanted.extra.into_values().flatten());
-        requested.extend((!wanted.uid.is_empty()).then_some(wanted.uid));
-        Err(Status::bad_request(format!(
-            "requested [{}] without impersonating a user",
-            requested.join(" ")
-        )))
-    }
-
-    /// What the requestor must be allowed to do.
-    fn permissions(&self, requestor: &UserInfo) -> Vec<Attributes> {
-        let permission = |resource: &str, name: &str| Attributes {
-            user: requestor.clone(),
-            verb: "impersonate".to_owned(),
-            resource: resource.to_owned(),
-            name: name.to_owned(),
-            resource_request: true,
-            ..Attributes::default()
-        };
-        let mut permissions = Vec::new();
-        match &self.service_account {
-            Some((namespace, name)) => {
-                permissions.push(Attributes {
-                    namespace: namespace.clone(),
-                    api_version: "v1".into(),
-                    ..permission("serviceaccounts", name)
-                });
-            }
-            None => permissions.push(permission("users", &self.user)),
-        }
-        permissions.extend(self.groups.iter().map(|group| permission("groups", group)));
-        let authentication = |attributes: Attributes| Attributes {
-            api_group: "authentication.k8s.io".to_owned(),
-            api_version: "v1".to_owned(),
-            ..attributes
-        };
-        for (key, values) in &self.extra {
-            permissions.extend(values.iter().map(|value| {
-                authentication(Attributes {
-                    subresource: key.clone(),
-                    ..permission("userextras", value)
-                })
-            }));
-        }
-        if !self.uid.is_empty() {
-            permissions.push(authentication(permission("uids", &self.uid)));
-        }
-        permissions
-    }
-
-    fn into_user(self) -> UserInfo {
-        let mut groups = self.groups;
-        if let (true, Some((namespace, _))) = (groups.is_empty(), &self.service_account) {
-            groups = service_account_groups(namespace);
-        }
-        let has = |name: &str| groups.iter().any(|group| group == name);
-        if self.user == ANONYMOUS {
-            if !has(UNAUTHENTICATED) {
-                groups.push(UNAUTHENTICATED.to_owned());
-            }
-        } else if !has(AUTHENTICATED) && !has(UNAUTHENTICATED) {
-            groups.push(AUTHENTICATED.to_owned());
-        }
-        UserInfo {
-            name: self.user,
-            uid: self.uid,
-            groups,
-            extra: self.extra,
-        }
-    }
+/// A user in Go's syntax, as upstream's error shows it.
+fn as_go_prints(user: &UserInfo) -> String {
+    let list = |items: &[String]| {
+        let quoted: Vec<String> = items.iter().map(|item| quote(item)).collect();
+        format!("[]string{{{}}}", quoted.join(", "))
+    };
+    let groups = match user.groups.as_slice() {
+        [] => "[]string(nil)".to_owned(),
+        groups => list(groups),
+    };
+    let extra: Vec<String> = user
+        .extra
+        .iter()
+        .map(|(key, values)| format!("{}:{}", quote(key), list(values)))
+        .collect();
+    let extra = match extra.as_slice() {
+        [] => "(nil)".to_owned(),
+        extra => format!("{{{}}}", extra.join(", ")),
+    };
+    format!(
+        "&user.DefaultInfo{{Name:{}, UID:{}, Groups:{groups}, Extra:map[string][]string{extra}}}",
+        quote(&user.name),
+        quote(&user.uid)
+    )
 }
 
 fn remove_headers(headers: &mut HeaderMap) {
@@ -200,70 +174,40 @@ fn remove_headers(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
-    fn wanted(headers: &[(&'static str, &str)]) -> Result<Option<Wanted>, Status> {
+    fn read(headers: &[(&'static str, &str)]) -> Result<Option<UserInfo>, Status> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.append(*name, value.parse().expect("a header value"));
         }
-        Wanted::read(&map)
+        wanted(&map)
     }
 
     #[test]
-    fn a_service_account_brings_its_groups() {
-        let wanted = wanted(&[(USER, "system:serviceaccount:default:web")])
-            .expect("valid")
-            .expect("impersonates");
-        let permissions = wanted.permissions(&UserInfo::default());
-        assert_eq!(
-            (
-                permissions[0].resource.as_str(),
-                permissions[0].namespace.as_str()
-            ),
-            ("serviceaccounts", "default")
-        );
-        assert_eq!(
-            wanted.into_user().groups,
-            [
-                "system:serviceaccounts",
-                "system:serviceaccounts:default",
-                "system:authenticated"
-            ]
-        );
-    }
-
-    #[test]
-    fn every_part_needs_its_permission() {
+    fn what_is_asked_for_is_read_from_all_headers() {
         let headers = [
             (USER, "ada"),
             (GROUP, "dev"),
             (GROUP, "ops"),
             (UID, "7"),
-            ("impersonate-extra-scopes", "view"),
+            ("impersonate-extra-a%2fb", "view"),
         ];
-        let wanted = wanted(&headers).expect("valid").expect("impersonates");
-        let asked: Vec<String> = wanted
-            .permissions(&UserInfo::default())
-            .iter()
-            .map(|a| format!("{}/{}:{}", a.resource, a.subresource, a.name))
-            .collect();
-        assert_eq!(
-            asked,
-            [
-                "users/:ada",
-                "groups/:dev",
-                "groups/:ops",
-                "userextras/scopes:view",
-                "uids/:7"
-            ]
-        );
+        let wanted = read(&headers).expect("valid").expect("impersonates");
+        assert_eq!((wanted.name.as_str(), wanted.uid.as_str()), ("ada", "7"));
+        assert_eq!(wanted.groups, ["dev", "ops"]);
+        assert_eq!(wanted.extra["a/b"], ["view"]);
+        assert_eq!(read(&[]), Ok(None));
     }
 
     #[test]
-    fn groups_alone_are_refused() {
-        let status = wanted(&[(GROUP, "dev")]).err().expect("an error");
+    fn parts_without_a_user_are_refused() {
+        let message = |headers: &[(&'static str, &str)]| read(headers).expect_err("an error").message;
         assert_eq!(
-            (status.code, status.message.as_str()),
-            (400, "requested [dev] without impersonating a user")
+            message(&[(GROUP, "dev")]),
+            r#"requested &user.DefaultInfo{Name:"", UID:"", Groups:[]string{"dev"}, Extra:map[string][]string(nil)} without impersonating a user name"#
+        );
+        assert_eq!(
+            message(&[("impersonate-extra-scopes", "view"), (UID, "1")]),
+            r#"requested &user.DefaultInfo{Name:"", UID:"1", Groups:[]string(nil), Extra:map[string][]string{"scopes":[]string{"view"}}} without impersonating a user name"#
         );
     }
 }

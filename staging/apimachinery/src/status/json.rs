@@ -40,7 +40,7 @@ impl Members {
 
     fn text(&mut self, name: &str, value: &str) {
         if !value.is_empty() {
-            self.raw(name, Value::from(value).to_string().as_bytes());
+            self.raw(name, quoted(value).as_bytes());
         }
     }
 
@@ -54,6 +54,19 @@ impl Members {
         self.out.push(b'}');
         self.out
     }
+}
+
+/// A string with the characters escaped that would matter inside HTML, as upstream writes it.
+fn quoted(text: &str) -> String {
+    let json = Value::from(text).to_string();
+    if !json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+        return json;
+    }
+    json.replace('<', "\\u003c")
+        .replace('>', "\\u003e")
+        .replace('&', "\\u0026")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }
 
 pub(super) fn encode(status: &Status) -> Vec<u8> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use api::catalogue;
 use apimachinery::status::Status;
+use apimachinery::validation::is_valid_path_segment_name;
 use futures_util::future::BoxFuture;
 
 use crate::paths;
@@ -57,10 +58,27 @@ impl Dispatch {
     }
 
     async fn stored(&self, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
+        check_name(request)?;
         match request.info.subresource.as_str() {
             "" | "status" => verbs::serve(&self.api, served, request).await,
             _ => subresources::serve(&self.api, served, request).await,
         }
+    }
+}
+
+/// What is read or removed must have a name that a key can hold; a body is told first what is wrong with it.
+fn check_name(request: &Request) -> Result<(), Status> {
+    let info = &request.info;
+    if !matches!(info.verb.as_str(), "get" | "delete" | "patch") {
+        return Ok(());
+    }
+    match is_valid_path_segment_name(&info.name).as_slice() {
+        [] => Ok(()),
+        why => Err(Status::bad_request(format!(
+            "Name parameter invalid: {:?}: {}",
+            info.name,
+            why.join(";")
+        ))),
     }
 }
 

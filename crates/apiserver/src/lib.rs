@@ -39,6 +39,7 @@ pub mod stack;
 pub mod state;
 pub mod strategy;
 pub mod subresources;
+mod unstructured;
 pub mod verbs;
 pub mod virtual_resources;
 mod websocket;

@@ -21,6 +21,7 @@ use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 
 use crate::request::Request;
+use crate::request::negotiate::Offers;
 use crate::resource::Served;
 use crate::response::Response;
 use crate::stack;
@@ -33,18 +34,25 @@ pub use connect::{Backends, KubeletAccess, KubeletTls};
 /// Serves log, exec, attach, portforward and proxy.
 pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
     let (plural, subresource) = (served.row.plural, request.info.subresource.clone());
-    if subresource != "log" {
+    if subresource == "log" {
+        // What the pod says is text, but what may be wrong with it is not.
+        request.output(Offers::Plain)?;
+    } else {
+        if request.query.get("dryRun").is_some() {
+            return Err(Status::bad_request("dryRun is not supported"));
+        }
+        check_ports(request)?;
         authorize_stream(api, request).await?;
         admit_connect(api, served, request).await?;
     }
     let target = match (plural, subresource.as_str()) {
         ("pods", "proxy") => target::of_pod(
-            &*load::<Pod>(api, request, target::name(&request.info.name)?).await?,
+            &*load::<Pod>(api, request, target::name("pod", &request.info.name)?).await?,
             request,
         )?,
         ("services", "proxy") => service_target(api, request).await?,
         ("nodes", "proxy") => {
-            let node = load::<Node>(api, request, target::name(&request.info.name)?).await?;
+            let node = load::<Node>(api, request, target::name("node", &request.info.name)?).await?;
             target::of_node(&node, request, &api.backends.kubelet)?
         }
         ("pods", _) => match kubelet_target(api, request, &subresource).await? {
@@ -125,21 +133,10 @@ async fn kubelet_target(api: &Api, request: &Request, subresource: &str) -> Resu
 }
 
 async fn service_target(api: &Api, request: &Request) -> Result<Target, Status> {
-    let name = target::name(&request.info.name)?.to_owned();
+    let name = target::name("service", &request.info.name)?.to_owned();
     let service = load::<Service>(api, request, &name).await?;
-    let no_endpoints = || {
-        Status::service_unavailable(format!(
-            "no endpoints available for service {:?}",
-            request.info.name
-        ))
-    };
-    let endpoints = load::<Endpoints>(api, request, &name).await.map_err(|status| {
-        if status.is_not_found() {
-            no_endpoints()
-        } else {
-            status
-        }
-    })?;
+    target::service_port(&service, request)?;
+    let endpoints = load::<Endpoints>(api, request, &name).await?;
     target::of_service(&service, &endpoints, request)
 }
 
@@ -155,7 +152,27 @@ async fn load<T: Resource>(api: &Api, request: &Request, name: &str) -> Result<B
     };
     let found = objects.load(&objects.key(namespace, name)).await?;
     let object = found.and_then(|loaded| loaded.object.downcast::<T>().ok());
-    object.ok_or_else(|| Status::not_found(&GroupResource::new(T::GROUP, T::PLURAL), name))
+    // Upstream names the resource that was asked for, whatever it is that is missing.
+    let asked = GroupResource::new(request.info.api_group.as_str(), request.info.resource.as_str());
+    object.ok_or_else(|| Status::not_found(&asked, name))
+}
+
+/// Ports to forward are numbers.
+fn check_ports(request: &Request) -> Result<(), Status> {
+    if request.info.subresource != "portforward" {
+        return Ok(());
+    }
+    for port in request.query.all("ports").flat_map(|ports| ports.split(',')) {
+        let why = match port.parse::<u16>() {
+            Ok(_) if !port.starts_with('+') => continue,
+            Err(error) if *error.kind() == std::num::IntErrorKind::PosOverflow => "value out of range",
+            _ => "invalid syntax",
+        };
+        return Err(Status::bad_request(format!(
+            "cannot convert to []int32: strconv.ParseUint: parsing {port:?}: {why}"
+        )));
+    }
+    Ok(())
 }
 
 /// A stream opened by GET (WebSocket) does what one opened by POST does: it needs `create` as well.

@@ -26,8 +26,16 @@ const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
 ];
 
-/// Subresources that stream: any method, any body, any answer.
-const CONNECTING: [&str; 4] = ["proxy", "exec", "attach", "portforward"];
+/// Subresources that stream, and the methods that open them: any body, any answer.
+const CONNECTING: [(&str, &[&str]); 4] = [
+    (
+        "proxy",
+        &["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"],
+    ),
+    ("exec", &["GET", "POST"]),
+    ("attach", &["GET", "POST"]),
+    ("portforward", &["GET", "POST"]),
+];
 
 /// What stands at a path.
 struct Route {
@@ -57,7 +65,7 @@ pub fn check_discovery(request: &Request) -> Result<(), Status> {
 
 fn admit(route: &Route, request: &Request) -> Result<(), Status> {
     let method = request.head.method.as_str();
-    if !route.methods.contains(&method) && !route.methods.contains(&ANY) {
+    if !route.methods.contains(&method) {
         return Err(refusal(405, "405: Method Not Allowed"));
     }
     let content_type = request
@@ -160,9 +168,9 @@ const SUBRESOURCE_VERBS: &[(&str, &str)] = &[
 fn subresource_route(row: &Resource, info: &RequestInfo) -> Option<Route> {
     let name = info.subresource.as_str();
     let subresource = row.subresource(name)?;
-    if CONNECTING.contains(&name) {
+    if let Some((_, methods)) = CONNECTING.iter().find(|(known, _)| *known == name) {
         return Some(Route {
-            methods: vec![ANY],
+            methods: methods.to_vec(),
             produces: vec![ANY],
         });
     }

@@ -11,6 +11,7 @@ mod selection;
 mod update;
 mod watch;
 
+use std::num::IntErrorKind;
 use std::sync::Arc;
 
 use apimachinery::gvk::GroupResource;
@@ -134,11 +135,14 @@ pub fn manager_of(request: &Request) -> String {
 
 /// A resourceVersion parameter.
 fn parse_version(text: &str) -> Result<u64, Status> {
-    text.parse().map_err(|_| {
-        Status::unknown(format!(
-            "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-        ))
-    })
+    let why = match text.parse::<u64>() {
+        Ok(version) if !text.starts_with('+') => return Ok(version),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    Err(Status::unknown(format!(
+        "resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {why}"
+    )))
 }
 
 /// 404 for an object.

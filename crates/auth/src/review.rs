@@ -1,11 +1,11 @@
 //! Answering TokenReview, SubjectAccessReview and their kin.
 
 use api::authentication::v1::{TokenReviewSpec, TokenReviewStatus, UserInfo as ApiUser};
-use api::meta::v1::{FieldSelectorRequirement, LabelSelectorRequirement};
 use api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SelfSubjectAccessReviewSpec, SubjectAccessReviewSpec,
     SubjectAccessReviewStatus, SubjectRulesReviewStatus,
 };
+use api::meta::v1::{FieldSelectorRequirement, LabelSelectorRequirement};
 
 use crate::{Attributes, Authorizer, Decision, TokenAuthenticator, UserInfo};
 
@@ -171,7 +171,9 @@ fn ignored(selector: &str, raw_is_read: bool, read: usize, all: usize) -> Option
         (all, read) if all == read => return None,
         _ => "partially ignored",
     };
-    Some(format!("spec.resourceAttributes.{selector} {how} due to parse error"))
+    Some(format!(
+        "spec.resourceAttributes.{selector} {how} due to parse error"
+    ))
 }
 
 /// The answer to either review.

@@ -17,13 +17,18 @@ pub fn element<S: Schema>(list: S, item: &Value) -> Result<PathElement, Error> {
             };
             let mut named: Vec<(String, Scalar)> = keys.iter().filter_map(of).collect();
             if named.is_empty() {
+                let keys: Vec<String> = keys.iter().map(|key| format!("{key:?}")).collect();
+                let keys = keys.join(" ");
                 return Err(Error::Item(format!(
-                    "associative list with keys has an element that omits all key fields {keys:?} (and doesn't have default values for any key fields)"
+                    "associative list with keys has an element that omits all key fields [{keys}] (and doesn't have default values for any key fields)"
                 )));
             }
             named.sort();
             Ok(PathElement::Key(named))
         }
+        Value::Null if !keys.is_empty() => Err(Error::Item(
+            "associative list with keys may not have a null element".to_owned(),
+        )),
         _ if !keys.is_empty() => Err(Error::Item(
             "associative list with keys may not have non-map elements".to_owned(),
         )),

@@ -17,6 +17,11 @@ pub trait Schema: Copy {
 
     /// The value of a struct's field when it is absent.
     fn default_of(&self, field: &str) -> Option<Value>;
+
+    /// What a scalar holds.
+    fn scalar(&self) -> ScalarKind {
+        ScalarKind::Any
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,15 @@ pub enum Shape {
     List(Relation),
     /// Whatever the value is: objects field by field, lists as a whole.
     Untyped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScalarKind {
+    Numeric,
+    Text,
+    Boolean,
+    /// Any of these.
+    Any,
 }
 
 /// How the parts of a value belong together.

@@ -1,5 +1,5 @@
 use crate::managers::{Error, Manager, Managers, Versions, apply, update};
-use crate::{Relation, Schema, Set, Shape, compare, field_set, merge};
+use crate::{Relation, ScalarKind, Schema, Set, Shape, check as check_type, compare, field_set, merge};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
@@ -58,6 +58,10 @@ impl Schema for Toy {
 
     fn default_of(&self, field: &str) -> Option<Value> {
         (field == "protocol").then(|| json!("TCP"))
+    }
+
+    fn scalar(&self) -> ScalarKind {
+        ScalarKind::Text
     }
 }
 
@@ -288,4 +292,44 @@ fn repeated_items_cannot_be_applied() {
         panic!("accepted")
     };
     expect![[r#"duplicate entries for key [="a"]"#]].assert_eq(&error.to_string());
+}
+
+#[test]
+fn values_are_judged_by_their_types() {
+    let check = |value: Value, expected: &str| {
+        let told = check_type(&value, Toy::Object)
+            .err()
+            .map(|errors| errors.to_string());
+        assert_eq!(told.unwrap_or_default(), expected, "{value}");
+    };
+    check(
+        json!({"a": "x", "labels": {"l": "m"}, "ports": null, "any": [{"x": 1}]}),
+        "",
+    );
+    check(
+        json!({"a": 5}),
+        ".a: expected string, got &value.valueUnstructured{Value:5}",
+    );
+    check(
+        json!({"a": {"x": ["y", null]}}),
+        r#".a: expected string, got &value.valueUnstructured{Value:map[string]interface {}{"x":[]interface {}{"y", interface {}(nil)}}}"#,
+    );
+    check(
+        json!({"labels": ["x", {"y": null}]}),
+        ".labels: expected map, got &{[x map[y:<nil>]]}",
+    );
+    check(json!({"ports": "x"}), ".ports: expected list, got &{x}");
+    check(
+        json!({"args": ["x", true]}),
+        ".args[1]: expected string, got &value.valueUnstructured{Value:true}",
+    );
+    check(json!({"unheard": 1}), ".unheard: field not declared in schema");
+    check(
+        json!({"ports": [{"port": "80"}, {"port": "80", "nope": 1}]}),
+        "errors:\n  .ports: duplicate entries for key [port=\"80\",protocol=\"TCP\"]\n  .ports[port=\"80\",protocol=\"TCP\"].nope: field not declared in schema",
+    );
+    check(
+        json!({"ports": [null]}),
+        ".ports: element 0: associative list with keys may not have a null element",
+    );
 }

@@ -12,7 +12,7 @@ use super::entries::Entries;
 use super::kind_versions::KindVersions;
 use super::node::Node;
 use super::{Origin, conflicts, document, record_update, strip};
-use crate::decode::{self, Expected, decode_json};
+use crate::decode::{self, Expected};
 use crate::resource::Served;
 
 /// Who owned what there was before anything was applied.
@@ -60,26 +60,19 @@ impl Configuration {
         if !self.0["metadata"]["managedFields"].is_null() {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
-        let json = serde_json::to_vec(&self.0).map_err(Status::internal)?;
+        structured_merge::check(&self.0, Node::Kind(row.ty)).map_err(|errors| {
+            let object = self.described(row.api_version, row.kind);
+            Status::unknown(format!(
+                "failed to create typed patch object ({object}): {errors}"
+            ))
+        })
+    }
+
+    /// `NAMESPACE/NAME; GROUP/VERSION, Kind=KIND`, as far as it says so.
+    fn described(&self, api_version: &str, kind: &str) -> String {
         let metadata = |key: &str| self.0["metadata"][key].as_str().unwrap_or_default();
-        let untyped = |why: &str| {
-            let (namespace, name) = (metadata("namespace"), metadata("name"));
-            let kind = decode::kind_text(row.api_version, row.kind);
-            let kind = format!("{namespace}/{name}; {kind}");
-            Status::unknown(format!("failed to create typed patch object ({kind}): {why}"))
-        };
-        let parsed = codec::json_to_proto(row.ty, &json).map_err(|error| untyped(&error.to_string()))?;
-        let unknown = parsed
-            .strict_errors
-            .iter()
-            .find_map(|error| error.strip_prefix("unknown field \""));
-        match unknown {
-            None => Ok(()),
-            Some(path) => Err(untyped(&format!(
-                ".{}: field not declared in schema",
-                path.trim_end_matches('"')
-            ))),
-        }
+        let (namespace, name) = (metadata("namespace"), metadata("name"));
+        format!("{namespace}/{name}; {}", decode::kind_text(api_version, kind))
     }
 }
 
@@ -105,7 +98,7 @@ pub fn apply(
     let new = settle(request, configuration, &before, &mut entries)?;
     let mut object = match (new, live) {
         (None, Some(live)) => live.clone_box(),
-        (new, _) => to_object(served, &new.unwrap_or(before))?,
+        (new, _) => to_object(served, &new.unwrap_or(before), configuration)?,
     };
     renew_last_applied(request.origin.manager, configuration, &mut *object);
     object.metadata_mut().managed_fields = entries.encode();
@@ -195,9 +188,22 @@ fn renew_last_applied(manager: &str, configuration: &Configuration, object: &mut
     *last = format!("{stated}\n");
 }
 
-fn to_object(served: &Served, document: &Value) -> Result<Box<dyn Object>, Status> {
+/// The merged document as an object of the kind.
+fn to_object(
+    served: &Served,
+    document: &Value,
+    configuration: &Configuration,
+) -> Result<Box<dyn Object>, Status> {
+    let row = served.row;
     let json = serde_json::to_vec(document).map_err(Status::internal)?;
-    let decoded = decode_json(&json, Expected::from(served.row))?;
-    let object = (served.row.decode)(&decoded.proto).map_err(Status::internal)?;
+    let decoded = decode::read_json(&json, Expected::from(row)).map_err(|failure| {
+        let object = configuration.described(row.api_version, row.kind);
+        let kind = decode::kind_text(row.api_version, row.kind);
+        let why = crate::unstructured::as_conversion(failure.into_reason());
+        Status::unknown(format!(
+            "failed to convert new object ({object}) to proper version: unable to convert unstructured object to {kind}: {why}"
+        ))
+    })?;
+    let object = (row.decode)(&decoded.proto).map_err(Status::internal)?;
     served.to_storage(object)
 }

@@ -2,7 +2,7 @@
 
 use api::types::{Base, Container, Field, Form, Omit, Type};
 use serde_json::{Value, json};
-use structured_merge::{Relation, Schema, Shape};
+use structured_merge::{Relation, ScalarKind, Schema, Shape};
 
 /// A place in a type.
 #[derive(Clone, Copy)]
@@ -101,6 +101,18 @@ impl Schema for Node {
         match self {
             Self::Field(field) => field.list_keys,
             _ => &[],
+        }
+    }
+
+    fn scalar(&self) -> ScalarKind {
+        let (Self::Field(field) | Self::Element(field)) = self else {
+            return ScalarKind::Text;
+        };
+        match field.base {
+            Base::String | Base::Bytes | Base::Duration => ScalarKind::Text,
+            Base::Bool => ScalarKind::Boolean,
+            Base::Int32 | Base::Int64 | Base::Float64 => ScalarKind::Numeric,
+            _ => ScalarKind::Any,
         }
     }
 

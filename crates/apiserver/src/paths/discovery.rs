@@ -9,7 +9,7 @@ use sha2::{Digest, Sha512};
 
 use crate::discovery::{self, ListVersion};
 use crate::request::Request;
-use crate::request::negotiate::{DiscoveryDocument, Encoding, Output, negotiate_discovery};
+use crate::request::negotiate::{DiscoveryDocument, Encoding, Offers, Output, negotiate_discovery};
 use crate::response::{Response, bytes, full, json_document, page_not_found};
 use crate::routes;
 use crate::state::Api;
@@ -17,12 +17,18 @@ use crate::state::Api;
 /// Serves one document; 404 for groups and versions that there are not.
 pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response, Status> {
     let groups = &api.groups;
-    // The lists of groups and their versions are the aggregator's, which takes any method.
-    if !matches!(segments, ["apis"] | ["apis", _]) {
+    if let Some(absent) = absent(api, segments) {
+        return absent;
+    }
+    // The list of groups is the aggregator's, which takes any method.
+    if segments != ["apis"] {
         routes::check_discovery(request)?;
     }
     let group_of = |name: &str| groups.iter().find(|group| group.name == name);
-    let (document, mut output) = negotiate_discovery(request.header("accept"))?;
+    let (document, mut output) = match segments {
+        [_] => negotiate_discovery(request.header("accept"))?,
+        _ => (DiscoveryDocument::Legacy, request.output(Offers::Plain)?),
+    };
     output.pretty |= request.wants_pretty();
     match (segments, document) {
         (["api" | "apis"], DiscoveryDocument::Aggregated(version)) => {
@@ -47,6 +53,25 @@ pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response
     }
 }
 
+/// The answer for groups and versions that there are not, whatever is asked of them: of a group that is served it is a
+/// Status.
+fn absent(api: &Api, segments: &[&str]) -> Option<Result<Response, Status>> {
+    let (group, version) = match segments {
+        ["api", version] => ("", Some(version)),
+        ["apis", group] if !group.is_empty() => (*group, None),
+        ["apis", group, version] if !group.is_empty() => (*group, Some(version)),
+        _ => return None,
+    };
+    let Some(group) = api.groups.iter().find(|known| known.name == group) else {
+        return Some(Ok(page_not_found()));
+    };
+    let serves = |version: &&str| group.versions.iter().any(|known| known.name == *version);
+    match version {
+        Some(version) if !serves(version) => Some(Err(Status::path_not_found())),
+        _ => None,
+    }
+}
+
 fn resource_list(
     group: &str,
     version: &str,
@@ -57,18 +82,9 @@ fn resource_list(
     let found = api.groups.iter().find(|known| known.name == group);
     let found =
         found.and_then(|group| Some((group, group.versions.iter().find(|known| known.name == version)?)));
-    match found {
-        Some((group, version)) => legacy(
-            &discovery::resource_list(group, version),
-            api_version,
-            "APIResourceList",
-            output,
-        ),
-        None if group.is_empty() || api.groups.iter().any(|known| known.name == group) => {
-            Err(Status::path_not_found())
-        }
-        None => Ok(page_not_found()),
-    }
+    let (group, version) = found.ok_or_else(Status::path_not_found)?;
+    let list = discovery::resource_list(group, version);
+    legacy(&list, api_version, "APIResourceList", output)
 }
 
 fn legacy(document: &dyn Message, api_version: &str, kind: &str, output: Output) -> Result<Response, Status> {

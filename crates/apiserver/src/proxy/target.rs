@@ -44,13 +44,13 @@ impl Target {
 }
 
 /// The bare name in `name`, `name:port` or `scheme:name:port`.
-pub fn name(reference: &str) -> Result<&str, Status> {
-    Ok(split(reference)?.1)
+pub fn name<'r>(what: &str, reference: &'r str) -> Result<&'r str, Status> {
+    Ok(split(what, reference)?.1)
 }
 
 /// Scheme (`""`, `http`, `https`), name and port (`""`: not stated).
-fn split(reference: &str) -> Result<(&str, &str, &str), Status> {
-    let invalid = || Status::bad_request(format!("invalid proxy request {reference:?}"));
+fn split<'r>(what: &str, reference: &'r str) -> Result<(&'r str, &'r str, &'r str), Status> {
+    let invalid = || Status::bad_request(format!("invalid {what} request {reference:?}"));
     let parts: Vec<&str> = reference.split(':').collect();
     let (scheme, name, port) = match parts.as_slice() {
         [name] => ("", *name, ""),
@@ -167,9 +167,15 @@ pub fn of_kubelet(
             .find(|address| address.type_ == *wanted)
     });
     let address = address.ok_or_else(|| {
-        let (name, wanted) = (&node.metadata.name, access.address_types.join(" "));
-        Status::internal(format!(
-            "no preferred addresses found for node {name:?}; known addresses: [{wanted}]"
+        let known: Vec<String> = node
+            .status
+            .addresses
+            .iter()
+            .map(|known| format!("{{{} {}}}", known.type_, known.address))
+            .collect();
+        let known = known.join(" ");
+        Status::unknown(format!(
+            "no preferred addresses found; known addresses: [{known}]"
         ))
     })?;
     let port = match node.status.daemon_endpoints.kubelet_endpoint.port {
@@ -191,7 +197,7 @@ pub fn of_kubelet(
 
 /// `nodes/NAME/proxy/…`
 pub fn of_node(node: &Node, request: &Request, access: &KubeletAccess) -> Result<Target, Status> {
-    let (scheme, _, port) = split(&request.info.name)?;
+    let (scheme, _, port) = split("node", &request.info.name)?;
     let mut target = of_kubelet(node, rest(request), false, access)?;
     if !port.is_empty() {
         let own = target.port.to_string() == port;
@@ -209,7 +215,7 @@ pub fn of_node(node: &Node, request: &Request, access: &KubeletAccess) -> Result
 
 /// `pods/NAME/proxy/…`
 pub fn of_pod(pod: &Pod, request: &Request) -> Result<Target, Status> {
-    let (scheme, _, port) = split(&request.info.name)?;
+    let (scheme, _, port) = split("pod", &request.info.name)?;
     let declared = || {
         pod.spec
             .containers
@@ -218,11 +224,6 @@ pub fn of_pod(pod: &Pod, request: &Request) -> Result<Target, Status> {
             .map(|port| port.container_port)
     };
     let default = if scheme == "https" { 443 } else { 80 };
-    let port = match port {
-        "" => u16::try_from(declared().unwrap_or(default))
-            .map_err(|_| Status::bad_request("the pod declares a port that is none"))?,
-        port => parse_port(port)?,
-    };
     let host = pod
         .status
         .pod_ips
@@ -230,6 +231,11 @@ pub fn of_pod(pod: &Pod, request: &Request) -> Result<Target, Status> {
         .map_or(&pod.status.pod_ip, |ip| &ip.ip)
         .clone();
     check_address(&host)?;
+    let port = match port {
+        "" => u16::try_from(declared().unwrap_or(default))
+            .map_err(|_| Status::bad_request("the pod declares a port that is none"))?,
+        port => parse_port(port)?,
+    };
     Ok(Target {
         transport: transport(scheme),
         host,
@@ -238,22 +244,22 @@ pub fn of_pod(pod: &Pod, request: &Request) -> Result<Target, Status> {
     })
 }
 
+/// The name of the service's port that is asked for.
+pub fn service_port<'s>(service: &'s Service, request: &'s Request) -> Result<&'s str, Status> {
+    let (_, name, port) = split("service", &request.info.name)?;
+    let Ok(number) = port.parse::<i32>() else {
+        return Ok(port);
+    };
+    let found = service.spec.ports.iter().find(|declared| declared.port == number);
+    found.map(|port| port.name.as_str()).ok_or_else(|| {
+        Status::service_unavailable(format!("no service port {number} found for service {name:?}"))
+    })
+}
+
 /// `services/NAME/proxy/…`: one of its endpoints, taken by chance.
 pub fn of_service(service: &Service, endpoints: &Endpoints, request: &Request) -> Result<Target, Status> {
-    let (scheme, name, port) = split(&request.info.name)?;
-    let port_name = match port.parse::<i32>() {
-        Err(_) => port,
-        Ok(number) => {
-            let found = service.spec.ports.iter().find(|declared| declared.port == number);
-            &found
-                .ok_or_else(|| {
-                    Status::service_unavailable(format!(
-                        "no service port {number} found for service {name:?}"
-                    ))
-                })?
-                .name
-        }
-    };
+    let (scheme, ..) = split("service", &request.info.name)?;
+    let port_name = service_port(service, request)?;
     let mut candidates = Vec::new();
     for subset in &endpoints.subsets {
         for port in subset.ports.iter().filter(|port| port.name == port_name) {

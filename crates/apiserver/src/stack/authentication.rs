@@ -11,6 +11,9 @@ use crate::metrics::Metrics;
 use crate::request::Request;
 use crate::response::{Response, refusal};
 
+const SPACED_TOKEN: &str =
+    "the provided Authorization header contains extra space before the bearer token, and is ignored";
+
 pub struct Authentication {
     pub authenticator: Arc<dyn auth::Authenticator>,
     pub metrics: Arc<Metrics>,
@@ -19,6 +22,9 @@ pub struct Authentication {
 impl Filter for Authentication {
     fn call<'a>(&'a self, request: &'a mut Request, next: Next<'a>) -> BoxFuture<'a, Response> {
         Box::pin(async move {
+            if has_spaced_token(request) {
+                request.warn(SPACED_TOKEN);
+            }
             let credentials = auth::Credentials {
                 headers: &request.head.headers,
                 certificates: &request.peer.certificates,
@@ -49,6 +55,14 @@ impl Filter for Authentication {
             response
         })
     }
+}
+
+/// A bearer token behind more than one space is none.
+fn has_spaced_token(request: &Request) -> bool {
+    let header = request.header("authorization").unwrap_or_default().trim();
+    let mut parts = header.splitn(3, ' ');
+    let scheme = parts.next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case("bearer") && parts.next() == Some("") && parts.next().is_some()
 }
 
 fn refuse(request: &Request) -> Response {

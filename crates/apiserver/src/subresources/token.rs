@@ -122,7 +122,11 @@ fn validate(asked: &TokenRequest) -> ErrorList {
         ));
     }
     if seconds > MAX_SECONDS {
-        errors.push(Error::too_long(&path, MAX_SECONDS as usize));
+        errors.push(Error::invalid(
+            &path,
+            seconds,
+            "may not specify a duration larger than 2^32 seconds",
+        ));
     }
     errors
 }

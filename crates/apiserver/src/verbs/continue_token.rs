@@ -38,7 +38,7 @@ impl ContinueToken {
         let token: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
         if token["v"] != VERSION {
             return Err(invalid(&format!(
-                "server does not recognize this encoded version {:?}",
+                "server does not recognize this encoded version {}",
                 token["v"].as_str().unwrap_or_default()
             )));
         }

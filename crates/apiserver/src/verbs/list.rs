@@ -83,9 +83,8 @@ pub async fn page(objects: &Objects, selection: &Selection, options: &ListOption
     let after = token.map(|token| format!("{}{}", objects.prefix(), token.after));
     let revision = snapshot.revision().0;
     let scope = selection.scope();
-    let mut matching = snapshot
-        .scoped(scope, after.as_ref().map(|key| key.as_bytes()))
-        .filter(|entry| selection.matches(entry));
+    let mut all = snapshot.scoped(scope, after.as_ref().map(|key| key.as_bytes()));
+    let matching = all.by_ref().filter(|entry| selection.matches(entry));
     if limit == 0 {
         return Ok(Page {
             revision,
@@ -94,15 +93,16 @@ pub async fn page(objects: &Objects, selection: &Selection, options: &ListOption
             remaining: None,
         });
     }
-    let entries: Vec<Arc<Entry>> = matching.by_ref().take(limit).cloned().collect();
-    let more = matching.next().is_some();
+    let entries: Vec<Arc<Entry>> = matching.take(limit).cloned().collect();
+    // What comes behind a full page is not looked at before it is asked for: it may hold nothing that matches.
+    let more = entries.len() == limit && all.next().is_some();
     let last = entries.last().filter(|_| more);
     let next = last.map(|entry| ContinueToken {
         revision: Some(revision),
         after: relative_key(objects, entry),
     });
     // Upstream counts what is left only where it need not look at it.
-    let remaining = (more && selection.is_everything()).then(|| 1 + matching.count() as u64);
+    let remaining = (more && selection.is_everything()).then(|| 1 + all.count() as u64);
     Ok(Page {
         revision,
         entries,

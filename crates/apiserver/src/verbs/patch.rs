@@ -8,6 +8,7 @@ use apimachinery::status::Status;
 use bytes::Bytes;
 use http::StatusCode;
 use serde_json::Value;
+use structured_merge::Printed;
 
 use super::{manager_of, not_found, object_renderer, respond, writer};
 use crate::decode::{Expected, json_type, read_json};
@@ -17,6 +18,7 @@ use crate::request::{Request, body};
 use crate::resource::Served;
 use crate::response::Response;
 use crate::state::Api;
+use crate::unstructured::as_conversion;
 use crate::write::{Applied, Change};
 
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -175,8 +177,10 @@ impl Change for Patching<'_> {
         let document = to_document(self.served, current)?;
         let patched = self.patch.apply(row.ty, document)?;
         let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
-        let decoded = read_json(&json, Expected::from(row))
-            .map_err(|failure| self.unreadable(&json, &failure.into_reason()))?;
+        let decoded = match read_json(&json, Expected::from(row)) {
+            Ok(decoded) => decoded,
+            Err(failure) => return Err(self.unreadable(current, &patched, failure.into_reason())?),
+        };
         let mut strict_errors = self.repeated.clone();
         strict_errors.extend(decoded.strict_errors);
         let warnings = match self.validation {
@@ -185,7 +189,7 @@ impl Change for Patching<'_> {
             FieldValidation::Strict if strict_errors.is_empty() => Vec::new(),
             FieldValidation::Strict => {
                 let why = format!("strict decoding error: {}", strict_errors.join(", "));
-                return Err(self.unreadable(&json, &why));
+                return Err(self.unreadable(current, &patched, why)?);
             }
         };
         let object = (row.decode)(&decoded.proto).map_err(Status::internal)?;
@@ -197,12 +201,43 @@ impl Change for Patching<'_> {
 }
 
 impl Patching<'_> {
-    /// The patch makes something that is no object of the kind.
-    fn unreadable(&self, patched: &[u8], why: &str) -> Status {
-        let path = Path::new("patch");
-        let value = String::from_utf8_lossy(patched).into_owned();
-        Status::invalid(&GroupKind::default(), "", vec![Error::invalid(&path, value, why)])
+    /// The patch makes something that is no object of the kind. Upstream shows what it had in hand: the document as
+    /// patched, or the patch alone.
+    fn unreadable(&self, current: &dyn Object, patched: &Value, why: String) -> Result<Status, Status> {
+        let (value, why) = match &self.patch {
+            Patch::Strategic(patch) => (Printed(patch).to_string(), as_conversion(why)),
+            Patch::Merge(patch) => {
+                let before = to_json(self.served, &self.served.encode(current)?)?;
+                let before = serde_json::value::RawValue::from_string(before).map_err(Status::internal)?;
+                (shown(Some(&before), patched, patch), why)
+            }
+            _ => (patched.to_string(), why),
+        };
+        let error = Error::invalid(&Path::new("patch"), value, why);
+        Ok(Status::invalid(&GroupKind::default(), "", vec![error]))
     }
+}
+
+/// A document after a merge patch: members in the order of their names where the patch was, else as they were.
+fn shown(before: Option<&serde_json::value::RawValue>, after: &Value, patch: &Value) -> String {
+    let (Some(members), Some(patches)) = (after.as_object(), patch.as_object()) else {
+        return after.to_string();
+    };
+    type Members<'m> = std::collections::BTreeMap<String, &'m serde_json::value::RawValue>;
+    let old: Members<'_> = before
+        .and_then(|before| serde_json::from_str(before.get()).ok())
+        .unwrap_or_default();
+    let member = |(name, value): (&String, &Value)| {
+        let old = old.get(name.as_str()).copied();
+        let text = match (patches.get(name), old) {
+            (None, Some(old)) => old.get().to_owned(),
+            (None, None) => value.to_string(),
+            (Some(patch), old) => shown(old, value, patch),
+        };
+        format!("{}:{text}", Value::from(name.as_str()))
+    };
+    let members: Vec<String> = members.iter().map(member).collect();
+    format!("{{{}}}", members.join(","))
 }
 
 /// The JSON of an object in the served version, as a tree.
@@ -212,13 +247,17 @@ pub fn to_document(served: &Served, object: &dyn Object) -> Result<Value, Status
 
 /// The same of bare protobuf of the served version.
 pub fn raw_to_document(served: &Served, raw: &[u8]) -> Result<Value, Status> {
+    serde_json::from_str(&to_json(served, raw)?).map_err(Status::internal)
+}
+
+fn to_json(served: &Served, raw: &[u8]) -> Result<String, Status> {
     let meta = codec::TypeMeta {
         api_version: served.row.api_version,
         kind: served.row.kind,
     };
     let mut json = Vec::with_capacity(raw.len() * 2);
     codec::proto_to_json(Some(meta), served.row.ty, raw, &mut json).map_err(Status::internal)?;
-    serde_json::from_slice(&json).map_err(Status::internal)
+    String::from_utf8(json).map_err(Status::internal)
 }
 
 async fn exists(served: &Served, request: &Request) -> Result<bool, Status> {

@@ -123,9 +123,12 @@ fn by_field(selector: &fields::Selector, served: &Served) -> Result<fields::Sele
     }
     let strategy = served.objects.strategy();
     let mut requirements = selector.requirements().to_vec();
+    requirements.retain(|requirement| !(requirement.field.is_empty() && requirement.value.is_empty()));
+    // Kinds that name their fields do not name a namespace if they are in none.
+    let namespace = served.row.namespaced || strategy.selectable_fields().is_empty();
     for requirement in &mut requirements {
         let label = requirement.field.as_str();
-        if label == NAME || label == NAMESPACE {
+        if label == NAME || (label == NAMESPACE && namespace) {
             continue;
         }
         match strategy.field_of_label(served.row.group, label) {

@@ -125,7 +125,10 @@ pub async fn local_subject_access(
     let mut asked = read::<LocalSubjectAccessReview>(api, row, request).await?;
     crate::write::metadata::settle_namespace(&mut asked.review.metadata, &request.info.namespace)?;
     let spec = &asked.review.spec;
-    valid(row, validation::local_subject_access(spec, &asked.review.metadata)?)?;
+    valid(
+        row,
+        validation::local_subject_access(spec, &asked.review.metadata)?,
+    )?;
     let decision = decide(api, &review::attributes_of(spec)).await;
     asked.review.status = review::access(decision, spec.resource_attributes.as_deref());
     answer(api, row, request, asked).await
@@ -139,7 +142,10 @@ pub async fn self_subject_access(
     let mut asked = read::<SelfSubjectAccessReview>(api, row, request).await?;
     asked.review.metadata.namespace.clear();
     let spec = &asked.review.spec;
-    valid(row, validation::self_subject_access(spec, &asked.review.metadata)?)?;
+    valid(
+        row,
+        validation::self_subject_access(spec, &asked.review.metadata)?,
+    )?;
     let decision = decide(api, &review::attributes_of_self(&request.user, spec)).await;
     asked.review.status = review::access(decision, spec.resource_attributes.as_deref());
     answer(api, row, request, asked).await

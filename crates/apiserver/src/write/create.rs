@@ -14,7 +14,8 @@ const NAME_ATTEMPTS: usize = 8;
 impl Writer<'_> {
     /// Creates an object of the storage version, as decoded from a body.
     pub async fn create(&mut self, mut object: Box<dyn Object>) -> Result<Saved, Status> {
-        if !matches!(object.metadata().resource_version.as_str(), "" | "0") {
+        // The store says so, which a dry run does not come to.
+        if !self.dry_run && !matches!(object.metadata().resource_version.as_str(), "" | "0") {
             return Err(Status::unknown(
                 "resourceVersion should not be set on objects to be created",
             ));
@@ -49,7 +50,9 @@ impl Writer<'_> {
     pub(super) async fn insert(&mut self, mut object: Box<dyn Object>) -> Result<Written, Refused> {
         let generated = object.metadata().name.is_empty();
         metadata::fill(object.metadata_mut(), self.api.clock.now());
-        object.metadata_mut().resource_version.clear();
+        if !self.dry_run {
+            object.metadata_mut().resource_version.clear();
+        }
         self.strategy().prepare_create(&self.context(), &mut *object);
         let reservation = self.begin_create(&mut *object).await?;
         let name = object.metadata().name.clone();

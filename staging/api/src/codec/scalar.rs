@@ -134,7 +134,7 @@ pub fn parse_time(text: &str, micro: bool) -> Result<(i64, i32), String> {
     } else {
         "2006-01-02T15:04:05Z07:00"
     };
-    let refuse = || format!("parsing time {text:?} as {layout:?}: cannot parse {text:?} as \"2006\"");
+    let refuse = || time_error(text, layout, micro);
     if !is_rfc3339(text.as_bytes(), micro) {
         return Err(refuse());
     }
@@ -144,6 +144,77 @@ pub fn parse_time(text: &str, micro: bool) -> Result<(i64, i32), String> {
         time.as_second() - i64::from(nanoseconds < 0),
         nanoseconds.rem_euclid(1_000_000_000),
     ))
+}
+
+/// Why a text is no time of a layout, in the words of upstream's parser: it takes the layout part by part.
+fn time_error(text: &str, layout: &str, micro: bool) -> String {
+    const PARTS: [(&str, u32, &str); 11] = [
+        ("2006", 9999, "year"),
+        ("-", 0, ""),
+        ("01", 12, "month"),
+        ("-", 0, ""),
+        ("02", 31, "day"),
+        ("T", 0, ""),
+        ("15", 23, "hour"),
+        (":", 0, ""),
+        ("04", 59, "minute"),
+        (":", 0, ""),
+        ("05", 59, "second"),
+    ];
+    let unfit = |rest: &str, part: &str| {
+        format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}")
+    };
+    let out_of_range = |what: &str| format!("parsing time {text:?}: {what} out of range");
+    let mut rest = text;
+    for (part, most, what) in PARTS {
+        let Some((own, after)) = rest.split_at_checked(part.len()) else {
+            return unfit(rest, part);
+        };
+        if most == 0 && own != part {
+            return unfit(rest, part);
+        }
+        if most > 0 {
+            let value = Some(own).filter(|own| own.bytes().all(|byte| byte.is_ascii_digit()));
+            let Some(value) = value.and_then(|own| own.parse::<u32>().ok()) else {
+                return unfit(rest, part);
+            };
+            if value > most || (value == 0 && what == "month") {
+                return out_of_range(what);
+            }
+        }
+        rest = after;
+    }
+    let fraction = match rest.strip_prefix('.') {
+        Some(digits) => 1 + digits.bytes().take_while(u8::is_ascii_digit).count(),
+        None => 0,
+    };
+    if micro && fraction < 7 {
+        return unfit(rest, ".000000");
+    }
+    rest = &rest[if micro {
+        7
+    } else if fraction > 1 {
+        fraction
+    } else {
+        0
+    }..];
+    let zone = match rest.as_bytes() {
+        [b'Z', ..] => 1,
+        [
+            b'+' | b'-',
+            b'0'..=b'9',
+            b'0'..=b'9',
+            b':',
+            b'0'..=b'9',
+            b'0'..=b'9',
+            ..,
+        ] => 6,
+        _ => return unfit(rest, "Z07:00"),
+    };
+    match &rest[zone..] {
+        "" => out_of_range("day"),
+        extra => format!("parsing time {text:?}: extra text: {extra:?}"),
+    }
 }
 
 /// Whether the text has the one shape that upstream's layout accepts; jiff's parser takes more.
@@ -205,6 +276,8 @@ pub fn parse_base64(text: &[u8]) -> Result<Vec<u8>, String> {
     decoded.map_err(|error| {
         let at = match error {
             base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
+            // Upstream tells where the group of four begins that is not complete.
+            _ if !text.contains(&b'=') => text.len() - text.len() % 4,
             _ => text.len(),
         };
         format!("illegal base64 data at input byte {at}")

@@ -321,3 +321,76 @@ fn yaml_is_read_as_json() {
     "#]]
     .assert_eq(&yaml);
 }
+
+#[test]
+fn what_is_wrong_with_yaml_is_told_in_upstreams_words() {
+    let check = |yaml: &str, expected: &str| {
+        let told = yaml::to_json(yaml.as_bytes()).map_err(|error| error.to_string());
+        assert_eq!(told, Err(expected.to_owned()), "{yaml:?}");
+    };
+    check("a: b: c", "yaml: mapping values are not allowed in this context");
+    check(
+        "a: b\n c: d\n",
+        "yaml: line 2: mapping values are not allowed in this context",
+    );
+    check("a: [1", "yaml: line 1: did not find expected ',' or ']'");
+    check(
+        "x:\n  a: [b, c\n",
+        "yaml: line 2: did not find expected ',' or ']'",
+    );
+    check("{\"a\":1", "yaml: line 1: did not find expected ',' or '}'");
+    check("a: \"x", "yaml: found unexpected end of stream");
+    check("x:\n  a: \"y\n", "yaml: line 3: found unexpected end of stream");
+    check("a: b\nc", "yaml: line 3: could not find expected ':'");
+    check("a: @x", "yaml: found character that cannot start any token");
+    check(
+        "a:\n\t- b",
+        "yaml: line 2: found character that cannot start any token",
+    );
+    check("- a\nb: c\n", "yaml: line 1: did not find expected '-' indicator");
+    check("a: b\n- c\n", "yaml: line 1: did not find expected key");
+    check("x: ]", "yaml: did not find expected node content");
+    check("a: *x", "yaml: unknown anchor 'x' referenced");
+    check("a: .inf", "json: unsupported value: +Inf");
+    check("a: \u{1}", "yaml: control characters are not allowed");
+}
+
+#[test]
+fn what_is_wrong_with_a_time_is_told_by_its_part() {
+    let check = |text: &str, micro: bool, expected: &str| {
+        assert_eq!(
+            super::scalar::parse_time(text, micro).err().as_deref(),
+            Some(expected)
+        );
+    };
+    check(
+        "2020-01-01T00:00:00Z",
+        true,
+        r#"parsing time "2020-01-01T00:00:00Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000""#,
+    );
+    check(
+        "2020-01-01",
+        false,
+        r#"parsing time "2020-01-01" as "2006-01-02T15:04:05Z07:00": cannot parse "" as "T""#,
+    );
+    check(
+        "2020-13-01T00:00:00Z",
+        false,
+        r#"parsing time "2020-13-01T00:00:00Z": month out of range"#,
+    );
+    check(
+        "yesterday",
+        false,
+        r#"parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006""#,
+    );
+    check(
+        "2020-02-30T00:00:00Z",
+        false,
+        r#"parsing time "2020-02-30T00:00:00Z": day out of range"#,
+    );
+    check(
+        "2020-01-01T00:00:00Zx",
+        false,
+        r#"parsing time "2020-01-01T00:00:00Zx": extra text: "x""#,
+    );
+}

@@ -1,6 +1,7 @@
 //! YAML in and out, by way of JSON.
 
 mod emit;
+mod problem;
 mod scalar;
 
 use super::Error;
@@ -9,7 +10,10 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 
 /// One YAML document as JSON. Of a repeated key the last value counts; `0644` is octal, as in YAML 1.1.
 pub fn to_json(yaml: &[u8]) -> Result<Vec<u8>, Error> {
-    let value = parse(yaml, DuplicateKeyPolicy::LastWins)?.map_err(|error| syntax(&error))?;
+    let value = parse(yaml, DuplicateKeyPolicy::LastWins)?.map_err(|error| {
+        let text = String::from_utf8_lossy(yaml);
+        Error::Yaml(problem::describe(&error, first_document(&text)))
+    })?;
     serde_json::to_vec(&value).map_err(|error| Error::Yaml(error.to_string()))
 }
 
@@ -61,12 +65,4 @@ fn first_document(text: &str) -> &str {
         end += line.len();
     }
     &text[..end]
-}
-
-fn syntax(error: &serde_saphyr::Error) -> Error {
-    let line = error
-        .location()
-        .map(|location| format!("line {}: ", location.line()))
-        .unwrap_or_default();
-    Error::Yaml(format!("yaml: {line}{error}"))
 }

@@ -46,7 +46,10 @@ pub fn local_subject_access(
     if !is_bare(&rest) {
         errors.push(metadata_error(metadata, "must be empty except for namespace")?);
     }
-    let namespace = spec.resource_attributes.as_ref().map(|resource| &resource.namespace);
+    let namespace = spec
+        .resource_attributes
+        .as_ref()
+        .map(|resource| &resource.namespace);
     if let Some(namespace) = namespace.filter(|namespace| **namespace != metadata.namespace) {
         let path = Path::new("spec").child("resourceAttributes").child("namespace");
         errors.push(Error::invalid(&path, namespace, "must match metadata.namespace"));
@@ -189,7 +192,8 @@ fn is_bare(metadata: &ObjectMeta) -> bool {
 }
 
 fn metadata_error(metadata: &ObjectMeta, why: &str) -> Result<Error, Status> {
-    let json = kind::json(metadata_type(), &api::Message::encode_to_vec(metadata)).map_err(Status::internal)?;
+    let json =
+        kind::json(metadata_type(), &api::Message::encode_to_vec(metadata)).map_err(Status::internal)?;
     let json = String::from_utf8(json).map_err(Status::internal)?;
     Ok(Error::invalid(&Path::new("metadata"), Value::Json(json), why))
 }

@@ -44,10 +44,7 @@ impl<'a> Parser<'a> {
                 put_nested(&mut self.out, number, |out| put_bytes(out, 1, raw));
             }
             (Base::Time | Base::MicroTime | Base::Duration, _) => {
-                let name = start.name();
-                return Err(Error::Json(format!(
-                    "json: cannot unmarshal {name} into Go value of type string"
-                )));
+                return Err(self.type_error(owner, start.name(), "string"));
             }
             _ => return Err(self.type_error(owner, start.name(), &strict::go_base(field))),
         }
@@ -90,11 +87,9 @@ impl<'a> Parser<'a> {
             }
             Start::Number => {
                 let text = self.lexer.number()?;
-                let int = text.parse().map_err(|_| {
-                    Error::Json(format!(
-                        "json: cannot unmarshal number {text} into Go value of type int32"
-                    ))
-                })?;
+                let int = text
+                    .parse()
+                    .map_err(|_| self.type_error(owner, &format!("number {text}"), "int32"))?;
                 put_nested(&mut self.out, number, |out| put_int_or_string(out, 0, int, ""));
             }
             _ => return Err(self.type_error(owner, start.name(), "int32")),

@@ -49,7 +49,10 @@ fn paths_and_methods() {
         ("GET /api/v1/nodes/x/status/y", NOT_FOUND),
         ("DELETE /api/v1/namespaces/n/status", NOT_ALLOWED),
         ("GET /api/v1/namespaces/n/finalize", NOT_ALLOWED),
-        ("FOO /api/v1/nodes/x/proxy/metrics", "ok"),
+        (
+            "FOO /api/v1/nodes/x/proxy/metrics",
+            "405 the server does not allow this method on the requested resource",
+        ),
         ("GET /api/v1/watch/pods", "ok"),
         ("POST /api/v1/watch/pods", NOT_ALLOWED),
         ("GET /api/v1/watch/pods/x", NOT_FOUND),

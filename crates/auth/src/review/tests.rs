@@ -104,13 +104,44 @@ fn a_review_asks_what_its_spec_says() {
 
 #[test]
 fn decisions_become_statuses() {
-    let status = access(Decision::Deny { reason: "no".into() });
+    let status = access(Decision::Deny { reason: "no".into() }, None);
     assert!(!status.allowed && status.denied && status.reason == "no");
     assert!(
-        access(Decision::Allow {
-            reason: String::new()
-        })
+        access(
+            Decision::Allow {
+                reason: String::new()
+            },
+            None
+        )
         .allowed
     );
-    assert!(!access(Decision::no_opinion()).denied);
+    assert!(!access(Decision::no_opinion(), None).denied);
+}
+
+#[test]
+fn selectors_that_cannot_be_read_are_told() {
+    use api::authorization::v1::{FieldSelectorAttributes, LabelSelectorAttributes, ResourceAttributes};
+    use api::meta::v1::FieldSelectorRequirement;
+
+    let requirement = |operator: &str| FieldSelectorRequirement {
+        key: "spec.nodeName".to_owned(),
+        operator: operator.to_owned(),
+        values: vec!["n".to_owned()],
+    };
+    let resource = ResourceAttributes {
+        field_selector: Some(Box::new(FieldSelectorAttributes {
+            requirements: vec![requirement("In"), requirement("Near")],
+            ..FieldSelectorAttributes::default()
+        })),
+        label_selector: Some(Box::new(LabelSelectorAttributes {
+            raw_selector: "!!".to_owned(),
+            ..LabelSelectorAttributes::default()
+        })),
+        ..ResourceAttributes::default()
+    };
+    assert_eq!(
+        access(Decision::no_opinion(), Some(&resource)).evaluation_error,
+        "spec.resourceAttributes.fieldSelector partially ignored due to parse error; \
+         spec.resourceAttributes.labelSelector ignored due to parse error"
+    );
 }

@@ -295,7 +295,9 @@ mod tests {
     fn every_part_needs_its_permission() {
         let mut wanted = UserInfo::new("ada", &["dev"]);
         wanted.uid = "7".to_owned();
-        wanted.extra.insert("scopes".to_owned(), vec!["view".to_owned()]);
+        wanted
+            .extra
+            .insert("acme.io/scopes".to_owned(), vec!["view".to_owned()]);
         check(
             wanted,
             expect![[r#"
@@ -304,12 +306,12 @@ mod tests {
                   impersonate:user-info authentication.k8s.io users/ "ada"
                   impersonate:user-info authentication.k8s.io uids/ "7"
                   impersonate:user-info authentication.k8s.io groups/ "dev"
-                  impersonate:user-info authentication.k8s.io userextras/scopes "view"
+                  impersonate:user-info authentication.k8s.io userextras/acme.io/scopes "view"
                 ["dev", "system:authenticated"]
                   impersonate  users/ "ada"
                   impersonate authentication.k8s.io uids/ "7"
                   impersonate  groups/ "dev"
-                  impersonate authentication.k8s.io userextras/scopes "view"
+                  impersonate authentication.k8s.io userextras/acme.io/scopes "view"
             "#]],
         );
     }

@@ -311,6 +311,7 @@ impl<R: Rules> Strategy for Typed<R> {
         }
         if checks == MetadataChecks::Whole {
             errors.extend(metadata::validate(metadata, R::Object::NAMESPACED, R::check_name));
+            errors.extend(plain_finalizers::<R>(metadata));
         }
         errors.extend(match cx.subresource {
             "" | "scale" => R::validate_update(cx, object, old),

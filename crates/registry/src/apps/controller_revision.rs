@@ -49,7 +49,10 @@ impl Rules for ControllerRevisions {
     ) -> ErrorList {
         let mut errors = Self::validate(revision);
         if revision.data != old.data {
-            let data = String::from_utf8_lossy(&revision.data.raw).into_owned();
+            let data = match String::from_utf8_lossy(&revision.data.raw).into_owned() {
+                data if data.is_empty() => "null".to_owned(),
+                data => data,
+            };
             errors.push(Error::immutable(&Path::new("data"), Shown::Json(data)));
         }
         errors

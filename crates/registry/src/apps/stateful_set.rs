@@ -29,8 +29,14 @@ impl Rules for StatefulSets {
 
     crate::spec!();
     crate::status!();
-    crate::generation!(spec);
+    const GENERATION: bool = true;
     crate::scale!(scale::selector);
+
+    fn is_new_generation(set: &StatefulSet, old: &StatefulSet) -> bool {
+        let mut set = set.clone();
+        drop_max_unavailable(&mut set, Some(old));
+        set.spec != old.spec
+    }
 
     fn check_name(name: &str, prefix: bool) -> Vec<String> {
         name_is_dns_label(name, prefix)
@@ -72,6 +78,10 @@ impl Rules for StatefulSets {
     fn validate(set: &StatefulSet) -> ErrorList {
         let path = Path::new("spec");
         let mut errors = validate_spec(&set.spec, &path);
+        for (index, claim) in set.spec.volume_claim_templates.iter().enumerate() {
+            let path = path.child("volumeClaimTemplates").index(index).child("spec");
+            errors.extend(validate_claim(&claim.spec, &path));
+        }
         if !set.spec.service_name.is_empty() {
             let name = &set.spec.service_name;
             errors.extend(messages(&path.child("serviceName"), name, is_dns1123_label(name)));
@@ -97,8 +107,15 @@ impl Rules for StatefulSets {
         errors
     }
 
-    fn validate_status_update(set: &StatefulSet, _old: &StatefulSet) -> ErrorList {
-        validate_status(&set.status, &Path::new("status"))
+    fn validate_status_update(set: &StatefulSet, old: &StatefulSet) -> ErrorList {
+        let path = Path::new("status");
+        let mut errors = validate_status(&set.status, &path);
+        let (new, old) = (set.status.collision_count, old.status.collision_count);
+        if old.is_some_and(|old| new.unwrap_or(0) < old) {
+            let path = path.child("collisionCount");
+            errors.push(Error::invalid(&path, new.unwrap_or(0), "cannot be decremented"));
+        }
+        errors
     }
 
     fn warnings(set: &StatefulSet, old: Option<&StatefulSet>) -> Vec<String> {
@@ -234,15 +251,15 @@ fn validate_pods(spec: &StatefulSetSpec, path: &Path) -> ErrorList {
             errors.push(Error::invalid(&selector_path, value, ""));
         }
         Ok(parsed) => {
-            if let Some(parsed) = parsed {
-                let labels = &spec.template.metadata.labels;
-                errors.extend(label_selector::validate_match(&parsed, labels, &template_path));
+            let labels = &spec.template.metadata.labels;
+            match parsed {
+                // No selector selects nothing.
+                None => errors.push(label_selector::no_match(labels, &template_path)),
+                Some(parsed) => {
+                    errors.extend(label_selector::validate_match(&parsed, labels, &template_path));
+                }
             }
             errors.extend(validation::template(&template_of_pods(spec), &template_path));
-            for (index, claim) in spec.volume_claim_templates.iter().enumerate() {
-                let path = path.child("volumeClaimTemplates").index(index).child("spec");
-                errors.extend(validate_claim(&claim.spec, &path));
-            }
         }
     }
     errors.extend(validate_endless(&spec.template, "StatefulSet", &template_path));

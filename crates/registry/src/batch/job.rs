@@ -60,10 +60,15 @@ impl Rules for Jobs {
         if job.spec.manual_selector != Some(true) {
             generate_selector(job);
         }
-        // Upstream reads the labels of a job without any off its template.
-        if job.metadata.labels.is_empty() {
-            job.metadata.labels.clone_from(&job.spec.template.metadata.labels);
-        }
+        label_like_pods(job);
+    }
+
+    fn prepare_update(_cx: &Context<'_>, job: &mut Job, _old: &Job) {
+        label_like_pods(job);
+    }
+
+    fn prepare_status_update(_cx: &Context<'_>, job: &mut Job, _old: &Job) {
+        label_like_pods(job);
     }
 
     fn validate(job: &Job) -> ErrorList {
@@ -157,6 +162,13 @@ pub(super) fn default_failure_policy(spec: &mut JobSpec) {
         if pattern.status.is_empty() {
             pattern.status = "True".to_owned();
         }
+    }
+}
+
+/// Upstream reads the labels of a job without any off its template.
+fn label_like_pods(job: &mut Job) {
+    if job.metadata.labels.is_empty() {
+        job.metadata.labels.clone_from(&job.spec.template.metadata.labels);
     }
 }
 

@@ -73,6 +73,7 @@ impl Rules for Events {
         if cx.group == GROUP {
             let metadata = metadata::validate(&event.metadata, Event::NAMESPACED, Self::check_name);
             errors.extend(metadata);
+            errors.extend(metadata::validate_plain_finalizers(&event.metadata));
             errors.extend(strict::validate(event));
         }
         errors

@@ -177,6 +177,14 @@ fn validate_spec(spec: &PersistentVolumeSpec, path: &Path) -> ErrorList {
             &VOLUME_MODES,
         ));
     }
+    if let Some(name) = &spec.volume_attributes_class_name {
+        let path = path.child("volumeAttributesClassName");
+        if name.is_empty() {
+            errors.push(Error::required(&path, "an empty string is disallowed"));
+        } else {
+            errors.extend(messages(&path, name, name_is_dns_subdomain(name, false)));
+        }
+    }
     if spec.volume_attributes_class_name.is_some() && spec.persistent_volume_source.csi.is_none() {
         let detail = "has to be specified when using volumeAttributesClassName";
         errors.push(Error::required(&path.child("csi"), detail));

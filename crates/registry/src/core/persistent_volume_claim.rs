@@ -46,10 +46,12 @@ impl Rules for PersistentVolumeClaims {
 
     fn prepare_create(_cx: &Context<'_>, claim: &mut PersistentVolumeClaim) {
         claim.status.phase = "Pending".to_owned();
+        drop_unsupported_sources(&mut claim.spec, None);
         twin_data_sources(&mut claim.spec);
     }
 
-    fn prepare_update(_cx: &Context<'_>, claim: &mut PersistentVolumeClaim, _old: &PersistentVolumeClaim) {
+    fn prepare_update(_cx: &Context<'_>, claim: &mut PersistentVolumeClaim, old: &PersistentVolumeClaim) {
+        drop_unsupported_sources(&mut claim.spec, Some(&old.spec));
         twin_data_sources(&mut claim.spec);
     }
 
@@ -80,6 +82,27 @@ impl Rules for PersistentVolumeClaims {
 
     fn row(claim: &PersistentVolumeClaim, now: Timestamp) -> Vec<Value> {
         table::volume::persistent_volume_claim(claim, now)
+    }
+}
+
+/// `dataSource` names claims and snapshots only, and nothing in other namespaces (KEP-3294, whose feature is off).
+fn drop_unsupported_sources(spec: &mut PersistentVolumeClaimSpec, old: Option<&PersistentVolumeClaimSpec>) {
+    let known = |source: &TypedLocalObjectReference| {
+        let group = source.api_group.as_deref().unwrap_or_default();
+        matches!(
+            (source.kind.as_str(), group),
+            ("PersistentVolumeClaim", "") | ("VolumeSnapshot", "snapshot.storage.k8s.io")
+        )
+    };
+    let in_use = old.is_some_and(|old| old.data_source.is_some());
+    if !in_use && spec.data_source.as_deref().is_some_and(|source| !known(source)) {
+        spec.data_source = None;
+    }
+    let in_use = old
+        .and_then(|old| old.data_source_ref.as_deref())
+        .is_some_and(|source| source.namespace.is_some());
+    if let Some(source) = spec.data_source_ref.as_deref_mut().filter(|_| !in_use) {
+        source.namespace = None;
     }
 }
 

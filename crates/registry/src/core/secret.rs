@@ -15,6 +15,8 @@ use crate::table;
 pub(super) const MAX_DATA_BYTES: usize = 1024 * 1024;
 const SERVICE_ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 
+const PEM: &[u8] = b"-----BEGIN ";
+
 /// Secrets.
 pub struct Secrets;
 
@@ -60,6 +62,24 @@ impl Rules for Secrets {
 
     fn field(secret: &Secret, field: &str) -> Option<String> {
         (field == "type").then(|| secret.type_.clone())
+    }
+
+    fn warnings(secret: &Secret, _old: Option<&Secret>) -> Vec<String> {
+        if secret.type_ != "kubernetes.io/tls" {
+            return Vec::new();
+        }
+        // Whether the two belong together is not judged.
+        let has_pem = |key: &str| {
+            let data = secret.data.get(key).map(Vec::as_slice).unwrap_or_default();
+            data.windows(PEM.len()).any(|part| part == PEM)
+        };
+        let missing = [("tls.crt", "certificate"), ("tls.key", "key")]
+            .into_iter()
+            .find(|(key, _)| !has_pem(key));
+        missing
+            .map(|(_, what)| format!("tls: failed to find any PEM data in {what} input"))
+            .into_iter()
+            .collect()
     }
 
     fn row(secret: &Secret, now: Timestamp) -> Vec<Value> {

@@ -8,11 +8,11 @@ use auth::UserInfo;
 /// The kinds of requests that admission sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
-    Create,
-    Update,
-    Delete,
+    Create = 0,
+    Update = 1,
+    Delete = 2,
     /// exec, attach, portforward, proxy.
-    Connect,
+    Connect = 3,
 }
 
 impl Operation {

@@ -1,11 +1,11 @@
 //! The plugins in their order, and the two phases over them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use apimachinery::status::Status;
 use component_base::clock::Clock;
-use component_base::metrics::{HistogramVec, Registry};
+use component_base::metrics::{Histogram, HistogramVec, Registry};
 
 use crate::{Attributes, Operation, Plugin, Review};
 
@@ -128,16 +128,34 @@ impl Selection {
 
 /// The plugins that run, in order.
 pub struct Chain {
-    plugins: Vec<Arc<dyn Plugin>>,
+    plugins: Vec<Link>,
     clock: Arc<dyn Clock>,
     durations: HistogramVec,
     steps: HistogramVec,
+    passed: Passed,
+}
+
+/// A plugin, and where the time of what it lets pass is counted.
+struct Link {
+    plugin: Arc<dyn Plugin>,
+    passed: Passed,
+}
+
+/// Histograms of what passes, by operation and phase: looked up once, as each write goes through all plugins twice. One
+/// that nothing was counted in is not published.
+#[derive(Default)]
+struct Passed([[OnceLock<Histogram>; 2]; 4]);
+
+impl Passed {
+    fn of(&self, operation: Operation, phase: Phase) -> &OnceLock<Histogram> {
+        &self.0[operation as usize][phase as usize]
+    }
 }
 
 #[derive(Clone, Copy)]
 enum Phase {
-    Mutate,
-    Validate,
+    Mutate = 0,
+    Validate = 1,
 }
 
 impl Phase {
@@ -178,7 +196,11 @@ impl Chain {
             .iter()
             .filter(|name| selection.runs(name))
             .filter_map(|name| find(name));
-        let plugins = own.chain(selected).collect();
+        let link = |plugin| Link {
+            plugin,
+            passed: Passed::default(),
+        };
+        let plugins = own.chain(selected).map(link).collect();
         let durations = metrics.histogram_vec(
             "apiserver_admission_controller_admission_duration_seconds",
             "[STABLE] Admission controller latency histogram in seconds, identified by name and broken out for each operation and API resource and type (validate or admit).",
@@ -196,12 +218,13 @@ impl Chain {
             clock,
             durations,
             steps,
+            passed: Passed::default(),
         })
     }
 
     /// The names of the plugins that run.
     pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
-        self.plugins.iter().map(|plugin| plugin.name())
+        self.plugins.iter().map(|link| link.plugin.name())
     }
 
     /// The first phase: plugins may change the object.
@@ -216,7 +239,7 @@ impl Chain {
 
     /// Is any plugin interested in this operation? A request that none wants skips both phases.
     pub fn handles(&self, operation: Operation) -> bool {
-        self.plugins.iter().any(|plugin| plugin.handles(operation))
+        self.plugins.iter().any(|link| link.plugin.handles(operation))
     }
 
     async fn run(
@@ -227,8 +250,18 @@ impl Chain {
     ) -> Result<(), Status> {
         let started = self.clock.monotonic();
         let outcome = self.run_each(phase, attributes, review).await;
-        let labels = [attributes.operation.as_str(), rejected(&outcome), phase.label()];
-        self.observe(&self.steps, &labels, started);
+        let operation = attributes.operation;
+        let histogram = || {
+            let labels = [operation.as_str(), rejected(&outcome), phase.label()];
+            self.steps.with_label_values(&labels)
+        };
+        let elapsed = self.clock.monotonic().saturating_sub(started);
+        observe(
+            outcome.is_ok(),
+            self.passed.of(operation, phase),
+            histogram,
+            elapsed,
+        );
         outcome
     }
 
@@ -239,27 +272,37 @@ impl Chain {
         review: &mut Review<'_>,
     ) -> Result<(), Status> {
         let operation = attributes.operation;
-        for plugin in self.plugins.iter().filter(|plugin| plugin.handles(operation)) {
-            let started = self.clock.monotonic();
+        let mut started = self.clock.monotonic();
+        for Link { plugin, passed } in self.plugins.iter().filter(|link| link.plugin.handles(operation)) {
             let outcome = match phase {
                 Phase::Mutate => plugin.mutate(attributes, review).await,
                 Phase::Validate => plugin.validate(attributes, review).await,
             };
-            let labels = [
-                plugin.name(),
-                operation.as_str(),
-                rejected(&outcome),
-                phase.label(),
-            ];
-            self.observe(&self.durations, &labels, started);
+            let histogram = || {
+                let labels = [
+                    plugin.name(),
+                    operation.as_str(),
+                    rejected(&outcome),
+                    phase.label(),
+                ];
+                self.durations.with_label_values(&labels)
+            };
+            let ended = self.clock.monotonic();
+            let elapsed = ended.saturating_sub(started);
+            observe(outcome.is_ok(), passed.of(operation, phase), histogram, elapsed);
             outcome?;
+            started = ended;
         }
         Ok(())
     }
+}
 
-    fn observe(&self, histogram: &HistogramVec, labels: &[&str], started: Duration) {
-        let elapsed = self.clock.monotonic().saturating_sub(started);
-        histogram.with_label_values(labels).observe(elapsed.as_secs_f64());
+fn observe(passed: bool, known: &OnceLock<Histogram>, find: impl FnOnce() -> Histogram, elapsed: Duration) {
+    let seconds = elapsed.as_secs_f64();
+    if passed {
+        known.get_or_init(find).observe(seconds);
+    } else {
+        find().observe(seconds);
     }
 }
 

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use storage::cache::{Cache, Extract, Extracted};
 use storage::{Error, Expect, KeyValue, Revision, Store, Write};
 
+use crate::proto::Versioned;
 use crate::strategy::{Behaviour, Strategy};
 
 /// Root of all keys.
@@ -143,13 +144,13 @@ impl Objects {
 
     /// The stored form of an object of the storage version.
     pub fn encode(&self, object: &dyn Object) -> Result<Bytes, Status> {
-        let mut raw = Vec::with_capacity(1024);
-        if object.metadata().resource_version.is_empty() {
-            object.encode(&mut raw);
-        } else {
-            let mut object = object.clone_box();
-            object.metadata_mut().resource_version.clear();
-            object.encode(&mut raw);
+        let mut raw = object.encode_to_vec();
+        if !object.metadata().resource_version.is_empty() {
+            let mut stored = Vec::new();
+            Versioned::unversioned(&raw)
+                .map_err(Status::internal)?
+                .write(&mut stored);
+            raw = stored;
         }
         crate::kind::stored::encode(self.row, &raw)
             .map(Bytes::from)

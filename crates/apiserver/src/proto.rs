@@ -58,6 +58,15 @@ impl<'a> Versioned<'a> {
         })
     }
 
+    /// The stored form of an object that has a version.
+    pub fn unversioned(object: &'a [u8]) -> Result<Self, Malformed> {
+        let version = Digits { start: 20, ..itoa(0) };
+        Ok(Self {
+            version,
+            ..Self::new(object, 0)?
+        })
+    }
+
     /// The same without anything but metadata: PartialObjectMetadata.
     pub fn metadata_only(self) -> Self {
         Self {
@@ -339,6 +348,20 @@ mod tests {
             object.write_item(&mut item);
             assert_eq!((object.len(), object.item_len()), (plain.len(), item.len()));
         }
+    }
+
+    #[test]
+    fn the_stored_form_has_an_empty_version() {
+        let mut map = ConfigMap::default();
+        map.metadata.name = "a".to_owned();
+        map.metadata.uid = "u".to_owned();
+        let stored = map.encode_to_vec();
+        map.metadata.resource_version = "12".to_owned();
+        let mut found = Vec::new();
+        Versioned::unversioned(&map.encode_to_vec())
+            .expect("well-formed")
+            .write(&mut found);
+        assert_eq!(found, stored);
     }
 
     #[test]

@@ -29,9 +29,15 @@ impl Writer<'_> {
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
 
         let generated = object.metadata().name.is_empty() && !object.metadata().generate_name.is_empty();
-        let attempts = if generated { NAME_ATTEMPTS } else { 1 };
+        if !generated {
+            let written = self.insert(object).await?;
+            return Ok(Saved {
+                written,
+                created: true,
+            });
+        }
         let mut taken = None;
-        for _ in 0..attempts {
+        for _ in 0..NAME_ATTEMPTS {
             match self.insert(object.clone_box()).await {
                 Ok(written) => {
                     return Ok(Saved {

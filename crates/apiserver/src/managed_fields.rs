@@ -1,6 +1,6 @@
 //! Field ownership: who set which field of an object, recorded in `metadata.managedFields`, and apply patches.
 //!
-//! Reading order: [`node`] (descriptors as a schema), [`entries`] (managers in metadata), [`kind_versions`]
+//! Reading order: [`node`] (descriptors as a schema), [`encoded`] (objects as values), [`entries`] (managers in metadata), [`kind_versions`]
 //! (versions of a kind), [`track`] (what a create, update or patch does to the managers), [`applying`] (apply
 //! patches), [`conflicts`] (their refusal).
 //!
@@ -8,14 +8,18 @@
 
 mod applying;
 mod conflicts;
+mod encoded;
 mod entries;
 mod kind_versions;
 mod node;
 
 pub use applying::{Configuration, Request as ApplyRequest, apply};
 
+use std::sync::LazyLock;
+
 use api::Object;
 use api::catalogue::Resource;
+use api::meta::v1::ManagedFieldsEntry;
 use apimachinery::status::Status;
 use apimachinery::time::Time;
 use jiff::Timestamp;
@@ -23,10 +27,10 @@ use serde_json::Value;
 use structured_merge::managers::{self, Manager, Owned};
 use structured_merge::{Managers, Set, compare};
 
-use crate::kind;
 use crate::proto;
 use crate::resource::Served;
 use crate::verbs::raw_to_document;
+use encoded::Encoded;
 use entries::Entries;
 use kind_versions::KindVersions;
 use node::Node;
@@ -68,14 +72,14 @@ pub fn manager_name(stated: &str, user_agent: &str) -> String {
 /// Objects from before fields were tracked stay without. An update may reset the record by sending an empty one.
 pub fn track(origin: Origin<'_>, live: Option<&dyn Object>, new: &mut dyn Object) -> Result<(), Status> {
     let sent = std::mem::take(&mut new.metadata_mut().managed_fields);
-    let Some(mut entries) = Entries::of_update(&sent, live, !origin.subresource.is_empty()) else {
+    let Some(mut entries) = Entries::of_update(sent, live, !origin.subresource.is_empty()) else {
         return Ok(());
     };
     if entries.managers.is_empty() && live.is_some() {
         return Ok(());
     }
-    let before = document(origin.served, live)?;
-    let after = document(origin.served, Some(new))?;
+    let before = encoded(origin.served, live)?;
+    let after = encoded(origin.served, Some(new))?;
     record_update(&mut entries, origin, &before, &after)?;
     new.metadata_mut().managed_fields = entries.encode();
     Ok(())
@@ -89,12 +93,9 @@ pub fn track_unstored(
     new: &mut dyn Object,
 ) -> Result<(), Status> {
     new.metadata_mut().managed_fields.clear();
-    let document = |object: &dyn Object| -> Result<Value, Status> {
-        let json = kind::json(row.ty, &object.encode_to_vec()).map_err(Status::internal)?;
-        serde_json::from_slice(&json).map_err(Status::internal)
-    };
-    let (before, after) = (document(&*(row.new)())?, document(new)?);
-    let comparison = compare(&before, &after, Node::Kind(row.ty)).map_err(Status::internal)?;
+    let (before, after) = ((row.new)().encode_to_vec(), new.encode_to_vec());
+    let (before, after) = (Encoded::Whole(row.ty, &before), Encoded::Whole(row.ty, &after));
+    let comparison = compare(before, after, Node::Kind(row.ty)).map_err(Status::internal)?;
     let mut entries = Entries::default();
     let manager = Manager {
         name: if manager.is_empty() { "unknown" } else { manager }.to_owned(),
@@ -103,41 +104,68 @@ pub fn track_unstored(
         subresource: String::new(),
     };
     let owned = Owned {
-        set: comparison.added.union(comparison.modified),
+        share: comparison.added.union(comparison.modified).into(),
         api_version: row.api_version.to_owned(),
     };
     entries.managers.insert(manager.clone(), owned);
-    strip(&mut entries.managers, &manager);
+    strip(&mut entries.managers, &manager).map_err(internal)?;
     entries.times.insert(manager, Some(Time(now).truncated()));
     new.metadata_mut().managed_fields = entries.encode();
     Ok(())
 }
 
 /// Keeps the old times if nothing but the times of ownership would change: such a write would be for nothing.
-pub fn keep_times(new: &mut dyn Object, old: &dyn Object) {
-    let (new, old) = (
-        &mut new.metadata_mut().managed_fields,
-        &old.metadata().managed_fields,
-    );
-    let same = new.len() == old.len()
-        && new.iter().all(|entry| {
-            old.iter().any(|other| {
-                let mut other = other.clone();
-                other.time = entry.time;
-                other == *entry
-            })
-        });
-    if same {
-        new.clone_from(old);
+pub fn keep_times(new: &mut dyn Object, old: &dyn Object) -> Result<(), Status> {
+    let (fields, before) = (&new.metadata().managed_fields, &old.metadata().managed_fields);
+    let alike = |(a, b): (&ManagedFieldsEntry, &ManagedFieldsEntry)| {
+        let ManagedFieldsEntry {
+            manager,
+            operation,
+            api_version,
+            time: _,
+            fields_type,
+            fields_v1,
+            subresource,
+        } = a;
+        fields_v1 == &b.fields_v1
+            && manager == &b.manager
+            && operation == &b.operation
+            && api_version == &b.api_version
+            && fields_type == &b.fields_type
+            && subresource == &b.subresource
+    };
+    let are_alike = fields.len() == before.len() && fields.iter().zip(before).all(alike);
+    if !are_alike || fields == before {
+        return Ok(());
     }
+    let bare = |object: &dyn Object| -> Result<Vec<u8>, Status> {
+        let raw = object.encode_to_vec();
+        let bare = proto::without_managed_fields(&raw).map_err(Status::internal)?;
+        Ok(bare.into_owned())
+    };
+    if bare(new)? == bare(old)? {
+        let before = before.clone();
+        new.metadata_mut().managed_fields = before;
+    }
+    Ok(())
 }
 
+/// Records what changes between two encoded objects of the served version.
 fn record_update(
     entries: &mut Entries,
     origin: Origin<'_>,
-    before: &Value,
-    after: &Value,
+    before: &[u8],
+    after: &[u8],
 ) -> Result<(), Status> {
+    try_record_update(entries, origin, before, after).map_err(internal)
+}
+
+fn try_record_update(
+    entries: &mut Entries,
+    origin: Origin<'_>,
+    before: &[u8],
+    after: &[u8],
+) -> Result<(), managers::Error> {
     let versions = KindVersions::new(origin.served, origin.subresource);
     let own = updater(origin);
     // What this operation changes is found apart from what the manager owned before.
@@ -146,17 +174,26 @@ fn record_update(
         ..own.clone()
     };
     if before != after {
-        managers::update(&mut entries.managers, before, after, &current, &versions).map_err(internal)?;
+        let compare_at = |version: &str| {
+            let (Some((ty, before)), Some((_, after))) = (
+                versions.encoded_at(before, version),
+                versions.encoded_at(after, version),
+            ) else {
+                return Ok(None);
+            };
+            let (before, after) = (Encoded::Whole(ty, &before), Encoded::Whole(ty, &after));
+            compare(before, after, Node::Kind(ty)).map(Some)
+        };
+        managers::update(&mut entries.managers, &current, &versions, &compare_at)?;
     }
-    strip(&mut entries.managers, &current);
+    strip(&mut entries.managers, &current)?;
     if let Some(changed) = entries.managers.remove(&current) {
         let owned = entries.managers.entry(own.clone()).or_default();
-        owned.set = std::mem::take(&mut owned.set).union(changed.set);
+        owned.share.add(changed.share.into_set()?)?;
         owned.api_version = changed.api_version;
         entries.times.insert(own, Some(Time(origin.now).truncated()));
     }
-    entries.cap();
-    Ok(())
+    entries.cap()
 }
 
 fn updater(origin: Origin<'_>) -> Manager {
@@ -172,9 +209,9 @@ fn updater(origin: Origin<'_>) -> Manager {
     }
 }
 
-/// Takes from a manager what nobody owns: identity, and what the server fills in.
-fn strip(managers: &mut Managers, manager: &Manager) {
-    let stripped = Set::of_fields(&[
+/// What nobody owns: identity, and what the server fills in.
+static STRIPPED: LazyLock<Set> = LazyLock::new(|| {
+    Set::of_fields(&[
         &["apiVersion"],
         &["kind"],
         &["metadata"],
@@ -187,23 +224,32 @@ fn strip(managers: &mut Managers, manager: &Manager) {
         &["metadata", "generation"],
         &["metadata", "managedFields"],
         &["metadata", "resourceVersion"],
-    ]);
-    if let Some(mut owned) = managers.remove(manager) {
-        owned.set = owned.set.difference(&stripped);
-        if !owned.set.is_empty() {
-            managers.insert(manager.clone(), owned);
+    ])
+});
+
+fn strip(managers: &mut Managers, manager: &Manager) -> Result<(), managers::Error> {
+    if let Some(owned) = managers.get_mut(manager) {
+        owned.share.remove(&STRIPPED)?;
+        if owned.share.is_empty() {
+            managers.remove(manager);
         }
     }
+    Ok(())
 }
 
-/// An object as the served version's JSON, without its record of managers; a zero one if there is none.
-fn document(served: &Served, object: Option<&dyn Object>) -> Result<Value, Status> {
+/// An object in the served version, encoded, without its record of managers; a zero one if there is none.
+fn encoded(served: &Served, object: Option<&dyn Object>) -> Result<Vec<u8>, Status> {
     let raw = match object {
         Some(object) => served.encode(object)?,
         None => served.encode(&*served.to_storage((served.row.new)())?)?,
     };
     let bare = proto::without_managed_fields(&raw).map_err(Status::internal)?;
-    raw_to_document(served, &bare)
+    Ok(bare.into_owned())
+}
+
+/// The same as JSON.
+fn document(served: &Served, object: Option<&dyn Object>) -> Result<Value, Status> {
+    raw_to_document(served, &encoded(served, object)?)
 }
 
 fn internal(error: managers::Error) -> Status {

@@ -5,7 +5,7 @@
 //! order, escapes, number forms, zero values.
 //!
 //! Reading order: [`text`] (JSON strings, numbers, raw documents), [`scalar`] (quantities, times, base64),
-//! [`to_json`], [`lexer`], [`to_proto`], [`check`], [`envelope`], [`list`], [`yaml`],
+//! [`to_json`], [`parts`], [`lexer`], [`to_proto`], [`check`], [`envelope`], [`list`], [`yaml`],
 //! [`document`] (JSON without a type).
 //!
 //! Upstream: `apimachinery/pkg/runtime/serializer/{json,protobuf}`, `sigs.k8s.io/json`.
@@ -15,6 +15,7 @@ pub mod document;
 pub mod envelope;
 mod lexer;
 pub mod list;
+pub mod parts;
 mod scalar;
 pub mod text;
 mod to_json;

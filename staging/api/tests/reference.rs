@@ -8,6 +8,7 @@
 mod schema;
 
 use api::catalogue;
+use api::codec::parts::{self, Form, Part};
 use api::codec::{TypeMeta, envelope, json_to_proto, proto_to_json};
 use api::types::Type;
 use schema::Schema;
@@ -26,6 +27,52 @@ fn to_json(meta: Option<TypeMeta<'_>>, ty: &'static Type, proto: &[u8]) -> Strin
     let mut out = Vec::new();
     proto_to_json(meta, ty, proto, &mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+/// The JSON of a message, put together from that of its smallest parts.
+fn json_of_parts(ty: &'static Type, proto: &[u8]) -> String {
+    if ty.form != api::types::Form::Struct {
+        return to_json(None, ty, proto);
+    }
+    json_of_message(ty, Some(parts::whole(proto)))
+}
+
+fn json_of_message(ty: &'static Type, message: Option<api::wire::Value<'_>>) -> String {
+    let members = parts::members(ty, message).unwrap();
+    let shown = members.iter().flatten();
+    let member = |part: &Part<'_>| format!("\"{}\":{}", part.field.name, json_of_part(part));
+    format!("{{{}}}", shown.map(member).collect::<Vec<_>>().join(","))
+}
+
+fn json_of_part(part: &Part<'_>) -> String {
+    let text = |bytes: &[u8]| {
+        let mut out = Vec::new();
+        api::codec::text::string(bytes, &mut out);
+        String::from_utf8(out).unwrap()
+    };
+    match (part.form(), part.message()) {
+        (Form::Map, Some((ty, message))) => json_of_message(ty, message),
+        (Form::Map, None) => {
+            let entries = part.entries().unwrap();
+            let entry = |(key, value): &(&[u8], Part<'_>)| format!("{}:{}", text(key), json_of_part(value));
+            format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(","))
+        }
+        (Form::List, _) if part.field.container != api::types::Container::MapOfLists => {
+            let items = part.items().unwrap();
+            format!(
+                "[{}]",
+                items.iter().map(json_of_part).collect::<Vec<_>>().join(",")
+            )
+        }
+        (form, _) => {
+            let mut out = Vec::new();
+            part.write_json(&mut out).unwrap();
+            if form != Form::Document {
+                assert_eq!(form == Form::Null, out == b"null", "{}", part.field.name);
+            }
+            String::from_utf8(out).unwrap()
+        }
+    }
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -85,6 +132,7 @@ fn vectors_convert_both_ways() {
         let (name, proto, json) = (columns[0], hex(columns[1]), columns[2]);
         let ty = schema.by_path(name).unwrap_or_else(|| panic!("no type {name}"));
         failures.check("JSON", name, &to_json(None, ty, &proto), json);
+        failures.check("JSON of the parts", name, &json_of_parts(ty, &proto), json);
         match json_to_proto(ty, json.as_bytes()) {
             Ok(parsed) => {
                 failures.check("strict errors", name, &parsed.strict_errors.join("; "), "");

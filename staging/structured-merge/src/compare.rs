@@ -1,11 +1,12 @@
 //! What differs between two values of a type.
 
-use crate::items::Index;
+use crate::items::{Index, Named};
 use crate::managers::Error;
 use crate::path::PathElement;
-use crate::schema::{Schema, Walk, walk};
+use crate::schema::{Schema, Shape, Walk, shape, walk};
 use crate::set::{Node, Set};
-use serde_json::{Map, Value};
+use crate::view::{Form, Pair, View};
+use std::cmp::Ordering;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
@@ -21,6 +22,12 @@ impl Comparison {
             modified: self.modified.union(other.modified),
             removed: self.removed.union(other.removed),
         }
+    }
+
+    /// All that differs.
+    pub fn changed(&self) -> Set {
+        let [added, modified, removed] = [&self.added, &self.modified, &self.removed].map(Set::clone);
+        modified.union(added).union(removed)
     }
 
     pub fn is_same(&self) -> bool {
@@ -39,7 +46,7 @@ impl Comparison {
 }
 
 /// Compares an old value with a new one.
-pub fn compare<S: Schema>(old: &Value, new: &Value, schema: S) -> Result<Comparison, Error> {
+pub fn compare<S: Schema, V: View>(old: V, new: V, schema: S) -> Result<Comparison, Error> {
     Ok(visit(Some(old), Some(new), Some(schema))?.below)
 }
 
@@ -58,13 +65,13 @@ struct Difference {
     below: Comparison,
 }
 
-fn visit<S: Schema>(
-    old: Option<&Value>,
-    new: Option<&Value>,
-    schema: Option<S>,
-) -> Result<Difference, Error> {
+fn visit<S: Schema, V: View>(old: Option<V>, new: Option<V>, schema: Option<S>) -> Result<Difference, Error> {
+    if !V::IS_TREE && shape(schema) == Shape::Untyped {
+        let tree = |value: Option<V>| value.map(V::to_tree).transpose();
+        return visit(tree(old)?.as_ref(), tree(new)?.as_ref(), schema);
+    }
     // Null says nothing of how a value is to be walked.
-    let stated = |value: &&Value| !value.is_null();
+    let stated = |value: &V| value.form() != Form::Null;
     let Some(shown) = new.filter(stated).or(old.filter(stated)).or(new).or(old) else {
         return Ok(Difference::default());
     };
@@ -89,8 +96,12 @@ fn visit<S: Schema>(
         modified: false,
         removed: new.is_none(),
     };
+    let is_empty = |value: Option<V>| value.is_none_or(V::is_empty);
     if is_empty(old) && is_empty(new) || how == Walk::Leaf {
-        fate.modified = old.is_some() && new.is_some() && old != new;
+        fate.modified = match (old, new) {
+            (Some(old), Some(new)) => !old.equals(new)?,
+            _ => false,
+        };
         return Ok(Difference {
             fate,
             ..Difference::default()
@@ -102,69 +113,59 @@ fn visit<S: Schema>(
     })
 }
 
-fn parts<S: Schema>(
-    old: Option<&Value>,
-    new: Option<&Value>,
+fn parts<S: Schema, V: View>(
+    old: Option<V>,
+    new: Option<V>,
     schema: Option<S>,
     how: Walk,
 ) -> Result<Comparison, Error> {
     match (how, schema) {
-        (Walk::Map, _) => maps(
-            old.and_then(Value::as_object),
-            new.and_then(Value::as_object),
-            schema,
-        ),
-        (Walk::List, Some(schema)) => lists(items_of(old), items_of(new), schema),
+        (Walk::Map, _) => maps(old, new, schema),
+        (Walk::List, Some(schema)) => lists(old, new, schema),
         _ => Ok(Comparison::default()),
     }
 }
 
-fn maps<S: Schema>(
-    old: Option<&Map<String, Value>>,
-    new: Option<&Map<String, Value>>,
-    schema: Option<S>,
-) -> Result<Comparison, Error> {
+fn maps<S: Schema, V: View>(old: Option<V>, new: Option<V>, schema: Option<S>) -> Result<Comparison, Error> {
     let mut result = Collector::default();
-    let mut member = |name: &String, before: Option<&Value>, after: Option<&Value>| {
-        // Most members of most objects are equal.
-        if before == after {
-            return Ok(());
-        }
-        let inner = schema.and_then(|schema| schema.field(name).or_else(|| schema.element()));
-        let difference = visit(before, after, inner)?;
-        result.add(PathElement::Field(name.clone()), difference);
-        Ok(())
-    };
-    for (name, before) in old.into_iter().flatten() {
-        member(name, Some(before), new.and_then(|new| new.get(name)))?;
-    }
-    for (name, after) in new.into_iter().flatten() {
-        if !old.is_some_and(|old| old.contains_key(name)) {
-            member(name, None, Some(after))?;
-        }
+    for Pair { name, old, new } in V::pairs(old, new)? {
+        let inner = schema.and_then(|schema| schema.field(&name).or_else(|| schema.element()));
+        let difference = visit(old, new, inner)?;
+        result.add(PathElement::Field(name), difference);
     }
     Ok(result.finish())
 }
 
-fn lists<S: Schema>(old: &[Value], new: &[Value], schema: S) -> Result<Comparison, Error> {
+fn lists<S: Schema, V: View>(old: Option<V>, new: Option<V>, schema: S) -> Result<Comparison, Error> {
+    let named = |list: Option<V>| -> Result<_, Error> {
+        let items = list.map_or(Ok(Vec::new()), V::items)?;
+        Ok(Index::new(schema, items)?.into_named().into_iter().peekable())
+    };
     let mut result = Collector::default();
-    let (old, new) = (Index::new(schema, old)?, Index::new(schema, new)?);
-    for named in new.named() {
-        if old.get(&named.element).is_empty() {
-            let difference = item(&[], &named.items, schema)?;
-            result.add(named.element.clone(), difference);
+    let (mut old, mut new) = (named(old)?, named(new)?);
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (Some(old), Some(new)) => old.element.cmp(&new.element),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return Ok(result.finish()),
+        };
+        let before = if order.is_le() { old.next() } else { None };
+        let after = if order.is_ge() { new.next() } else { None };
+        let difference = item(items_of(&before), items_of(&after), schema)?;
+        if let Some(named) = before.or(after) {
+            result.add(named.element, difference);
         }
     }
-    for named in old.into_named() {
-        let difference = item(&named.items, new.get(&named.element), schema)?;
-        result.add(named.element, difference);
-    }
-    Ok(result.finish())
+}
+
+fn items_of<V>(named: &Option<Named<V>>) -> &[V] {
+    named.as_ref().map_or(&[], |named| named.items.as_slice())
 }
 
 /// Items that share a name are compared as one; a name that comes to be shared, or no longer is, changes hands.
-fn item<S: Schema>(before: &[&Value], after: &[&Value], schema: S) -> Result<Difference, Error> {
-    if before == after {
+fn item<S: Schema, V: View>(before: &[V], after: &[V], schema: S) -> Result<Difference, Error> {
+    if are_same(before, after)? {
         return Ok(Difference::default());
     }
     let mut difference = match (before.len(), after.len()) {
@@ -178,6 +179,20 @@ fn item<S: Schema>(before: &[&Value], after: &[&Value], schema: S) -> Result<Dif
     difference.fate.removed |= was_shared && !is_shared;
     difference.fate.added |= is_shared && !was_shared;
     Ok(difference)
+}
+
+/// Of items that don't share their names a difference is found out by comparing them.
+fn are_same<V: View>(before: &[V], after: &[V]) -> Result<bool, Error> {
+    if before.len() != after.len() {
+        return Ok(false);
+    }
+    let is_shared = before.len() > 1;
+    for (before, after) in before.iter().zip(after) {
+        if !(before.is_same(*after) || is_shared && before.equals(*after)?) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The three sets while they grow.
@@ -196,14 +211,19 @@ impl Collector {
             (&mut self.modified, fate.modified, below.modified),
             (&mut self.removed, fate.removed, below.removed),
         ];
-        for (nodes, is_member, below) in parts {
-            if is_member || !below.is_empty() {
-                nodes.push(Node {
-                    element: element.clone(),
-                    is_member,
-                    below,
-                });
-            }
+        let mut parts = parts
+            .into_iter()
+            .filter(|(_, is_member, below)| *is_member || !below.is_empty())
+            .peekable();
+        let mut element = Some(element);
+        while let Some((nodes, is_member, below)) = parts.next() {
+            let last = parts.peek().is_none();
+            let own = if last { element.take() } else { element.clone() };
+            nodes.extend(own.map(|element| Node {
+                element,
+                is_member,
+                below,
+            }));
         }
     }
 
@@ -213,19 +233,5 @@ impl Collector {
             modified: self.modified.into_iter().collect(),
             removed: self.removed.into_iter().collect(),
         }
-    }
-}
-
-fn items_of(value: Option<&Value>) -> &[Value] {
-    value.and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-/// Absent, null, or without parts.
-fn is_empty(value: Option<&Value>) -> bool {
-    match value {
-        None | Some(Value::Null) => true,
-        Some(Value::Object(members)) => members.is_empty(),
-        Some(Value::Array(items)) => items.is_empty(),
-        Some(_) => false,
     }
 }

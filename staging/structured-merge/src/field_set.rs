@@ -44,7 +44,7 @@ fn fields<S: Schema>(members: &Map<String, Value>, schema: Option<S>) -> Result<
         let stated = visit(value, inner)?;
         let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
         Ok(Node {
-            element: PathElement::Field(name.clone()),
+            element: PathElement::Field(name.clone().into()),
             is_member: stated.is_member || empty || declared.is_none(),
             below: stated.below,
         })

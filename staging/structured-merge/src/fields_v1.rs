@@ -2,7 +2,7 @@
 
 use crate::path::{PathElement, Scalar};
 use crate::set::{Node, Set};
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::fmt;
@@ -22,6 +22,14 @@ impl Set {
         parser.end()?;
         Ok(parsed.set)
     }
+}
+
+/// How many paths of a set are in one that is written as JSON, which is read without keeping anything of it.
+pub fn common(json: &[u8], set: &Set) -> Result<usize, serde_json::Error> {
+    let mut parser = serde_json::Deserializer::from_slice(json);
+    let found = Common(Some(set)).deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(found.below)
 }
 
 /// A member with something below it says so by `.`.
@@ -68,7 +76,7 @@ fn name(element: &PathElement) -> String {
         PathElement::Key(keys) => {
             let keys: Map<String, Value> = keys
                 .iter()
-                .map(|(name, value)| (name.clone(), value.0.clone()))
+                .map(|(name, value)| (name.to_string(), value.0.clone()))
                 .collect();
             format!("k:{}", Value::Object(keys))
         }
@@ -80,14 +88,14 @@ fn name(element: &PathElement) -> String {
 fn element(name: &str) -> Option<PathElement> {
     let (kind, rest) = name.split_once(':')?;
     match kind {
-        "f" => Some(PathElement::Field(rest.to_owned())),
+        "f" => Some(PathElement::Field(rest.to_owned().into())),
         "v" => Some(PathElement::Value(Scalar(serde_json::from_str(rest).ok()?))),
         "i" => Some(PathElement::Index(rest.parse().ok()?)),
         "k" => {
             let keys: Map<String, Value> = serde_json::from_str(rest).ok()?;
             Some(PathElement::Key(
                 keys.into_iter()
-                    .map(|(name, value)| (name, Scalar(value)))
+                    .map(|(name, value)| (name.into(), Scalar(value)))
                     .collect(),
             ))
         }
@@ -220,5 +228,64 @@ fn blank() -> Parsed {
     Parsed {
         is_blank: true,
         ..Parsed::default()
+    }
+}
+
+/// What a set shares with the value that stands at its place.
+#[derive(Default)]
+struct Shared {
+    /// Whether the value makes its own path a member.
+    is_member: bool,
+    /// Shared paths below.
+    below: usize,
+}
+
+/// Reads a value beside a set; without one it is only read over.
+#[derive(Clone, Copy)]
+struct Common<'s>(Option<&'s Set>);
+
+impl<'de> DeserializeSeed<'de> for Common<'_> {
+    type Value = Shared;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Shared, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Common<'_> {
+    type Value = Shared;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object of fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Shared, A::Error> {
+        let mut shared = Shared::default();
+        let mut is_blank = true;
+        while let Some(Name(name)) = members.next_key()? {
+            is_blank = false;
+            shared.is_member |= name == ".";
+            let node = self.0.and_then(|set| find(set, &name));
+            let Some(node) = node else {
+                members.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let there = members.next_value_seed(Common(Some(&node.below)))?;
+            shared.below += there.below + usize::from(there.is_member && node.is_member);
+        }
+        shared.is_member |= is_blank;
+        Ok(shared)
+    }
+}
+
+/// A set's node by the name that it has when written.
+fn find<'s>(set: &'s Set, name: &str) -> Option<&'s Node> {
+    if let Some(field) = name.strip_prefix("f:") {
+        return set.field(field);
+    }
+    // Keys and values may be written in many ways, and come behind the names.
+    match set.nodes().last()?.element {
+        PathElement::Field(_) => None,
+        _ => set.node(&element(name)?),
     }
 }

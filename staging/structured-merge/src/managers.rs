@@ -7,6 +7,7 @@ use crate::path::{Path, show};
 use crate::remove::remove_items;
 use crate::schema::Schema;
 use crate::set::Set;
+use crate::share::Share;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -21,6 +22,18 @@ pub enum Error {
     /// A version that no longer exists, of the object that is written itself.
     #[error("no version {0:?}")]
     Version(String),
+    /// A value can't be read.
+    #[error("{0}")]
+    Value(String),
+    /// What a manager owns can't be read.
+    #[error("{0}")]
+    Fields(String),
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Fields(error.to_string())
+    }
 }
 
 /// A field that somebody else owns.
@@ -48,11 +61,14 @@ pub struct Manager {
 /// What a manager owns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owned {
-    pub set: Set,
+    pub share: Share,
     pub api_version: String,
 }
 
 pub type Managers = BTreeMap<Manager, Owned>;
+
+/// What changes, as a version sees it; `None` for a version that there is no longer.
+pub type CompareAt<'a> = dyn Fn(&str) -> Result<Option<Comparison>, Error> + 'a;
 
 /// The versions of a kind: how a value of one looks in another.
 pub trait Versions {
@@ -80,17 +96,16 @@ fn own_schema<V: Versions>(versions: &V) -> Result<V::Schema, Error> {
         .ok_or_else(|| Error::Version(versions.own().to_owned()))
 }
 
-/// Records an update from one value to another, by a manager. Who owned what has changed owns it no longer. The
-/// manager's share holds what it changed or added; what it was already keeps.
+/// Records an update by a manager, given what changes at each version. Who owned what has changed owns it no longer.
+/// The manager's share holds what it changed or added; what it was already keeps.
 pub fn update<V: Versions>(
     managers: &mut Managers,
-    live: &Value,
-    new: &Value,
     manager: &Manager,
     versions: &V,
+    compare_at: &CompareAt<'_>,
 ) -> Result<(), Error> {
-    let comparison = disown(managers, live, new, manager, versions, true)?;
-    let own = managers.remove(manager).unwrap_or_default().set;
+    let comparison = disown(managers, manager, versions, Force::Yes, compare_at)?;
+    let own = managers.remove(manager).unwrap_or_default().share.into_set()?;
     let set = own
         .difference(&comparison.removed)
         .union(comparison.modified)
@@ -100,7 +115,7 @@ pub fn update<V: Versions>(
         managers.insert(
             manager.clone(),
             Owned {
-                set,
+                share: set.into(),
                 api_version: versions.own().to_owned(),
             },
         );
@@ -124,63 +139,78 @@ pub fn apply<V: Versions>(
     let last = managers.insert(
         manager.clone(),
         Owned {
-            set,
+            share: set.into(),
             api_version: versions.own().to_owned(),
         },
     );
-    let new = match last.filter(|last| !last.set.is_empty()) {
+    let new = match last.filter(|last| !last.share.is_empty()) {
         Some(last) => prune(merged, managers, &last, versions)?,
         None => merged,
     };
-    disown(managers, live, &new, manager, versions, force)?;
+    let force = if force { Force::Yes } else { Force::No };
+    let compare_at = |version: &str| match versions.schema(version) {
+        Some(schema) if version == versions.own() => compare(live, &new, schema).map(Some),
+        Some(schema) => match (versions.convert(live, version), versions.convert(&new, version)) {
+            (Some(live), Some(new)) => compare(&live, &new, schema).map(Some),
+            _ => Ok(None),
+        },
+        None => Ok(None),
+    };
+    disown(managers, manager, versions, force, &compare_at)?;
     Ok((new != *live).then_some(new))
+}
+
+/// Whether an apply may take what others own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Force {
+    Yes,
+    No,
 }
 
 /// Takes what changed from those who owned it. Without force, that they did is a conflict.
 fn disown<V: Versions>(
     managers: &mut Managers,
-    live: &Value,
-    new: &Value,
     manager: &Manager,
     versions: &V,
-    force: bool,
+    force: Force,
+    compare_at: &CompareAt<'_>,
 ) -> Result<Comparison, Error> {
-    let own = compare(live, new, own_schema(versions)?)?.without(&versions.ignored(versions.own()));
-    let mut others: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
-    for owned in managers.values() {
-        let version = &owned.api_version;
-        if version != versions.own() && !others.contains_key(version) {
-            others.insert(version.clone(), compare_at(live, new, version, versions)?);
+    let own = versions.own();
+    let mut compared: BTreeMap<String, Option<Comparison>> = BTreeMap::new();
+    for version in managers
+        .values()
+        .map(|owned| owned.api_version.as_str())
+        .chain([own])
+    {
+        if !compared.contains_key(version) {
+            let comparison = compare_at(version)?;
+            let comparison = comparison.map(|comparison| comparison.without(&versions.ignored(version)));
+            compared.insert(version.to_owned(), comparison);
         }
     }
-    let at = |version: &str| match others.get(version) {
-        _ if version == versions.own() => Some(&own),
-        compared => compared.and_then(Option::as_ref),
-    };
-    if !force {
-        let conflicts = conflicts(managers, manager, at);
+    if force == Force::No {
+        let at = |version: &str| compared.get(version).and_then(Option::as_ref);
+        let conflicts = conflicts(managers, manager, at)?;
         if !conflicts.is_empty() {
             return Err(Error::Conflicts(conflicts));
         }
     }
-    managers.retain(|other, owned| {
-        if other == manager {
-            return true;
+    let has_others = managers.keys().any(|other| other != manager);
+    let changed: BTreeMap<&str, Set> = compared
+        .iter()
+        .filter(|_| has_others)
+        .filter_map(|(version, comparison)| Some((version.as_str(), comparison.as_ref()?.changed())))
+        .collect();
+    for (_, owned) in managers.iter_mut().filter(|(other, _)| *other != manager) {
+        match changed.get(owned.api_version.as_str()) {
+            Some(changed) => owned.share.remove(changed)?,
+            // Shares in versions that there are no longer are given up.
+            None => owned.share = Share::default(),
         }
-        // Shares in versions that there are no longer are given up.
-        let Some(Comparison {
-            added,
-            modified,
-            removed,
-        }) = at(&owned.api_version)
-        else {
-            return false;
-        };
-        let set = std::mem::take(&mut owned.set);
-        owned.set = set.difference(modified).difference(added).difference(removed);
-        !owned.set.is_empty()
-    });
-    Ok(own)
+    }
+    managers.retain(|other, owned| other == manager || !owned.share.is_empty());
+    let comparison = compared.remove(own).flatten();
+    comparison.ok_or_else(|| Error::Version(own.to_owned()))
 }
 
 /// The fields of others that changed.
@@ -188,37 +218,21 @@ fn conflicts<'c>(
     managers: &Managers,
     manager: &Manager,
     at: impl Fn(&str) -> Option<&'c Comparison>,
-) -> Vec<Conflict> {
+) -> Result<Vec<Conflict>, Error> {
     let mut conflicts = Vec::new();
     for (other, owned) in managers.iter().filter(|(other, _)| *other != manager) {
         let Some(comparison) = at(&owned.api_version) else {
             continue;
         };
         let changed = comparison.modified.clone().union(comparison.added.clone());
-        let paths = changed.intersection(&owned.set).paths().into_iter();
+        let set = owned.share.to_set()?;
+        let paths = changed.intersection(&set).paths().into_iter();
         conflicts.extend(paths.map(|path| Conflict {
             manager: other.clone(),
             path,
         }));
     }
-    conflicts
-}
-
-fn compare_at<V: Versions>(
-    live: &Value,
-    new: &Value,
-    version: &str,
-    versions: &V,
-) -> Result<Option<Comparison>, Error> {
-    let Some(schema) = versions.schema(version) else {
-        return Ok(None);
-    };
-    match (versions.convert(live, version), versions.convert(new, version)) {
-        (Some(live), Some(new)) => Ok(Some(
-            compare(&live, &new, schema)?.without(&versions.ignored(version)),
-        )),
-        _ => Ok(None),
-    }
+    Ok(conflicts)
 }
 
 /// Removes what the manager applied last time, except what it or others still own, and what nobody owned.
@@ -235,15 +249,17 @@ fn prune<V: Versions>(
     let Some(whole) = versions.convert(&merged, version) else {
         return Ok(merged);
     };
-    let last_set = last.set.with_named_fields(Some(schema));
+    let last_set = last.share.to_set()?.with_named_fields(Some(schema));
     let mut pruned = remove_items(&whole, &last_set, schema);
     // The last applied version first: others may need its fields to be converted.
     let mut order: Vec<&String> = managers.values().map(|owned| &owned.api_version).collect();
     order.sort_by_key(|other| (*other != version, *other));
     order.dedup();
     for other in order {
-        let owned = managers.values().filter(|owned| owned.api_version == *other);
-        let owned = owned.fold(Set::default(), |all, owned| all.union(owned.set.clone()));
+        let mut owned = Set::default();
+        for manager in managers.values().filter(|owned| owned.api_version == *other) {
+            owned = owned.union(manager.share.to_set()?.into_owned());
+        }
         pruned = add_back(&merged, pruned, version, other, &owned, versions)?;
     }
     let pruned_set = field_set(&pruned, schema)?.with_named_fields(Some(schema));

@@ -1,16 +1,20 @@
 //! Paths to fields.
 
 use serde_json::Value;
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
+
+/// The name of a field: from a type's tables, or from a document.
+pub type Name = Cow<'static, str>;
 
 /// One step of a path. Steps are ordered as upstream orders them: names, keys, values, indices.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PathElement {
     /// A member of an object.
-    Field(String),
+    Field(Name),
     /// An item of a list, by the values of its keys, which are sorted by name.
-    Key(Vec<(String, Scalar)>),
+    Key(Vec<(Name, Scalar)>),
     /// An item of a set.
     Value(Scalar),
     /// An item by its place.

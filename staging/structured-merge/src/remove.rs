@@ -1,7 +1,6 @@
 //! Taking fields out of a value.
 
 use crate::items;
-use crate::path::PathElement;
 use crate::schema::{Schema, Walk, walk};
 use crate::set::Set;
 use serde_json::{Map, Value};
@@ -18,7 +17,7 @@ fn remove<S: Schema>(value: &Value, unwanted: &Set, schema: Option<S>) -> Value 
             let mut kept = Map::new();
             for (name, value) in members {
                 let inner = schema.and_then(|schema| schema.field(name).or_else(|| schema.element()));
-                let value = match unwanted.node(&PathElement::Field(name.clone())) {
+                let value = match unwanted.field(name) {
                     Some(node) if node.is_member => continue,
                     Some(node) => remove(value, &node.below, inner),
                     None => value.clone(),

@@ -1,5 +1,7 @@
 //! What is known of a type, as far as ownership of its fields goes.
 
+use crate::path::Name;
+use crate::view::{Form, View};
 use serde_json::Value;
 
 /// A node of a schema: cheap to copy, usually a reference into static tables.
@@ -12,8 +14,8 @@ pub trait Schema: Copy {
     /// The type of a map's values or of a list's items.
     fn element(&self) -> Option<Self>;
 
-    /// The names of the keys that tell a list's items apart; none for a set.
-    fn keys(&self) -> &[&str];
+    /// The name of the nth of the keys that tell a list's items apart; a set has none.
+    fn key(&self, index: usize) -> Option<Name>;
 
     /// The value of a struct's field when it is absent.
     fn default_of(&self, field: &str) -> Option<Value>;
@@ -62,10 +64,15 @@ pub enum Walk {
 }
 
 /// How a value of a type is walked; `None` for an absent value, which says nothing.
-pub fn walk<S: Schema>(schema: Option<S>, value: &Value) -> Walk {
-    match (schema.map_or(Shape::Untyped, |schema| schema.shape()), value) {
-        (Shape::Map(Relation::Separable) | Shape::Untyped, Value::Object(_)) => Walk::Map,
-        (Shape::List(Relation::Separable), Value::Array(_)) => Walk::List,
+pub fn walk<S: Schema, V: View>(schema: Option<S>, value: V) -> Walk {
+    match (shape(schema), value.form()) {
+        (Shape::Map(Relation::Separable) | Shape::Untyped, Form::Map) => Walk::Map,
+        (Shape::List(Relation::Separable), Form::List) => Walk::List,
         _ => Walk::Leaf,
     }
+}
+
+/// What has no type of its own has any.
+pub fn shape<S: Schema>(schema: Option<S>) -> Shape {
+    schema.map_or(Shape::Untyped, |schema| schema.shape())
 }

@@ -2,6 +2,7 @@
 
 use crate::path::{Path, PathElement};
 use crate::schema::Schema;
+use std::cmp::Ordering;
 
 /// A set of paths. A path may be a member while paths below it are members, too.
 ///
@@ -54,7 +55,7 @@ impl Set {
         for path in paths {
             let path: Path = path
                 .iter()
-                .map(|name| PathElement::Field((*name).to_owned()))
+                .map(|name| PathElement::Field((*name).to_owned().into()))
                 .collect();
             set.insert(&path);
         }
@@ -103,6 +104,23 @@ impl Set {
 
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
+    }
+
+    /// How many paths are members.
+    pub fn len(&self) -> usize {
+        let of = |node: &Node| usize::from(node.is_member) + node.below.len();
+        self.nodes.iter().map(of).sum()
+    }
+
+    /// What the set holds of a named field.
+    pub fn field(&self, name: &str) -> Option<&Node> {
+        let order = |node: &Node| match &node.element {
+            PathElement::Field(own) => own.as_ref().cmp(name),
+            // Names come first.
+            _ => Ordering::Greater,
+        };
+        let place = self.nodes.binary_search_by(order);
+        place.ok().map(|place| &self.nodes[place])
     }
 
     #[must_use]

@@ -1,5 +1,5 @@
 use crate::managers::{Error, Manager, Managers, Versions, apply, update};
-use crate::{Relation, ScalarKind, Schema, Set, Shape, check as check_type, compare, field_set, merge};
+use crate::{Name, Relation, ScalarKind, Schema, Set, Shape, Share, check as check_type, compare, field_set, merge};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 
@@ -49,10 +49,10 @@ impl Schema for Toy {
         }
     }
 
-    fn keys(&self) -> &[&str] {
+    fn key(&self, index: usize) -> Option<Name> {
         match self {
-            Toy::Ports => &["port", "protocol"],
-            _ => &[],
+            Toy::Ports => ["port", "protocol"].get(index).copied().map(Name::from),
+            _ => None,
         }
     }
 
@@ -122,7 +122,8 @@ impl Story {
     }
 
     fn updates(&mut self, name: &str, new: Value) -> &mut Self {
-        update(&mut self.managers, &self.live, &new, &manager(name, false), &One).expect("toys compare");
+        let compare_at = |_: &str| compare(&self.live, &new, Toy::Object).map(Some);
+        update(&mut self.managers, &manager(name, false), &One, &compare_at).expect("toys compare");
         self.live = new;
         self
     }
@@ -144,11 +145,13 @@ impl Story {
 
     fn check(&self, expected: Expect) {
         let mut lines = vec![self.live.to_string()];
-        lines.extend(
-            self.managers
-                .iter()
-                .map(|(manager, owned)| format!("{} {}", manager.name, text(&owned.set))),
-        );
+        lines.extend(self.managers.iter().map(|(manager, owned)| {
+            format!(
+                "{} {}",
+                manager.name,
+                String::from_utf8_lossy(&owned.share.to_json())
+            )
+        }));
         expected.assert_eq(&lines.join("\n"));
     }
 }
@@ -332,4 +335,78 @@ fn values_are_judged_by_their_types() {
         json!({"ports": [null]}),
         ".ports: element 0: associative list with keys may not have a null element",
     );
+}
+
+#[test]
+fn shares_stay_as_they_are_written_until_they_change() {
+    let written = r#"{"f:a":{}, "f:labels":{".":{},"f:x":{}},"f:ports":{"k:{\"protocol\":\"TCP\", \"port\":80}":{".":{},"f:name":{}}},"v:1":{},"z":{}}"#;
+    let check = |change: &str, removes: Expect, adds: Expect| {
+        let change = Set::from_json(change.as_bytes()).expect("a set");
+        let share = || Share::Written(written.as_bytes().to_vec());
+        let shown = |share: Share| match share {
+            Share::Written(json) if json == written.as_bytes() => "as written".to_owned(),
+            other => String::from_utf8_lossy(&other.to_json()).into_owned(),
+        };
+        let (mut less, mut more) = (share(), share());
+        less.remove(&change).expect("readable");
+        more.add(change.clone()).expect("readable");
+        let set = Set::from_json(written.as_bytes()).expect("a set");
+        assert_eq!(
+            less.to_set().expect("readable").as_ref(),
+            &set.clone().difference(&change)
+        );
+        assert_eq!(more.to_set().expect("readable").as_ref(), &set.union(change));
+        removes.assert_eq(&shown(less));
+        adds.assert_eq(&shown(more));
+    };
+    check("{}", expect!["as written"], expect!["as written"]);
+    check(
+        r#"{"f:b":{}}"#,
+        expect!["as written"],
+        expect![[
+            r#"{"f:a":{},"f:b":{},"f:labels":{".":{},"f:x":{}},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}},"v:1":{}}"#
+        ]],
+    );
+    check(
+        r#"{"f:labels":{"f:x":{}}}"#,
+        expect![[
+            r#"{"f:a":{},"f:labels":{},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}},"v:1":{}}"#
+        ]],
+        expect!["as written"],
+    );
+    check(
+        r#"{"f:labels":{"f:x":{"f:y":{}}}}"#,
+        expect!["as written"],
+        expect![[
+            r#"{"f:a":{},"f:labels":{".":{},"f:x":{".":{},"f:y":{}}},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}},"v:1":{}}"#
+        ]],
+    );
+    check(
+        r#"{"f:ports":{}}"#,
+        expect!["as written"],
+        expect![[
+            r#"{"f:a":{},"f:labels":{".":{},"f:x":{}},"f:ports":{".":{},"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}},"v:1":{}}"#
+        ]],
+    );
+    check(
+        r#"{"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}}}"#,
+        expect![[r#"{"f:a":{},"f:labels":{".":{},"f:x":{}},"v:1":{}}"#]],
+        expect!["as written"],
+    );
+    check(
+        r#"{"v:1":{}}"#,
+        expect![[
+            r#"{"f:a":{},"f:labels":{".":{},"f:x":{}},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}}}"#
+        ]],
+        expect!["as written"],
+    );
+    check(
+        r#"{"v:2":{}}"#,
+        expect!["as written"],
+        expect![[
+            r#"{"f:a":{},"f:labels":{".":{},"f:x":{}},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}},"v:1":{},"v:2":{}}"#
+        ]],
+    );
+    let mut broken = Share::Written(b"{\"f:a\":".to_vec());
+    assert!(broken.remove(&Set::of_fields(&[&["a"]])).is_err());
 }

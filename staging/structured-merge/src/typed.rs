@@ -90,7 +90,7 @@ impl Check {
     fn members<S: Schema>(&mut self, members: &Map<String, Value>, schema: S) {
         for (name, value) in members {
             let inner = schema.field(name).or_else(|| schema.element());
-            let element = PathElement::Field(name.clone());
+            let element = PathElement::Field(name.clone().into());
             // After a member that is not declared, upstream looks at no other.
             let is_declared = inner.is_some();
             self.below(&element, |walk| match inner {

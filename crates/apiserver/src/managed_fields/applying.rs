@@ -11,7 +11,7 @@ use structured_merge::{Conflict, Managers, Set, Versions, compare, field_set};
 use super::entries::Entries;
 use super::kind_versions::KindVersions;
 use super::node::Node;
-use super::{Origin, conflicts, document, record_update, strip};
+use super::{Origin, conflicts, document, encoded, internal, record_update, strip};
 use crate::decode::{self, Expected};
 use crate::resource::Served;
 
@@ -84,7 +84,7 @@ pub fn apply(
 ) -> Result<Box<dyn Object>, Status> {
     let served = request.origin.served;
     configuration.check(served)?;
-    let Some(mut entries) = Entries::decode(live.map_or(&[], |live| &live.metadata().managed_fields)) else {
+    let Some(mut entries) = Entries::stored(live.map_or(&[], |live| &live.metadata().managed_fields)) else {
         return Err(Status::unknown("failed to decode managed fields"));
     };
     let before = document(served, live)?;
@@ -93,7 +93,12 @@ pub fn apply(
             manager: BEFORE_FIRST_APPLY,
             ..request.origin
         };
-        record_update(&mut entries, origin, &document(served, None)?, &before)?;
+        record_update(
+            &mut entries,
+            origin,
+            &encoded(served, None)?,
+            &encoded(served, live)?,
+        )?;
     }
     let new = settle(request, configuration, &before, &mut entries)?;
     let mut object = match (new, live) {
@@ -144,7 +149,7 @@ fn settle(
         Error::Conflicts(found) => conflicts::refuse(&found),
         other => Status::unknown(other.to_string()),
     })?;
-    strip(&mut managers, &manager);
+    strip(&mut managers, &manager).map_err(internal)?;
     entries.managers = managers;
     // Applying what is there already changes nothing, not even a time.
     if new.is_some() {

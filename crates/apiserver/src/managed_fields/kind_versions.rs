@@ -1,6 +1,9 @@
 //! The versions of a served kind.
 
+use std::borrow::Cow;
+
 use api::catalogue::{self, Resource};
+use api::types::Type;
 use serde_json::Value;
 use structured_merge::{Set, Versions};
 
@@ -29,6 +32,16 @@ impl<'a> KindVersions<'a> {
 
     fn strategy(&self) -> &dyn Strategy {
         &*self.served.objects.behaviour(self.subresource).strategy
+    }
+
+    /// An encoded object of the served version, in another one; `None` if there is no such version.
+    pub fn encoded_at<'r>(&self, raw: &'r [u8], version: &str) -> Option<(&'static Type, Cow<'r, [u8]>)> {
+        let to = self.row(version)?;
+        if std::ptr::eq(self.served.row, to) {
+            return Some((to.ty, Cow::Borrowed(raw)));
+        }
+        let object = kind::convert((self.served.row.decode)(raw).ok()?, to).ok()?;
+        Some((to.ty, Cow::Owned(object.encode_to_vec())))
     }
 
     fn between(&self, value: &Value, from: &'static Resource, to: &'static Resource) -> Option<Value> {

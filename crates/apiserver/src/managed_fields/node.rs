@@ -2,7 +2,7 @@
 
 use api::types::{Base, Container, Field, Form, Omit, Type};
 use serde_json::{Value, json};
-use structured_merge::{Relation, ScalarKind, Schema, Shape};
+use structured_merge::{Name, Relation, ScalarKind, Schema, Shape};
 
 /// A place in a type.
 #[derive(Clone, Copy)]
@@ -97,10 +97,10 @@ impl Schema for Node {
         }
     }
 
-    fn keys(&self) -> &[&str] {
+    fn key(&self, index: usize) -> Option<Name> {
         match self {
-            Self::Field(field) => field.list_keys,
-            _ => &[],
+            Self::Field(field) => field.list_keys.get(index).copied().map(Name::Borrowed),
+            _ => None,
         }
     }
 

@@ -107,7 +107,7 @@ impl Writer<'_> {
         }
         self.mutate(Operation::Update, &mut *object, Some(&*old)).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
-        managed_fields::keep_times(&mut *object, &*old);
+        managed_fields::keep_times(&mut *object, &*old)?;
         self.check_version(&mut *object, &*old)?;
 
         object.metadata_mut().generation = old.metadata().generation;

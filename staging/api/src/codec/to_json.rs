@@ -16,11 +16,7 @@ pub fn proto_to_json(
     proto: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), DecodeError> {
-    let mut printer = Printer {
-        out,
-        notes: Vec::new(),
-        is_orderly: true,
-    };
+    let mut printer = Printer::new(out);
     let open = printer.out.len();
     printer.out.push(b'{');
     if let Some(TypeMeta { api_version, kind }) = meta {
@@ -35,6 +31,46 @@ pub fn proto_to_json(
     printer.members(ty, Reader::new(proto), open)?;
     printer.out.push(b'}');
     Ok(())
+}
+
+/// Appends the JSON of a member that is not on the wire.
+pub(super) fn absent_to_json(field: &Field, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    match field.container {
+        Container::One => Printer::new(out).single(field, None).map(drop),
+        _ => {
+            out.extend_from_slice(b"null");
+            Ok(())
+        }
+    }
+}
+
+/// Appends the JSON of a member that is one field on the wire.
+pub(super) fn single_to_json(field: &Field, value: Value<'_>, out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    match field.container {
+        Container::WrappedList => Printer::new(out).wrapped_list(Some(value)),
+        _ => Printer::new(out).single(field, Some(value)).map(drop),
+    }
+}
+
+/// Appends the JSON of a repeated member.
+pub(super) fn repeated_to_json(
+    field: &Field,
+    occurrences: Reader<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
+    match field.container {
+        Container::List => Printer::new(out).list(field, occurrences),
+        _ => Printer::new(out).map(field, occurrences),
+    }
+}
+
+/// Appends the JSON of an item of a list, or of a map's value.
+pub(super) fn item_to_json(
+    field: &Field,
+    value: Option<Value<'_>>,
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
+    Printer::new(out).map_value(field, value)
 }
 
 struct Printer<'o> {
@@ -66,7 +102,15 @@ impl Note {
     }
 }
 
-impl Printer<'_> {
+impl<'o> Printer<'o> {
+    fn new(out: &'o mut Vec<u8>) -> Self {
+        Self {
+            out,
+            notes: Vec::new(),
+            is_orderly: true,
+        }
+    }
+
     /// A member's comma and name; `open` is where the object's brace is.
     fn name(&mut self, open: usize, name: &str) {
         if self.out.len() > open + 1 {
@@ -430,36 +474,29 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn map(&mut self, field: &Field, mut occurrences: Reader<'_>) -> Result<(), DecodeError> {
-        let mut entries: Vec<(&[u8], Option<Value<'_>>)> = Vec::new();
-        while let Some((number, value)) = occurrences.field()? {
-            if number == u32::from(field.number) {
-                entries.push(map_entry(value)?);
-            }
-        }
-        // Stored maps are sorted already; other writers' may not be, and their last entry of a key counts.
-        if !entries.is_sorted_by(|a, b| a.0 < b.0) {
-            entries.sort_by(|a, b| a.0.cmp(b.0));
-            entries.reverse();
-            entries.dedup_by(|a, b| a.0 == b.0);
-            entries.reverse();
-        }
+    fn map(&mut self, field: &Field, occurrences: Reader<'_>) -> Result<(), DecodeError> {
+        let entries = map_entries(field, occurrences)?;
         self.out.push(b'{');
         let open = self.out.len();
         for (key, value) in entries {
             self.comma(open);
             text::string(key, self.out);
             self.out.push(b':');
-            match (field.container, value) {
-                (Container::MapOfLists, None) => self.out.extend_from_slice(b"null"),
-                (Container::MapOfLists, value) => self.wrapped_list(value)?,
-                (_, Some(value)) => _ = self.value(field.base, value)?,
-                // Absent bytes read as empty here, not as null.
-                (_, None) if matches!(field.base, Base::Bytes) => self.out.extend_from_slice(b"\"\""),
-                (_, None) => self.zero(field.base)?,
-            }
+            self.map_value(field, value)?;
         }
         self.out.push(b'}');
+        Ok(())
+    }
+
+    fn map_value(&mut self, field: &Field, value: Option<Value<'_>>) -> Result<(), DecodeError> {
+        match (field.container, value) {
+            (Container::MapOfLists, None) => self.out.extend_from_slice(b"null"),
+            (Container::MapOfLists, value) => self.wrapped_list(value)?,
+            (_, Some(value)) => _ = self.value(field.base, value)?,
+            // Absent bytes read as empty here, not as null.
+            (_, None) if matches!(field.base, Base::Bytes) => self.out.extend_from_slice(b"\"\""),
+            (_, None) => self.zero(field.base)?,
+        }
         Ok(())
     }
 
@@ -499,7 +536,31 @@ impl Printer<'_> {
     }
 }
 
-fn map_entry<'a>(value: Value<'a>) -> Result<(&'a [u8], Option<Value<'a>>), DecodeError> {
+/// A key of a map, and its value unless that is left out.
+pub(super) type Entry<'a> = (&'a [u8], Option<Value<'a>>);
+
+/// The entries of a map by their keys. Stored maps are sorted already; other writers' may not be, and their last entry
+/// of a key counts.
+pub(super) fn map_entries<'a>(
+    field: &Field,
+    mut occurrences: Reader<'a>,
+) -> Result<Vec<Entry<'a>>, DecodeError> {
+    let mut entries = Vec::new();
+    while let Some((number, value)) = occurrences.field()? {
+        if number == u32::from(field.number) {
+            entries.push(map_entry(value)?);
+        }
+    }
+    if !entries.is_sorted_by(|a, b| a.0 < b.0) {
+        entries.sort_by(|a, b| a.0.cmp(b.0));
+        entries.reverse();
+        entries.dedup_by(|a, b| a.0 == b.0);
+        entries.reverse();
+    }
+    Ok(entries)
+}
+
+fn map_entry<'a>(value: Value<'a>) -> Result<Entry<'a>, DecodeError> {
     let (mut key, mut item): (&[u8], _) = (&[], None);
     let mut entry = value.message()?;
     while let Some((number, value)) = entry.field()? {
@@ -523,7 +584,7 @@ fn last_value<'a>(message: &Reader<'a>, note: Note) -> Result<Option<Value<'a>>,
 }
 
 /// Whether an absent field leaves no trace.
-fn is_left_out(field: &Field) -> bool {
+pub(super) fn is_left_out(field: &Field) -> bool {
     let shows_zero = field.container == Container::One
         && !field.pointer
         && is_struct(field.base)
@@ -532,7 +593,7 @@ fn is_left_out(field: &Field) -> bool {
 }
 
 /// Types that are structs in Go: `omitempty` never leaves them out.
-fn is_struct(base: Base) -> bool {
+pub(super) fn is_struct(base: Base) -> bool {
     !matches!(
         base,
         Base::String | Base::Bool | Base::Int32 | Base::Int64 | Base::Float64 | Base::Bytes

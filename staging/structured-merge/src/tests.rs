@@ -1,5 +1,7 @@
 use crate::managers::{Error, Manager, Managers, Versions, apply, update};
-use crate::{Name, Relation, ScalarKind, Schema, Set, Shape, Share, check as check_type, compare, field_set, merge};
+use crate::{
+    Name, Relation, ScalarKind, Schema, Set, Shape, Share, check as check_type, compare, field_set, merge,
+};
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 

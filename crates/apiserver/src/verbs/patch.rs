@@ -1,4 +1,7 @@
-//! PATCH: JSON patch, merge patch and strategic merge patch on the JSON of the served version.
+//! PATCH: JSON patch, merge patch and strategic merge patch on the JSON of the served version, or on as much of it as
+//! the patch looks at ([`excerpt`]).
+
+mod excerpt;
 
 use api::{Object, codec};
 use apimachinery::field::{Error, Path};
@@ -159,7 +162,6 @@ impl Change for Patching<'_> {
     }
 
     fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status> {
-        let row = self.served.row;
         if let Patch::Apply(configuration) = &self.patch {
             let request = ApplyRequest {
                 origin: self.origin,
@@ -174,12 +176,31 @@ impl Change for Patching<'_> {
         let Some(current) = current else {
             return Err(not_found(self.served, self.name));
         };
-        let document = to_document(self.served, current)?;
+        let raw = self.served.encode(current)?;
+        let excerpt = || match self.repeated.as_slice() {
+            [] => excerpt::apply(self.served.row, &self.patch, &raw),
+            _ => None,
+        };
+        let (object, warnings) = match excerpt() {
+            Some(object) => (object, Vec::new()),
+            None => self.apply_to_all(&raw)?,
+        };
+        Ok(Applied {
+            object: self.served.to_storage(object)?,
+            warnings,
+        })
+    }
+}
+
+impl Patching<'_> {
+    fn apply_to_all(&self, raw: &[u8]) -> Result<(Box<dyn Object>, Vec<String>), Status> {
+        let row = self.served.row;
+        let document = raw_to_document(self.served, raw)?;
         let patched = self.patch.apply(row.ty, document)?;
         let json = serde_json::to_vec(&patched).map_err(Status::internal)?;
         let decoded = match read_json(&json, Expected::from(row)) {
             Ok(decoded) => decoded,
-            Err(failure) => return Err(self.unreadable(current, &patched, failure.into_reason())?),
+            Err(failure) => return Err(self.unreadable(raw, &patched, failure.into_reason())?),
         };
         let mut strict_errors = self.repeated.clone();
         strict_errors.extend(decoded.strict_errors);
@@ -189,25 +210,20 @@ impl Change for Patching<'_> {
             FieldValidation::Strict if strict_errors.is_empty() => Vec::new(),
             FieldValidation::Strict => {
                 let why = format!("strict decoding error: {}", strict_errors.join(", "));
-                return Err(self.unreadable(current, &patched, why)?);
+                return Err(self.unreadable(raw, &patched, why)?);
             }
         };
         let object = (row.decode)(&decoded.proto).map_err(Status::internal)?;
-        Ok(Applied {
-            object: self.served.to_storage(object)?,
-            warnings,
-        })
+        Ok((object, warnings))
     }
-}
 
-impl Patching<'_> {
     /// The patch makes something that is no object of the kind. Upstream shows what it had in hand: the document as
     /// patched, or the patch alone.
-    fn unreadable(&self, current: &dyn Object, patched: &Value, why: String) -> Result<Status, Status> {
+    fn unreadable(&self, raw: &[u8], patched: &Value, why: String) -> Result<Status, Status> {
         let (value, why) = match &self.patch {
             Patch::Strategic(patch) => (Printed(patch).to_string(), as_conversion(why)),
             Patch::Merge(patch) => {
-                let before = to_json(self.served, &self.served.encode(current)?)?;
+                let before = to_json(self.served, raw)?;
                 let before = serde_json::value::RawValue::from_string(before).map_err(Status::internal)?;
                 (shown(Some(&before), patched, patch), why)
             }
@@ -240,12 +256,7 @@ fn shown(before: Option<&serde_json::value::RawValue>, after: &Value, patch: &Va
     format!("{{{}}}", members.join(","))
 }
 
-/// The JSON of an object in the served version, as a tree.
-pub fn to_document(served: &Served, object: &dyn Object) -> Result<Value, Status> {
-    raw_to_document(served, &served.encode(object)?)
-}
-
-/// The same of bare protobuf of the served version.
+/// The JSON of bare protobuf of the served version, as a tree.
 pub fn raw_to_document(served: &Served, raw: &[u8]) -> Result<Value, Status> {
     serde_json::from_str(&to_json(served, raw)?).map_err(Status::internal)
 }

@@ -18,7 +18,7 @@ const INITIALISMS: [&str; 12] = [
 ];
 
 /// Fields that upstream's internal types call otherwise: how the type's name begins, JSON name, internal name.
-const RENAMED: [(&str, &str, &str); 49] = [
+const RENAMED: [(&str, &str, &str); 58] = [
     ("DeviceAttribute", "bool", "BoolValue"),
     ("DeviceAttribute", "bools", "BoolValues"),
     ("DeviceAttribute", "int", "IntValue"),
@@ -27,6 +27,23 @@ const RENAMED: [(&str, &str, &str); 49] = [
     ("DeviceAttribute", "strings", "StringValues"),
     ("DeviceAttribute", "version", "VersionValue"),
     ("DeviceAttribute", "versions", "VersionValues"),
+    ("JSONSchemaProps", "$ref", "Ref"),
+    ("JSONSchemaProps", "$schema", "Schema"),
+    (
+        "JSONSchemaProps",
+        "x-kubernetes-embedded-resource",
+        "XEmbeddedResource",
+    ),
+    ("JSONSchemaProps", "x-kubernetes-int-or-string", "XIntOrString"),
+    ("JSONSchemaProps", "x-kubernetes-list-map-keys", "XListMapKeys"),
+    ("JSONSchemaProps", "x-kubernetes-list-type", "XListType"),
+    ("JSONSchemaProps", "x-kubernetes-map-type", "XMapType"),
+    (
+        "JSONSchemaProps",
+        "x-kubernetes-preserve-unknown-fields",
+        "XPreserveUnknownFields",
+    ),
+    ("JSONSchemaProps", "x-kubernetes-validations", "XValidations"),
     ("Glusterfs", "endpoints", "EndpointsName"),
     ("RBD", "monitors", "CephMonitors"),
     ("RBD", "image", "RBDImage"),
@@ -71,7 +88,7 @@ const RENAMED: [(&str, &str, &str); 49] = [
 ];
 
 /// Types whose internal twins order their fields otherwise, or have fewer: type, JSON names.
-const ORDERED: [(&str, &[&str]); 6] = [
+const ORDERED: [(&str, &[&str]); 7] = [
     (
         "PodSpec",
         &[
@@ -212,6 +229,55 @@ const ORDERED: [(&str, &[&str]); 6] = [
             "suspend",
             "podReplacementPolicy",
             "managedBy",
+        ],
+    ),
+    (
+        "JSONSchemaProps",
+        &[
+            "id",
+            "$schema",
+            "$ref",
+            "description",
+            "type",
+            "nullable",
+            "format",
+            "title",
+            "default",
+            "maximum",
+            "exclusiveMaximum",
+            "minimum",
+            "exclusiveMinimum",
+            "maxLength",
+            "minLength",
+            "pattern",
+            "maxItems",
+            "minItems",
+            "uniqueItems",
+            "multipleOf",
+            "enum",
+            "maxProperties",
+            "minProperties",
+            "required",
+            "items",
+            "allOf",
+            "oneOf",
+            "anyOf",
+            "not",
+            "properties",
+            "additionalProperties",
+            "patternProperties",
+            "dependencies",
+            "additionalItems",
+            "definitions",
+            "externalDocs",
+            "example",
+            "x-kubernetes-preserve-unknown-fields",
+            "x-kubernetes-embedded-resource",
+            "x-kubernetes-int-or-string",
+            "x-kubernetes-list-map-keys",
+            "x-kubernetes-list-type",
+            "x-kubernetes-map-type",
+            "x-kubernetes-validations",
         ],
     ),
     ("ContainerResourceMetricSource", &["name", "container", "target"]),

@@ -5,9 +5,11 @@
 //! take to be read it says with [`FinishBy`]. An answer with `Connection: close` ends an HTTP/2 connection too, by a
 //! GOAWAY.
 
+mod aside;
 pub mod body;
 mod coalesce;
 mod connection;
+mod cork;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +17,7 @@ mod tests;
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -25,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::shutdown::Shutdown;
 
+pub use aside::Aside;
 pub use body::{Body, BoxError};
 
 pub type Request = http::Request<Body>;
@@ -61,6 +65,22 @@ pub struct Peer {
 /// HTTP/2 stream or its HTTP/1 connection, and what that holds in memory.
 #[derive(Clone, Copy, Debug)]
 pub struct FinishBy(pub tokio::time::Instant);
+
+/// An extension of a response whose body will go on for long, in small pieces that cost little to make. On an HTTP/2
+/// connection, such bodies are asked in the connection's turn, and what they have goes out together.
+#[derive(Clone, Debug, Default)]
+pub struct Trickle(Arc<AtomicBool>);
+
+impl Trickle {
+    /// The body has sent what it had at first, in a task of its own, and trickles from now on.
+    pub fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// An extension of a response: kept until its body was sent or its client has gone.
 #[derive(Clone)]

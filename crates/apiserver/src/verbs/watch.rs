@@ -1,13 +1,15 @@
 //! Watch: the changes of what is selected, as a stream that loses nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use apimachinery::status::Status;
 use bytes::{Bytes, BytesMut};
-use component_base::serving::FinishBy;
+use component_base::serving::{Aside, FinishBy, Trickle};
 use flow_control::watchers::Registered;
-use futures_util::{FutureExt, Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
 use storage::cache::{EventKind, Freshness, Start, Watch, WatchEvent, WatchRequest};
@@ -71,18 +73,16 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     };
     let held = api.metrics.long_running(request);
     let timeout = timeout(&options, api.min_request_timeout);
+    let trickle = Trickle::default();
+    let chunks = chunks(source, frames, timeout, trickle.clone(), held, share);
     if crate::websocket::is_upgrade(request) {
-        return crate::websocket::serve(
-            request,
-            frames_of(source, frames, timeout, held, share),
-            output.encoding,
-        );
+        return crate::websocket::serve(request, chunks, output.encoding);
     }
-    let mut answer = HttpResponse::new(response::stream(frames_of(source, frames, timeout, held, share)));
+    let mut answer = HttpResponse::new(response::stream(chunks));
     *answer.status_mut() = StatusCode::OK;
-    answer
-        .extensions_mut()
-        .insert(FinishBy(Instant::now() + timeout + END_GRACE));
+    let extensions = answer.extensions_mut();
+    extensions.insert(FinishBy(Instant::now() + timeout + END_GRACE));
+    extensions.insert(trickle);
     answer.headers_mut().insert(
         CONTENT_TYPE,
         HeaderValue::from_static(output.encoding.stream_media_type()),
@@ -155,31 +155,28 @@ struct Frames {
 }
 
 /// The chunks of the response, until the timeout, an error or the server's end.
-fn frames_of(
+fn chunks(
     source: Result<Watch, Status>,
     frames: Frames,
     timeout: Duration,
+    trickle: Trickle,
     held: Held,
     share: Option<Share>,
 ) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
     let (under_way, dismissed) = frames.api.lifecycle.begin_watch();
-    let end = async move {
-        tokio::select! {
-            () = tokio::time::sleep(timeout) => {}
-            () = dismissed => {}
-        }
-    };
-    let state = State {
+    Chunks {
+        end: Aside::new(async move {
+            tokio::select! {
+                () = tokio::time::sleep(timeout) => {}
+                () = dismissed => {}
+            }
+        }),
         source: Some(source),
         frames,
+        trickle,
         share,
         _held: (held, under_way),
-    };
-    stream::unfold(state, |mut state| async move {
-        let chunk = state.next_chunk().await?;
-        Some((Ok(chunk), state))
-    })
-    .take_until(Box::pin(end))
+    }
 }
 
 /// A watch's part in flow control: it counts as a watcher to its end, and has seats until it is under way.
@@ -208,62 +205,78 @@ impl Share {
     }
 }
 
-struct State {
+struct Chunks<E> {
+    /// The watch is to end, whatever there is to tell.
+    end: Aside<E>,
     /// `None` after the last event.
     source: Option<Result<Watch, Status>>,
     frames: Frames,
+    trickle: Trickle,
     /// In flow control.
     share: Option<Share>,
     _held: (Held, UnderWay),
 }
 
-impl State {
+impl<E: Future<Output = ()>> Stream for Chunks<E> {
+    type Item = Result<Bytes, BoxError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.end.poll_unpin(cx).is_ready() {
+            self.source = None;
+        }
+        self.poll_chunk(cx).map(|chunk| chunk.map(Ok))
+    }
+}
+
+impl<E> Chunks<E> {
     /// The next event's frame, and those of events that wait already.
-    async fn next_chunk(&mut self) -> Option<Bytes> {
-        let watch = match self.source.as_mut()? {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        let watch = match source {
             Ok(watch) => watch,
             Err(status) => {
                 let frame = self.frames.error(status);
                 self.source = None;
-                return frame;
+                return Poll::Ready(frame);
             }
         };
-        let first = match watch.next().now_or_never() {
-            Some(first) => first,
-            None => {
-                if let Some(share) = &mut self.share {
-                    share.started = None;
-                }
-                watch.next().await
+        let Poll::Ready(first) = watch.poll_next_unpin(cx) else {
+            // What the watch started with is sent.
+            self.trickle.begin();
+            if let Some(share) = &mut self.share {
+                share.started = None;
             }
+            return Poll::Pending;
         };
-        let mut chunk = match self.frames.event(first) {
+        let chunk = match self.frames.event(first) {
             Ok(frame) => frame,
             Err(last) => {
                 self.source = None;
-                return last;
+                return Poll::Ready(last);
             }
         };
         // Most of the time one event is all there is: its shared frame is sent as it stands.
-        let mut gathered: Option<BytesMut> = None;
-        while gathered.as_ref().map_or(chunk.len(), BytesMut::len) < MAX_CHUNK_BYTES {
-            let Some(next) = watch.next().now_or_never() else {
-                break;
-            };
-            let all = gathered.get_or_insert_with(|| BytesMut::from(&chunk[..]));
-            match self.frames.event(next) {
-                Ok(frame) => all.extend_from_slice(&frame),
+        let Some(second) = watch.next_waiting() else {
+            return Poll::Ready(Some(chunk));
+        };
+        let mut gathered = BytesMut::from(&chunk[..]);
+        let mut next = Some(second);
+        while let Some(event) = next {
+            match self.frames.event(Some(Ok(event))) {
+                Ok(frame) => gathered.extend_from_slice(&frame),
                 Err(last) => {
-                    all.extend_from_slice(&last.unwrap_or_default());
+                    gathered.extend_from_slice(&last.unwrap_or_default());
                     self.source = None;
                     break;
                 }
             }
+            next = (gathered.len() < MAX_CHUNK_BYTES)
+                .then(|| watch.next_waiting())
+                .flatten();
         }
-        if let Some(all) = gathered {
-            chunk = all.freeze();
-        }
-        Some(chunk)
+        Poll::Ready(Some(gathered.freeze()))
     }
 }
 

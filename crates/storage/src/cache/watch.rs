@@ -172,18 +172,28 @@ impl Watch {
             _registration: registration,
         }
     }
+
+    /// An event that waits already.
+    pub fn next_waiting(&mut self) -> Option<WatchEvent> {
+        self.next_initial().or_else(|| self.watcher.next_waiting())
+    }
+
+    fn next_initial(&mut self) -> Option<WatchEvent> {
+        let event = self.initial.as_mut()?.next();
+        if event.is_none() {
+            self.initial = None;
+        }
+        event
+    }
 }
 
 impl Stream for Watch {
     type Item = Result<WatchEvent, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if let Some(initial) = &mut self.initial {
-            if let Some(event) = initial.next() {
-                return Poll::Ready(Some(Ok(event)));
-            }
-            self.initial = None;
+        match self.next_initial() {
+            Some(event) => Poll::Ready(Some(Ok(event))),
+            None => self.watcher.poll_next(context),
         }
-        self.watcher.poll_next(context)
     }
 }

@@ -16,6 +16,9 @@ use super::watch::{EventKind, Frames, ObjectEvent, Predicate, Scope, WatchEvent}
 use crate::versioned::Change;
 use crate::{Error, Key, Revision};
 
+/// Items that an empty queue keeps room for.
+const IDLE_CAPACITY: usize = 16;
+
 /// One watcher: its filter and its queue.
 pub(super) struct Watcher {
     scope: Scope,
@@ -37,6 +40,16 @@ struct Queue {
     ended: Option<Error>,
     /// The end was told to the reader.
     finished: bool,
+}
+
+impl Queue {
+    fn take(&mut self) -> Option<WatchEvent> {
+        let item = self.items.pop_front()?;
+        if self.items.is_empty() && self.items.capacity() > IDLE_CAPACITY {
+            self.items = VecDeque::new();
+        }
+        Some(item)
+    }
 }
 
 impl Watcher {
@@ -143,12 +156,14 @@ impl Watcher {
         }
     }
 
+    /// An item that waits already.
+    pub fn next_waiting(&self) -> Option<WatchEvent> {
+        self.queue.lock().take()
+    }
+
     pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<WatchEvent, Error>>> {
         let mut queue = self.queue.lock();
-        if let Some(item) = queue.items.pop_front() {
-            if queue.items.is_empty() && queue.items.capacity() > 16 {
-                queue.items = VecDeque::new();
-            }
+        if let Some(item) = queue.take() {
             return Poll::Ready(Some(Ok(item)));
         }
         if queue.finished {

@@ -1,8 +1,9 @@
 //! Puts together what a connection writes in one turn.
 //!
 //! HTTP/2 writes and flushes frame by frame: an event for sixty watches of one connection would be sixty TLS records
-//! and sixty system calls, and wake the reader as often. A [`Coalescing`] stream keeps what is written, up to a
-//! bound, until the connection has had its turn ([`Flusher::drive`]) and everything goes out at once.
+//! and sixty system calls, and wake the reader as often. A [`Coalescing`] stream makes whole records of what is
+//! written, and keeps them, up to a bound, until the connection has had its turn ([`Flusher::drive`]) and everything
+//! goes out at once. Small writes are gathered; large ones are sealed from where they stand, without a copy.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -13,16 +14,25 @@ use std::task::{Context, Poll, ready};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are kept back before they are written in the midst of a turn: four TLS records.
-const MAX_KEPT_BYTES: usize = 64 << 10;
+use super::cork::Cork;
+
+/// Plain bytes of a TLS record.
+const RECORD_BYTES: usize = 16 << 10;
+
+/// Bytes in sealed records that are kept back before they go out in the midst of a turn.
+const MAX_SEALED_BYTES: usize = 4 * RECORD_BYTES;
+
+/// What TLS must take while it is corked: what is kept back, and what one more write adds.
+pub const SEALED_CAPACITY_BYTES: usize = 2 * MAX_SEALED_BYTES;
+
 /// A buffer that has become larger is given back when it is empty: most connections are idle most of the time.
 const IDLE_CAPACITY_BYTES: usize = 4 << 10;
 
 /// When bytes go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Mode {
-    /// At the end of the connection's turn.
-    ByTurn,
+    /// At the end of the connection's turn; the cork is below the TLS that makes the records.
+    ByTurn(Cork),
     /// As they are written: HTTP/1 flushes once an answer, and may hand its stream over to another protocol, whose
     /// turns nobody drives.
     AtOnce,
@@ -37,9 +47,10 @@ pub struct Flusher<S>(Arc<Mutex<Kept<S>>>);
 struct Kept<S> {
     stream: S,
     mode: Mode,
+    /// The beginning of the next record.
     buffer: Vec<u8>,
-    /// How much of the buffer is written.
-    written: usize,
+    /// How much was sealed since the last flush.
+    sealed: usize,
 }
 
 pub fn coalesce<S>(stream: S, mode: Mode) -> (Coalescing<S>, Flusher<S>) {
@@ -47,7 +58,7 @@ pub fn coalesce<S>(stream: S, mode: Mode) -> (Coalescing<S>, Flusher<S>) {
         stream,
         mode,
         buffer: Vec::new(),
-        written: 0,
+        sealed: 0,
     }));
     (Coalescing(kept.clone()), Flusher(kept))
 }
@@ -59,58 +70,113 @@ impl<S: AsyncWrite + Unpin> Flusher<S> {
         C: Future<Output = Result<(), E>>,
         E: From<io::Error>,
     {
-        if self.0.lock().mode == Mode::AtOnce {
+        if matches!(self.0.lock().mode, Mode::AtOnce) {
             return connection.await;
         }
         let ended = poll_fn(|cx| {
             let turn = connection.as_mut().poll(cx);
-            match (turn, self.0.lock().poll_flush(cx)) {
+            match (turn, self.0.lock().poll_out(cx)) {
                 (Poll::Pending, Poll::Ready(Err(error))) => Poll::Ready(Err(error.into())),
                 (turn, _) => turn,
             }
         });
         let ended = ended.await;
-        let flushed = poll_fn(|cx| self.0.lock().poll_flush(cx)).await;
+        let flushed = poll_fn(|cx| self.0.lock().poll_out(cx)).await;
         ended.and(flushed.map_err(E::from))
     }
 }
 
 impl<S: AsyncWrite + Unpin> Kept<S> {
-    fn unwritten(&self) -> usize {
-        self.buffer.len() - self.written
-    }
-
-    fn poll_write_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.buffer.len() {
-            let rest = &self.buffer[self.written..];
-            match ready!(Pin::new(&mut self.stream).poll_write(cx, rest))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                more => self.written += more,
-            }
+    /// Sends everything.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.buffer.is_empty() {
+            let sealed = ready!(self.poll_seal(cx, &[], self.buffer.len()))?;
+            debug_assert_eq!(sealed, 0, "nothing else was there to be sealed");
         }
-        self.written = 0;
         if self.buffer.capacity() > IDLE_CAPACITY_BYTES {
             self.buffer = Vec::new();
-        } else {
-            self.buffer.clear();
         }
-        Poll::Ready(Ok(()))
+        self.poll_flush(cx)
     }
 
+    /// Sends what is sealed.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_write_out(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.sealed = 0;
+        Poll::Ready(Ok(()))
     }
 
-    /// Makes room, so that what is kept stays bounded whatever the peer reads.
-    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unwritten() >= MAX_KEPT_BYTES {
-            ready!(self.poll_write_out(cx))?;
-        } else if self.written >= MAX_KEPT_BYTES {
-            self.buffer.drain(..self.written);
-            self.written = 0;
+    /// Takes all of the parts, or, where the stream takes less than it is given, some.
+    fn poll_take(&mut self, cx: &mut Context<'_>, parts: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        // So that what is kept stays bounded whatever the peer reads.
+        if self.sealed >= MAX_SEALED_BYTES {
+            ready!(self.poll_flush(cx))?;
         }
-        Poll::Ready(Ok(()))
+        let total: usize = parts.iter().map(|part| part.len()).sum();
+        let all = self.buffer.len() + total;
+        let mut taken = 0;
+        if all >= RECORD_BYTES {
+            let sealed = self.poll_seal(cx, parts, all - all % RECORD_BYTES);
+            taken = ready!(sealed)?;
+        }
+        // What remains is less than a record, unless the stream took little.
+        if self.buffer.len() + total - taken < RECORD_BYTES {
+            let mut skipped = taken;
+            for part in parts {
+                let skip = skipped.min(part.len());
+                skipped -= skip;
+                self.buffer.extend_from_slice(&part[skip..]);
+            }
+            taken = total;
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Gives the buffer and the beginning of the parts, so many bytes together, to the stream. Returns how much of the
+    /// parts it took: something, if there is something to be taken of them.
+    fn poll_seal(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+        count: usize,
+    ) -> Poll<io::Result<usize>> {
+        let (mut left, mut is_corked) = (count, true);
+        loop {
+            let mut slices = Vec::with_capacity(1 + parts.len());
+            let mut room = left;
+            for part in std::iter::once(&self.buffer[..]).chain(parts.iter().map(|part| &part[..])) {
+                let fits = part.len().min(room);
+                room -= fits;
+                if fits > 0 {
+                    slices.push(IoSlice::new(&part[..fits]));
+                }
+            }
+            let mut write = || Pin::new(&mut self.stream).poll_write_vectored(cx, &slices);
+            let written = match &self.mode {
+                Mode::ByTurn(cork) if is_corked => cork.during(write),
+                _ => write(),
+            };
+            let written = match written {
+                Poll::Ready(written) => written?,
+                // TLS is full: it has to send before it takes more.
+                Poll::Pending if is_corked => {
+                    ready!(self.poll_flush(cx))?;
+                    is_corked = false;
+                    continue;
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.sealed += written;
+            left -= written;
+            let of_parts = written.saturating_sub(self.buffer.len());
+            self.buffer.drain(..written - of_parts);
+            if of_parts > 0 || left == 0 {
+                return Poll::Ready(Ok(of_parts));
+            }
+        }
     }
 }
 
@@ -127,12 +193,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Coalescing<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Coalescing<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut kept = self.0.lock();
-        if kept.mode == Mode::AtOnce {
-            return Pin::new(&mut kept.stream).poll_write(cx, bytes);
+        match kept.mode {
+            Mode::ByTurn(_) => kept.poll_take(cx, &[IoSlice::new(bytes)]),
+            Mode::AtOnce => Pin::new(&mut kept.stream).poll_write(cx, bytes),
         }
-        ready!(kept.poll_room(cx))?;
-        kept.buffer.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
     }
 
     fn poll_write_vectored(
@@ -141,33 +205,27 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Coalescing<S> {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut kept = self.0.lock();
-        if kept.mode == Mode::AtOnce {
-            return Pin::new(&mut kept.stream).poll_write_vectored(cx, parts);
+        match kept.mode {
+            Mode::ByTurn(_) => kept.poll_take(cx, parts),
+            Mode::AtOnce => Pin::new(&mut kept.stream).poll_write_vectored(cx, parts),
         }
-        ready!(kept.poll_room(cx))?;
-        let before = kept.buffer.len();
-        for part in parts {
-            kept.buffer.extend_from_slice(part);
-        }
-        Poll::Ready(Ok(kept.buffer.len() - before))
     }
 
     fn is_write_vectored(&self) -> bool {
-        let kept = self.0.lock();
-        kept.mode == Mode::ByTurn || kept.stream.is_write_vectored()
+        self.0.lock().stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut kept = self.0.lock();
         match kept.mode {
-            Mode::ByTurn => Poll::Ready(Ok(())),
-            Mode::AtOnce => kept.poll_flush(cx),
+            Mode::ByTurn(_) => Poll::Ready(Ok(())),
+            Mode::AtOnce => Pin::new(&mut kept.stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut kept = self.0.lock();
-        ready!(kept.poll_flush(cx))?;
+        ready!(kept.poll_out(cx))?;
         Pin::new(&mut kept.stream).poll_shutdown(cx)
     }
 }
@@ -207,7 +265,7 @@ mod tests {
     async fn the_writes_of_one_turn_go_out_together() {
         let (near, mut far) = duplex(1 << 20);
         let writes = Arc::new(Mutex::new(Vec::new()));
-        let (mut stream, flusher) = coalesce(Counting(near, writes.clone()), Mode::ByTurn);
+        let (mut stream, flusher) = coalesce(Counting(near, writes.clone()), Mode::ByTurn(Cork::default()));
         let connection = async move {
             for _ in 0..60 {
                 stream.write_all(b"frame").await?;
@@ -227,7 +285,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_bounded_when_nobody_reads() {
         let (near, _far) = duplex(1);
-        let (mut stream, flusher) = coalesce(near, Mode::ByTurn);
+        let (mut stream, flusher) = coalesce(near, Mode::ByTurn(Cork::default()));
         let kept = flusher.0.clone();
         let connection = async move {
             loop {
@@ -238,6 +296,74 @@ mod tests {
         let driven = flusher.drive::<_, io::Error>(connection.as_mut());
         let timeout = tokio::time::timeout(std::time::Duration::from_millis(1), driven).await;
         assert!(timeout.is_err());
-        assert!(kept.lock().unwritten() < MAX_KEPT_BYTES + 1000);
+        assert!(kept.lock().buffer.len() <= RECORD_BYTES);
+    }
+
+    /// Takes so much at a time and says that it is full every other time; knows what it was given.
+    struct Picky(Vec<u8>, usize, bool);
+
+    impl AsyncWrite for Picky {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            self.2 = !self.2;
+            if self.2 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let before = self.0.len();
+            for part in parts {
+                let room = self.1 - (self.0.len() - before);
+                self.0.extend_from_slice(&part[..room.min(part.len())]);
+            }
+            let taken = self.0.len() - before;
+            Poll::Ready(Ok(taken))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_or_moved_whatever_is_taken() {
+        let sizes = [9, 16_384, 9, 100, 65_536, 1, 16_375, 40_000, 9, 3];
+        let bytes: Vec<u8> = (0..sizes.iter().sum())
+            .map(|at: usize| (at % 251) as u8)
+            .collect();
+        for at_a_time in [100, 1000, 16_384, 16_393, 1 << 20] {
+            let (stream, flusher) =
+                coalesce(Picky(Vec::new(), at_a_time, false), Mode::ByTurn(Cork::default()));
+            let mut stream = Some(stream);
+            let connection = async {
+                let (mut stream, mut at) = (stream.take().unwrap(), 0);
+                for pair in sizes.chunks(2) {
+                    // A header and its payload, as HTTP/2 writes them.
+                    let (header, payload) = bytes[at..at + pair[0] + pair[1]].split_at(pair[0]);
+                    at += pair[0] + pair[1];
+                    let mut parts = [IoSlice::new(header), IoSlice::new(payload)];
+                    let mut parts = &mut parts[..];
+                    while !parts.is_empty() {
+                        let taken =
+                            poll_fn(|cx| Pin::new(&mut stream).poll_write_vectored(cx, parts)).await?;
+                        assert!(taken > 0);
+                        IoSlice::advance_slices(&mut parts, taken);
+                    }
+                }
+                Ok::<_, io::Error>(())
+            };
+            flusher.drive(pin!(connection)).await.unwrap();
+            assert!(flusher.0.lock().stream.0 == bytes, "{at_a_time} at a time");
+        }
     }
 }

@@ -1,10 +1,12 @@
 //! One connection: handshake, protocol, requests, graceful end.
 //!
-//! Reading order: this file, [`transport`] (bounds on bytes that do not move), [`requests`] (what runs, what idles,
-//! what is overdue).
+//! Reading order: this file, [`transport`] (bounds on bytes that do not move), [`requests`] (what runs, what idles),
+//! [`streams`] (what is overdue, what trickles), [`turn`] (what a connection does when it is woken).
 
 mod requests;
+mod streams;
 mod transport;
+mod turn;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -23,14 +25,17 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
-use super::coalesce::{Mode, coalesce};
-use super::{Body, FinishBy, Handler, Options, Peer, Response, UntilSent};
+use super::aside::Aside;
+use super::coalesce::{Mode, SEALED_CAPACITY_BYTES, coalesce};
+use super::cork::Corked;
+use super::{Body, BoxError, FinishBy, Handler, Options, Peer, Response, Trickle, UntilSent};
 use crate::shutdown::Shutdown;
-use requests::{Answering, Deadline, Requests, Streams};
+use requests::{Answering, Requests};
+use streams::{Answerer, Streams, streams};
 use transport::{Transport, Unbounded};
+use turn::take_turns;
 
 pub(super) struct Acceptor {
-    builder: Builder<Streams>,
     tls: Option<TlsAcceptor>,
     handler: Arc<dyn Handler>,
     options: Options,
@@ -59,7 +64,6 @@ impl Acceptor {
         cut_off: Shutdown,
     ) -> Self {
         Self {
-            builder: builder(options),
             tls: tls.map(TlsAcceptor::from),
             handler,
             options: options.clone(),
@@ -82,14 +86,20 @@ impl Acceptor {
         let Some(tls) = &self.tls else {
             return self.serve(stream, Mode::AtOnce, peer).await;
         };
+        let (stream, cork) = Corked::new(stream);
         let handshake = tokio::time::timeout(self.options.handshake_timeout, tls.accept(stream));
         match self.shutdown.guard(handshake).await {
-            Some(Ok(Ok(stream))) => {
+            Some(Ok(Ok(mut stream))) => {
                 if let Some(certificates) = stream.get_ref().1.peer_certificates() {
                     peer.certificates = certificates.iter().map(|der| der.clone().into_owned()).collect();
                 }
                 let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let mode = if is_http2 { Mode::ByTurn } else { Mode::AtOnce };
+                let mode = if is_http2 {
+                    stream.get_mut().1.set_buffer_limit(Some(SEALED_CAPACITY_BYTES));
+                    Mode::ByTurn(cork)
+                } else {
+                    Mode::AtOnce
+                };
                 self.serve(stream, mode, peer).await;
             }
             Some(Ok(Err(error))) => tracing::debug!(peer = %addr, error = %error, "TLS handshake error"),
@@ -117,7 +127,7 @@ impl Acceptor {
             self.options.write_timeout,
             shared.unbounded.clone(),
         );
-        match Deadline::default()
+        match Answerer::default()
             .bound(self.drive(transport, mode, peer, shared))
             .await
         {
@@ -136,29 +146,40 @@ impl Acceptor {
         mode: Mode,
         peer: Peer,
         shared: Shared,
-    ) -> Result<(), super::BoxError> {
+    ) -> Result<(), BoxError> {
         let (requests, close) = (shared.requests.clone(), shared.close.clone());
         let service = service_fn(move |request| {
             let answer = answer(shared.clone(), with_peer(request, &peer));
             async move { Ok::<Response, Infallible>(answer.await) }
         });
         let (stream, flusher) = coalesce(transport, mode);
-        let mut connection = pin!(
-            self.builder
-                .serve_connection_with_upgrades(TokioIo::new(stream), service)
-        );
+        let (streams, mut trickling) = streams();
+        let builder = builder(&self.options, streams);
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        let end = Aside::new(async {
+            tokio::select! {
+                () = self.shutdown.wait() => {}
+                () = close.notified() => {}
+                () = requests.idle(self.options.idle_timeout) => {}
+            }
+        });
         tokio::select! {
-            ended = flusher.drive(connection.as_mut()) => return ended,
-            () = self.shutdown.wait() => {}
-            () = close.notified() => {}
-            () = requests.idle(self.options.idle_timeout) => {}
+            biased;
+            ended = take_turns(&flusher, &mut trickling, connection.as_mut()) => return ended,
+            () = end => {}
         }
         connection.as_mut().graceful_shutdown();
+        let end = Aside::new(async {
+            tokio::select! {
+                () = self.cut_off.wait() => {}
+                // The peer was told to go, has nothing left to wait for, and stays.
+                () = requests.idle(self.options.handshake_timeout) => {}
+            }
+        });
         tokio::select! {
-            ended = flusher.drive(connection.as_mut()) => ended,
-            () = self.cut_off.wait() => Ok(()),
-            // The peer was told to go, has nothing left to wait for, and stays.
-            () = requests.idle(self.options.handshake_timeout) => Ok(()),
+            biased;
+            ended = take_turns(&flusher, &mut trickling, connection.as_mut()) => ended,
+            () = end => Ok(()),
         }
     }
 }
@@ -176,6 +197,9 @@ async fn answer(shared: Shared, request: super::Request) -> Response {
         response.headers_mut().remove(CONNECTION);
         shared.close.notify_one();
     }
+    if let Some(trickle) = response.extensions_mut().remove::<Trickle>() {
+        Answerer::trickle(trickle);
+    }
     let deadline = response.extensions_mut().remove::<FinishBy>();
     let kept = response.extensions_mut().remove::<UntilSent>();
     response.map(|body| {
@@ -183,7 +207,7 @@ async fn answer(shared: Shared, request: super::Request) -> Response {
             body,
             _kept: kept,
             _running: running,
-            _deadline: deadline.and_then(|FinishBy(at)| Deadline::set_current(at)),
+            _deadline: deadline.and_then(|FinishBy(at)| Answerer::finish_by(at)),
         })
     })
 }
@@ -206,8 +230,8 @@ fn with_peer(request: http::Request<Incoming>, peer: &Peer) -> super::Request {
     request
 }
 
-fn builder(options: &Options) -> Builder<Streams> {
-    let mut builder = Builder::new(Streams);
+fn builder(options: &Options, streams: Streams) -> Builder<Streams> {
+    let mut builder = Builder::new(streams);
     builder
         .http1()
         .timer(TokioTimer::new())

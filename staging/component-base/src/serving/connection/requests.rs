@@ -1,6 +1,6 @@
-//! The requests of a connection: how many run, when the connection idles, and which of them are overdue.
+//! The requests of a connection: how many run, and when the connection idles.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::sync::{Notify, watch};
-use tokio::time::Instant;
+use tokio::sync::Notify;
 
 use super::super::{Body, BoxError, UntilSent};
+use super::streams::Pending;
 
 /// The requests of one connection, from their first byte to the last one of the answer.
 #[derive(Clone, Debug, Default)]
@@ -86,84 +86,10 @@ impl http_body::Body for Answering {
     }
 }
 
-tokio::task_local! {
-    /// Of what ends when the running task overruns: an HTTP/2 stream, else the connection.
-    static DEADLINE: Deadline;
-}
-
-/// A point in time by which an answer has to be with its client. hyper does not ask a body for more while the client
-/// takes nothing, so a body cannot watch its own deadline.
-#[derive(Clone, Debug)]
-pub(super) struct Deadline(watch::Sender<Option<Instant>>);
-
-impl Default for Deadline {
-    fn default() -> Self {
-        Self(watch::Sender::new(None))
-    }
-}
-
-/// A deadline that counts; dropped, it does no longer.
-pub(super) struct Pending(Deadline);
-
-impl Drop for Pending {
-    fn drop(&mut self) {
-        self.0.0.send_replace(None);
-    }
-}
-
-impl Deadline {
-    /// Sets the deadline of the stream or connection that the running task serves.
-    pub(super) fn set_current(at: Instant) -> Option<Pending> {
-        DEADLINE
-            .try_with(|deadline| {
-                deadline.0.send_replace(Some(at));
-                Pending(deadline.clone())
-            })
-            .ok()
-    }
-
-    /// Runs `work`, to which the deadline belongs, until it ends or overruns: then `None`.
-    pub(super) async fn bound<F: Future>(self, work: F) -> Option<F::Output> {
-        let mut work = pin!(DEADLINE.scope(self.clone(), work));
-        let mut changes = self.0.subscribe();
-        loop {
-            let at = *changes.borrow_and_update();
-            let overrun = async {
-                match at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                output = &mut work => return Some(output),
-                // Fails never: `self` holds the other end.
-                _ = changes.changed() => {}
-                () = overrun => return None,
-            }
-        }
-    }
-}
-
-/// Runs HTTP/2 streams as tasks, each with a deadline: one that overruns is reset, the others go on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Streams;
-
-impl<F> hyper::rt::Executor<F> for Streams
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, stream: F) {
-        tokio::spawn(async move {
-            if Deadline::default().bound(stream).await.is_none() {
-                tracing::debug!("a client did not take its answer in time: stream reset");
-            }
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -183,19 +109,5 @@ mod tests {
         drop(requests.begin());
         idle.await.unwrap();
         assert_eq!(started.elapsed(), Duration::from_secs(100 + 100 + 80 + 90));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn work_ends_with_its_deadline_unless_that_was_lifted() {
-        let overrun = Deadline::default().bound(async {
-            let _pending = Deadline::set_current(Instant::now() + Duration::from_secs(5));
-            std::future::pending::<()>().await;
-        });
-        assert_eq!(overrun.await, None);
-        let lifted = Deadline::default().bound(async {
-            drop(Deadline::set_current(Instant::now() + Duration::from_secs(5)));
-            tokio::time::sleep(Duration::from_secs(50)).await;
-        });
-        assert_eq!(lifted.await, Some(()));
     }
 }

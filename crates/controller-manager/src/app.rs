@@ -14,6 +14,9 @@ use component_base::upstream;
 use controller_runtime::leader_election::{self, Elector};
 use controller_runtime::{Context, Informers, Recorder};
 use delegated_auth::secure_serving::{Content, SecureServer};
+use pki::PrivateKey;
+use pki::token::Signer;
+use pki::token::claims::LEGACY_ISSUER;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
@@ -39,6 +42,8 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error("cannot use --service-account-private-key-file")]
+    TokenKey(#[source] pki::Error),
     #[error("cannot handle signals")]
     Signals(#[source] std::io::Error),
     /// The process must end: another may act already.
@@ -96,7 +101,12 @@ impl Daemon {
         let metrics = Registry::new();
         metrics.describe_process(&FeatureGates::new(upstream::GATES));
         let root_ca = options.root_ca_file.as_ref().map(read).transpose()?;
-        let inputs = Arc::new(Inputs { options, root_ca });
+        let token_signer = token_signer(&options)?;
+        let inputs = Arc::new(Inputs {
+            options,
+            root_ca,
+            token_signer,
+        });
         Ok(Daemon {
             inputs,
             config,
@@ -223,10 +233,13 @@ impl Daemon {
 }
 
 async fn start(row: &'static Row, mut context: Context, identities: Identities, inputs: Arc<Inputs>) {
-    let Some(client) = identities.client(row.account).await else {
-        return;
-    };
-    context.client = client;
+    // What makes tokens can't wait for one.
+    if !row.account.is_empty() {
+        let Some(client) = identities.client(row.account).await else {
+            return;
+        };
+        context.client = client;
+    }
     match (row.start)(context, &inputs) {
         Some(controller) => {
             info!(controller = row.names.name, "controller started");
@@ -237,6 +250,15 @@ async fn start(row: &'static Row, mut context: Context, identities: Identities, 
             "controller has nothing to do by the options given"
         ),
     }
+}
+
+/// Issuer and key of tokens in secrets, whose issuer is always the same.
+fn token_signer(options: &Options) -> Result<Option<Arc<Signer>>, Error> {
+    let Some(path) = &options.service_account_private_key_file else {
+        return Ok(None);
+    };
+    let key = PrivateKey::load(path).map_err(Error::TokenKey)?;
+    Ok(Some(Arc::new(Signer::new(key, LEGACY_ISSUER))))
 }
 
 fn client_config(options: &Options) -> Result<Config, Error> {

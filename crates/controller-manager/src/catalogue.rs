@@ -9,7 +9,8 @@ use api::core::v1::ReplicationController;
 use controller_runtime::Context;
 use controllers_cluster::{
     bootstrap_signer, certificates, disruption, garbage_collector, namespace, node_lifecycle, node_ttl,
-    pod_gc, resource_quota, role_aggregation, root_ca, service_account, taint_eviction, token_cleaner,
+    pod_gc, resource_quota, role_aggregation, root_ca, service_account, service_account_tokens,
+    taint_eviction, token_cleaner,
 };
 use controllers_network::{endpoint_slice, endpoint_slice_mirroring, endpoints, node_ipam, service_cidr};
 use controllers_storage::ephemeral_volume;
@@ -18,6 +19,7 @@ use controllers_workloads::{
     cron_job, daemon_set, deployment, finished_jobs, job, pod_autoscaler, replica_set, stateful_set,
 };
 use futures_util::future::BoxFuture;
+use pki::token::Signer;
 
 use crate::options::Options;
 use crate::selection::Names;
@@ -27,6 +29,8 @@ pub struct Inputs {
     pub options: Options,
     /// The authorities to publish, in PEM.
     pub root_ca: Option<String>,
+    /// Signs tokens that are kept in secrets.
+    pub token_signer: Option<Arc<Signer>>,
 }
 
 /// Starts a controller, or tells that the options leave it nothing to do.
@@ -35,7 +39,7 @@ type Start = fn(Context, &Arc<Inputs>) -> Option<BoxFuture<'static, ()>>;
 /// A controller.
 pub struct Row {
     pub names: Names,
-    /// The service account in kube-system that it acts as.
+    /// The service account in kube-system that it acts as; empty for the process itself.
     pub account: &'static str,
     pub start: Start,
 }
@@ -72,6 +76,19 @@ pub const ROWS: &[Row] = &[
         "serviceaccount",
         "service-account-controller",
         |context, _| Some(Box::pin(service_account::run(context))),
+    ),
+    row(
+        "serviceaccount-token-controller",
+        "serviceaccount-token",
+        "",
+        |context, inputs| {
+            let options = service_account_tokens::Options {
+                workers: inputs.options.workers.service_account_token,
+                signer: inputs.token_signer.clone()?,
+                root_ca: inputs.root_ca.clone(),
+            };
+            Some(Box::pin(service_account_tokens::run(context, options)))
+        },
     ),
     row(
         "root-ca-certificate-publisher-controller",
@@ -380,8 +397,6 @@ pub const UPSTREAM_ONLY: &[&str] = &[
     "selinux-warning-controller",
     "service-lb-controller",
     "service",
-    "serviceaccount-token-controller",
-    "serviceaccount-token",
     "storage-version-migrator-controller",
     "storageversion-garbage-collector-controller",
     "storage-version-gc",

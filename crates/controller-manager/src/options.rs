@@ -45,6 +45,7 @@ pub struct Options {
     /// Each controller acts as its own service account, instead of all as this process's user.
     pub use_service_account_credentials: bool,
     pub root_ca_file: Option<PathBuf>,
+    pub service_account_private_key_file: Option<PathBuf>,
     pub node_ipam: Option<node_ipam::Options>,
     pub max_endpoints_per_slice: usize,
     pub mirroring: endpoint_slice_mirroring::Options,
@@ -75,6 +76,7 @@ pub struct Workers {
     pub finished_job: usize,
     pub cron_job: usize,
     pub ephemeral_volume: usize,
+    pub service_account_token: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +136,11 @@ pub fn flags() -> FlagSet {
         "root-ca-file",
         "",
         "Authorities published to every namespace, in PEM.",
+    );
+    set.string(
+        "service-account-private-key-file",
+        "",
+        "Key that signs tokens kept in secrets, in PEM.",
     );
     set.switch(
         "enable-garbage-collector",
@@ -389,6 +396,11 @@ fn worker_flags(set: &mut FlagSet) {
         5,
         "Pods whose ephemeral volumes are worked on at a time.",
     );
+    set.int(
+        "concurrent-serviceaccount-token-syncs",
+        5,
+        "Secrets for tokens worked on at a time.",
+    );
     set.int("concurrent-cron-job-syncs", 5, "Cron jobs worked on at a time.");
     set.int("concurrent-job-syncs", 5, "Jobs worked on at a time.");
     set.int(
@@ -412,6 +424,7 @@ impl Options {
             controllers: Selection::new(values.strings("controllers")),
             use_service_account_credentials: values.bool("use-service-account-credentials"),
             root_ca_file: path("root-ca-file"),
+            service_account_private_key_file: path("service-account-private-key-file"),
             node_ipam: node_ipam(values)?,
             max_endpoints_per_slice: count(values, "max-endpoints-per-slice")?,
             mirroring: endpoint_slice_mirroring::Options {
@@ -447,6 +460,7 @@ impl Workers {
             stateful_set: count(values, "concurrent-statefulset-syncs")?,
             job: count(values, "concurrent-job-syncs")?,
             cron_job: count(values, "concurrent-cron-job-syncs")?,
+            service_account_token: count(values, "concurrent-serviceaccount-token-syncs")?,
             ephemeral_volume: count(values, "concurrent-ephemeralvolume-syncs")?,
             finished_job: count(values, "concurrent-ttl-after-finished-syncs")?,
         })

@@ -1,6 +1,6 @@
 //! Controllers of the cluster itself.
 //!
-//! In reading order: [`service_account`] and [`root_ca`] furnish namespaces and [`namespace`] empties them;
+//! In reading order: [`service_account`] and [`root_ca`] furnish namespaces, [`service_account_tokens`] fills secrets and [`namespace`] empties them;
 //! [`garbage_collector`] deletes what has no owner left; [`nodes`] is what the next three share: [`node_lifecycle`]
 //! watches over nodes, [`taint_eviction`] evicts from tainted ones, [`pod_gc`] deletes pods that no kubelet will;
 //! [`disruption`] accounts for evictions; [`certificates`] approves, signs and cleans up signing requests; [`role_aggregation`] fills cluster roles made of
@@ -26,5 +26,6 @@ pub mod resource_quota;
 pub mod role_aggregation;
 pub mod root_ca;
 pub mod service_account;
+pub mod service_account_tokens;
 pub mod taint_eviction;
 pub mod token_cleaner;

@@ -13,8 +13,8 @@ use crate::value::{Packed, Value};
 use exemplars::Exemplars;
 use sketch::Sketch;
 
-/// Shorter values are not worth it.
-const MIN_BYTES: usize = 128;
+/// Shorter values are not worth it: Leases, which are written again before long.
+const MIN_BYTES: usize = 512;
 /// Longer values are packed by themselves: LZ4's matches reach back 64 KiB, past an exemplar of theirs.
 const MAX_SKETCHED_BYTES: usize = 48 << 10;
 /// Part of its sketch that a value shares with an exemplar that it is packed against.
@@ -118,7 +118,7 @@ mod tests {
             packer.pack(&value);
             assert!(value.held_bytes() <= value.len());
         }
-        let short = Value::from(Bytes::from_static(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+        let short = Value::from(Bytes::from("a".repeat(MIN_BYTES - 1)));
         packer.pack(&short);
         assert!(!short.is_packed());
     }

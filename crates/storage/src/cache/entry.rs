@@ -26,7 +26,8 @@ pub trait Extract: Send + Sync + 'static {
 pub struct Entry {
     stored: Arc<KeyValue>,
     extracted: Extracted,
-    alternate: Mutex<Option<Alternate>>,
+    /// Boxed: most entries have none.
+    alternate: Mutex<Option<Box<Alternate>>>,
 }
 
 /// Another encoding of the object than the stored one, such as JSON; `tag` tells which.
@@ -150,10 +151,10 @@ impl EncodingBudget {
         let bytes = make(entry)?;
         // One huge object must not push everything else out.
         if bytes.len() <= self.limit / 16 {
-            *slot = Some(Alternate {
+            *slot = Some(Box::new(Alternate {
                 tag,
                 bytes: bytes.clone(),
-            });
+            }));
             drop(slot);
             self.account(entry, tag, bytes.len());
         }

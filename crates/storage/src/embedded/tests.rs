@@ -222,7 +222,7 @@ fn damage_within_the_log_is_told_from_a_torn_end() {
 fn packed_values_are_kept_packed() {
     let directory = tempfile::tempdir().unwrap();
     let value = |n: u64| {
-        let common: String = (0..40u64).map(|part| format!("{:x} ", part.pow(9))).collect();
+        let common: String = (0..60u64).map(|part| format!("{:x} ", part.pow(9))).collect();
         format!("{n} {common}{:x}", n.pow(7))
     };
     let store = open(directory.path(), small()).unwrap();

@@ -6,6 +6,7 @@
 mod connect;
 mod forward;
 mod links;
+mod log_options;
 pub mod target;
 
 use std::sync::Arc;
@@ -37,6 +38,7 @@ pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
     if subresource == "log" {
         // What the pod says is text, but what may be wrong with it is not.
         request.output(Offers::Plain)?;
+        log_options::check(request)?;
     } else {
         if request.query.get("dryRun").is_some() {
             return Err(Status::bad_request("dryRun is not supported"));

@@ -117,9 +117,7 @@ impl Stack {
                 metrics: metrics.clone(),
             }),
             // Audit stands here: it sees the authenticated user and, through the request, the impersonated one.
-            Box::new(impersonation::Impersonation {
-                authorizer: authorizer.clone(),
-            }),
+            Box::new(impersonation::Impersonation::new(authorizer.clone())),
             match config.flow_control {
                 Some((flow_control, resources)) => Box::new(flow_control::FlowControlled {
                     flow_control,

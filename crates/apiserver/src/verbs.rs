@@ -32,6 +32,7 @@ use crate::state::Api;
 use crate::write::{OperationOptions, Writer};
 
 pub use create::create;
+pub use delete::check_options as check_delete_options;
 pub(crate) use patch::raw_to_document;
 pub use selection::Selection;
 

@@ -6,8 +6,8 @@
 
 mod modes;
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use apimachinery::quote::quote;
 use apimachinery::status::Status;
@@ -26,8 +26,22 @@ const GROUP: &str = "impersonate-group";
 const UID: &str = "impersonate-uid";
 const EXTRA_PREFIX: &str = "impersonate-extra-";
 
+/// Users whose last mode is remembered.
+const MAX_REMEMBERED: usize = 10_000;
+
 pub struct Impersonation {
     pub authorizer: Arc<dyn auth::Authorizer>,
+    /// The mode that allowed it last to a user: it is tried first, and is the one whose refusal is told.
+    pub last_modes: Mutex<HashMap<String, &'static str>>,
+}
+
+impl Impersonation {
+    pub fn new(authorizer: Arc<dyn auth::Authorizer>) -> Impersonation {
+        Impersonation {
+            authorizer,
+            last_modes: Mutex::default(),
+        }
+    }
 }
 
 impl Filter for Impersonation {
@@ -56,15 +70,34 @@ impl Impersonation {
     /// Whom the request acts as: by the first mode that allows it; else why the first one that applies does not.
     async fn impersonate(&self, wanted: &UserInfo, attributes: &Attributes) -> Result<UserInfo, Status> {
         let mut refusal = None;
-        for mode in modes::that_apply(wanted, attributes) {
+        let mut modes = modes::that_apply(wanted, attributes);
+        let last = self.last_modes().get(&attributes.user.name).copied();
+        modes.sort_by_key(|mode| Some(mode.name) != last);
+        for mode in modes {
+            let name = mode.name;
             match self.check(mode).await {
-                Ok(user) => return Ok(user),
+                Ok(user) => {
+                    self.remember(&attributes.user.name, name);
+                    return Ok(user);
+                }
                 Err(status) => {
                     refusal.get_or_insert(status);
                 }
             }
         }
         Err(refusal.unwrap_or_else(|| Status::internal("all impersonation modes failed")))
+    }
+
+    fn last_modes(&self) -> MutexGuard<'_, HashMap<String, &'static str>> {
+        self.last_modes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, user: &str, mode: &'static str) {
+        let mut last = self.last_modes();
+        if last.len() >= MAX_REMEMBERED {
+            last.clear();
+        }
+        last.insert(user.to_owned(), mode);
     }
 
     async fn check(&self, mode: Mode) -> Result<UserInfo, Status> {

@@ -18,7 +18,7 @@ use crate::request::options::{WriteKind, WriteOptions};
 use crate::resource::Served;
 use crate::response::{Response, success};
 use crate::state::Api;
-use crate::verbs::writer;
+use crate::verbs::{check_delete_options, writer};
 use crate::write::OperationOptions;
 
 const EVICTION: Expected = Expected {
@@ -44,8 +44,9 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
         ));
     }
     let mut delete_options = eviction.delete_options.as_deref().cloned().unwrap_or_default();
-    if options.dry_run && delete_options.dry_run.is_empty() {
-        delete_options.dry_run = vec!["All".to_owned()];
+    crate::write::metadata::settle_namespace(&mut eviction.metadata, &request.info.namespace)?;
+    if options.dry_run {
+        settle_dry_run(&mut delete_options)?;
     }
     api.admit_subresource(request, served.row, &mut eviction, options.dry_run)
         .await?;
@@ -65,6 +66,20 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
     Ok(success(StatusCode::CREATED, None, output))
 }
 
+/// What the request is, the deletion is.
+fn settle_dry_run(options: &mut DeleteOptions) -> Result<(), Status> {
+    if options.dry_run.is_empty() {
+        options.dry_run = vec!["All".to_owned()];
+    }
+    if options.dry_run == ["All"] {
+        return Ok(());
+    }
+    let stated = options.dry_run.join(" ");
+    Err(Status::unknown(format!(
+        "Non-matching dry-run options in request and content: [All] and [{stated}]"
+    )))
+}
+
 /// One attempt: take a disruption from the budget if need be, then mark and delete the pod.
 async fn evict(api: &Api, served: &Served, request: &Request, options: &DeleteOptions) -> Result<(), Status> {
     let pods = &served.objects;
@@ -72,6 +87,7 @@ async fn evict(api: &Api, served: &Served, request: &Request, options: &DeleteOp
     let not_found = || Status::not_found(&pods.group_resource(), &request.info.name);
     let loaded = pods.load(&key).await?.ok_or_else(not_found)?;
     let pod = loaded.object.downcast_ref::<Pod>().ok_or_else(not_found)?;
+    check_delete_options(options)?;
     let mut options = options.clone();
     let must_not_change = if is_disrupted_anyway(pod) {
         !is_terminal(pod)

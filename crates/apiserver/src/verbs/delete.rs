@@ -51,9 +51,15 @@ pub async fn delete(api: &Api, served: &Served, request: &mut Request) -> Result
 /// The options of the body or the query, validated.
 pub async fn delete_options(request: &mut Request) -> Result<DeleteOptions, Status> {
     let options = read_delete_options(request).await?;
-    let errors = validate(&options);
+    check_options(&options)?;
+    Ok(options)
+}
+
+/// 422 for options that are none.
+pub fn check_options(options: &DeleteOptions) -> Result<(), Status> {
+    let errors = validate(options);
     if errors.is_empty() {
-        Ok(options)
+        Ok(())
     } else {
         Err(invalid("DeleteOptions", errors))
     }

@@ -222,16 +222,36 @@ impl Patching<'_> {
     fn unreadable(&self, raw: &[u8], patched: &Value, why: String) -> Result<Status, Status> {
         let (value, why) = match &self.patch {
             Patch::Strategic(patch) => (Printed(patch).to_string(), as_conversion(why)),
-            Patch::Merge(patch) => {
-                let before = to_json(self.served, raw)?;
-                let before = serde_json::value::RawValue::from_string(before).map_err(Status::internal)?;
-                (shown(Some(&before), patched, patch), why)
-            }
-            _ => (patched.to_string(), why),
+            Patch::Merge(patch) => (self.shown(raw, patched, patch)?, why),
+            Patch::Json(operations) => (self.shown(raw, patched, &touched(operations))?, why),
+            Patch::Apply(_) => (patched.to_string(), why),
         };
         let error = Error::invalid(&Path::new("patch"), value, why);
         Ok(Status::invalid(&GroupKind::default(), "", vec![error]))
     }
+
+    fn shown(&self, raw: &[u8], patched: &Value, patch: &Value) -> Result<String, Status> {
+        let before = to_json(self.served, raw)?;
+        let before = serde_json::value::RawValue::from_string(before).map_err(Status::internal)?;
+        Ok(shown(Some(&before), patched, patch))
+    }
+}
+
+/// What the operations of a JSON patch lead through, as a merge patch would.
+fn touched(operations: &Value) -> Value {
+    let mut all = Value::Object(serde_json::Map::new());
+    let operations = operations.as_array().into_iter().flatten();
+    for path in operations.flat_map(|operation| [&operation["path"], &operation["from"]]) {
+        let mut place = &mut all;
+        for name in path.as_str().unwrap_or_default().split('/').skip(1) {
+            let name = name.replace("~1", "/").replace("~0", "~");
+            if !place.is_object() {
+                *place = Value::Object(serde_json::Map::new());
+            }
+            place = &mut place[name];
+        }
+    }
+    all
 }
 
 /// A document after a merge patch: members in the order of their names where the patch was, else as they were.

@@ -17,6 +17,7 @@ const ASSOCIATED_KEYS: &str = "authentication.kubernetes.io/associated-node-keys
 
 /// What must be allowed for a mode, and whom it makes.
 pub struct Mode {
+    pub name: &'static str,
     pub steps: Vec<Step>,
     pub user: UserInfo,
 }
@@ -108,6 +109,7 @@ impl Form<'_> {
         steps.push(self.groups(&wanted.groups));
         steps.push(self.extra(wanted));
         Mode {
+            name: self.constraint.unwrap_or("legacy"),
             steps,
             user: self.user(wanted),
         }

@@ -1,6 +1,7 @@
 //! Kinds by name: envelopes, the stored form, conversion between versions.
 
 mod convert;
+mod embedded;
 pub mod stored;
 
 use api::catalogue::Resource;
@@ -69,8 +70,21 @@ pub fn wrapping(group: &str, version: &str, kind: &str, raw_len: usize) -> (Vec<
 /// The JSON of bare protobuf, without kind and apiVersion.
 pub fn json(ty: &'static Type, raw: &[u8]) -> Result<Vec<u8>, DecodeError> {
     let mut out = Vec::with_capacity(raw.len() * 2);
-    codec::proto_to_json(None, ty, raw, &mut out)?;
+    push_json(None, ty, raw, &mut out)?;
     Ok(out)
+}
+
+/// Appends the JSON of bare protobuf, with kind and apiVersion if they are given.
+pub fn push_json(
+    meta: Option<TypeMeta<'_>>,
+    ty: &'static Type,
+    raw: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
+    let start = out.len();
+    codec::proto_to_json(meta, ty, raw, out)?;
+    embedded::name(ty, out, start);
+    Ok(())
 }
 
 /// A JSON document as YAML.

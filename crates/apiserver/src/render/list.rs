@@ -164,7 +164,7 @@ impl Renderer<'_> {
         };
         scratch.clear();
         object.write(scratch);
-        api::codec::proto_to_json(None, self.served.row.ty, scratch, out).map_err(internal)
+        kind::push_json(None, self.served.row.ty, scratch, out).map_err(internal)
     }
 
     /// How long [`Renderer::push_item`] makes a list in protobuf.

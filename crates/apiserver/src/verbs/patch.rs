@@ -287,7 +287,7 @@ fn to_json(served: &Served, raw: &[u8]) -> Result<String, Status> {
         kind: served.row.kind,
     };
     let mut json = Vec::with_capacity(raw.len() * 2);
-    codec::proto_to_json(Some(meta), served.row.ty, raw, &mut json).map_err(Status::internal)?;
+    crate::kind::push_json(Some(meta), served.row.ty, raw, &mut json).map_err(Status::internal)?;
     String::from_utf8(json).map_err(Status::internal)
 }
 

@@ -117,7 +117,7 @@ pub fn keep_allotted(service: &mut Service, old: &Service) {
         if spec.cluster_ip.is_empty() {
             spec.cluster_ip.clone_from(&old.spec.cluster_ip);
         }
-        if spec.cluster_ips.is_empty() && spec.cluster_ip == old.spec.cluster_ip {
+        if spec.cluster_ips.is_empty() {
             spec.cluster_ips.clone_from(&old.spec.cluster_ips);
         }
     }

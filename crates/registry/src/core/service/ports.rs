@@ -159,14 +159,15 @@ impl NodePorts {
         NodePorts { store, range }
     }
 
-    /// Takes all ports that the plan reserves and picks, or none.
+    /// Takes all ports that the plan reserves and picks, or none. A dry run takes none, and does not ask whether those
+    /// that are named are of the range.
     pub async fn allot(&self, plan: &Plan, dry_run: bool) -> Result<Allotted, Error> {
         if plan.reserve.is_empty() && plan.pick.is_empty() && plan.health_check.is_none() {
             return Ok(Allotted::default());
         }
         loop {
             let (standing, mut bitmap) = self.load().await?;
-            let allotted = apply(plan, &mut bitmap, self.range)?;
+            let allotted = apply(plan, &mut bitmap, self.range, dry_run)?;
             if dry_run || self.save(standing.as_deref(), &bitmap).await? {
                 return Ok(allotted);
             }
@@ -250,18 +251,24 @@ impl NodePorts {
     }
 }
 
-fn apply(plan: &Plan, bitmap: &mut Bitmap, range: PortRange) -> Result<Allotted, Error> {
+fn apply(plan: &Plan, bitmap: &mut Bitmap, range: PortRange, dry_run: bool) -> Result<Allotted, Error> {
     let mut allotted = Allotted::default();
     let mut take = |bitmap: &mut Bitmap, index: Option<usize>, port: i32| {
-        let offset = range.offset(port).ok_or_else(|| Error::OutOfRange {
-            index,
-            port,
-            range: range.to_string(),
-        })?;
-        if bitmap.has(offset) {
+        let offset = range.offset(port);
+        if offset.is_none() && !dry_run {
+            return Err(Error::OutOfRange {
+                index,
+                port,
+                range: range.to_string(),
+            });
+        }
+        let is_taken = offset.map_or_else(|| allotted.taken.contains(&port), |offset| bitmap.has(offset));
+        if is_taken {
             return Err(Error::Taken { index, port });
         }
-        bitmap.set(offset, true);
+        if let Some(offset) = offset {
+            bitmap.set(offset, true);
+        }
         allotted.taken.push(port);
         Ok(())
     };

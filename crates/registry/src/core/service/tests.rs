@@ -40,6 +40,7 @@ struct World {
     store: Arc<dyn Store>,
     hooks: Allotment,
     user: auth::UserInfo,
+    dry_run: bool,
 }
 
 impl World {
@@ -49,6 +50,7 @@ impl World {
             hooks: allotment(&store),
             store,
             user: auth::UserInfo::default(),
+            dry_run: false,
         }
     }
 
@@ -58,7 +60,7 @@ impl World {
             namespace: Some("default"),
             group: "",
             subresource: "",
-            dry_run: false,
+            dry_run: self.dry_run,
             now: Timestamp::UNIX_EPOCH,
         }
     }
@@ -130,6 +132,80 @@ async fn a_service_gets_an_address_and_ports() {
     assert_eq!(world.addresses().await, 0);
     world.create(&mut second, Outcome::Aborted).await.unwrap();
     assert_eq!(world.addresses().await, 0, "an aborted write leaves nothing");
+}
+
+#[tokio::test]
+async fn dry_runs_leave_the_range_of_ports_to_validation() {
+    let mut world = World::new();
+    let ranged = |port: i32| {
+        format!(
+            "Invalid value: {port}: provided port is not in the valid range. The range of valid ports is 30000-32767"
+        )
+    };
+    for port in [-1, 1, 100_000, i32::MAX] {
+        let wanted = |other: i32| {
+            parse(&format!(
+                r#"{{"spec":{{"type":"NodePort","ports":[{{"name":"a","port":1,"nodePort":{port}}},{{"name":"b","port":2,"nodePort":{other}}}]}}}}"#
+            ))
+        };
+        for (dry_run, other, expected) in [
+            (
+                false,
+                30_001,
+                Err(format!("spec.ports[0].nodePort: {}", ranged(port))),
+            ),
+            (true, 30_001, Ok(())),
+            (
+                true,
+                port,
+                Err(format!(
+                    "spec.ports[1].nodePort: Invalid value: {port}: provided port is already allocated"
+                )),
+            ),
+        ] {
+            world.dry_run = dry_run;
+            let answer = world.create(&mut wanted(other), Outcome::Aborted).await;
+            let expected = expected.map_err(|error: String| format!("Service \"web\" is invalid: {error}"));
+            assert_eq!(answer, expected);
+        }
+    }
+    let mut checked = parse(
+        r#"{"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local","healthCheckNodePort":-1,"ports":[{"port":1}]}}"#,
+    );
+    assert_eq!(world.create(&mut checked, Outcome::Aborted).await, Ok(()));
+    let errors: Vec<String> = validation::validate(&checked, None)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        errors,
+        ["spec.healthCheckNodePort: Invalid value: -1: must be between 1 and 65535, inclusive"]
+    );
+}
+
+#[test]
+fn a_changed_address_stands_for_all() {
+    let old = parse(r#"{"spec":{"clusterIP":"10.0.0.9","clusterIPs":["10.0.0.9"],"ports":[{"port":1}]}}"#);
+    for (new, expected) in [
+        (r#"{"spec":{"ports":[{"port":1}]}}"#, "10.0.0.9"),
+        (
+            r#"{"spec":{"clusterIP":"10.0.0.9","ports":[{"port":1}]}}"#,
+            "10.0.0.9",
+        ),
+        (
+            r#"{"spec":{"clusterIP":"Bad_Value!","ports":[{"port":1}]}}"#,
+            "Bad_Value!",
+        ),
+        (
+            r#"{"spec":{"clusterIP":"Bad_Value!","clusterIPs":["10.0.0.9"],"ports":[{"port":1}]}}"#,
+            "Bad_Value!",
+        ),
+    ] {
+        let mut new = parse(new);
+        super::families::keep_allotted(&mut new, &old);
+        super::families::normalize_update(&mut new, &old);
+        assert_eq!(new.spec.cluster_ips, [expected]);
+    }
 }
 
 #[tokio::test]

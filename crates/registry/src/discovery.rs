@@ -23,6 +23,7 @@ const MAX_PORTS: usize = 20_000;
 const MAX_ENDPOINTS: usize = 1000;
 const MAX_HINTS: usize = 8;
 const MAX_TOPOLOGY: usize = 16;
+const HOST_NAME: &str = "kubernetes.io/hostname";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// They write no odd addresses, and often.
 const CONTROLLERS: [&str; 2] = [
@@ -50,6 +51,12 @@ impl Rules for EndpointSlices {
             .endpoints
             .iter_mut()
             .for_each(|endpoint| endpoint.deprecated_topology.clear());
+    }
+
+    fn prepare_update(_cx: &Context<'_>, slice: &mut EndpointSlice, old: &EndpointSlice) {
+        if slice.endpoints != old.endpoints {
+            drop_topology(slice, old);
+        }
     }
 
     fn is_new_generation(slice: &EndpointSlice, old: &EndpointSlice) -> bool {
@@ -98,6 +105,23 @@ impl Rules for EndpointSlices {
 
     fn row(slice: &EndpointSlice, now: Timestamp) -> Vec<Value> {
         table::network::endpoint_slice(slice, now)
+    }
+}
+
+/// Topology is no longer written. Where it used to name the node, that name moves to the field that has taken its place.
+fn drop_topology(slice: &mut EndpointSlice, old: &EndpointSlice) {
+    let known = |name: &str| {
+        let mut names = old.endpoints.iter();
+        names.any(|endpoint| endpoint.deprecated_topology.get(HOST_NAME).map(String::as_str) == Some(name))
+    };
+    for endpoint in &mut slice.endpoints {
+        let topology = std::mem::take(&mut endpoint.deprecated_topology);
+        let node = topology
+            .get(HOST_NAME)
+            .filter(|name| !name.is_empty() && known(name) && name_is_dns_subdomain(name, false).is_empty());
+        if endpoint.node_name.is_none() {
+            endpoint.node_name = node.cloned();
+        }
     }
 }
 
@@ -248,4 +272,49 @@ fn validate_hints(hints: &EndpointHints, path: &Path) -> ErrorList {
         }
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::parse;
+    use serde_json::json;
+
+    #[test]
+    fn topology_is_dropped_when_endpoints_change() {
+        let slice = |endpoints: Value| {
+            parse::<EndpointSlice>(&json!({"addressType": "IPv4", "endpoints": endpoints}))
+        };
+        let old = json!([{"addresses": ["10.0.0.1"], "deprecatedTopology": {"kubernetes.io/hostname": "n1", "a": "b"}}]);
+        let with = |topology: Value, node: Value| json!([{"addresses": ["10.0.0.2"], "deprecatedTopology": topology, "nodeName": node}]);
+        for (new, expected) in [
+            (old.clone(), old.clone()),
+            (with(json!({"a": "b"}), Value::Null), with(json!({}), Value::Null)),
+            (
+                with(json!({"kubernetes.io/hostname": "n1"}), Value::Null),
+                with(json!({}), json!("n1")),
+            ),
+            (
+                with(json!({"kubernetes.io/hostname": "n1"}), json!("n2")),
+                with(json!({}), json!("n2")),
+            ),
+            (
+                with(json!({"kubernetes.io/hostname": "n3"}), Value::Null),
+                with(json!({}), Value::Null),
+            ),
+        ] {
+            let (mut new, old) = (slice(new), slice(old.clone()));
+            let user = auth::UserInfo::default();
+            let cx = Context {
+                user: &user,
+                namespace: Some("default"),
+                group: "discovery.k8s.io",
+                subresource: "",
+                dry_run: false,
+                now: Timestamp::UNIX_EPOCH,
+            };
+            EndpointSlices::prepare_update(&cx, &mut new, &old);
+            assert_eq!(new, slice(expected));
+        }
+    }
 }

@@ -1,10 +1,14 @@
 //! PersistentVolumeClaims.
 
 use api::core::v1::{
-    PersistentVolumeClaim, PersistentVolumeClaimSpec, TypedLocalObjectReference, TypedObjectReference,
+    PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, TypedLocalObjectReference,
+    TypedObjectReference,
 };
 use apimachinery::field::{Error, ErrorList, Path};
-use apimachinery::validation::{is_dns1123_subdomain, name_is_dns_label, name_is_dns_subdomain};
+use apimachinery::quantity::Quantity;
+use apimachinery::validation::{
+    is_dns1123_subdomain, is_qualified_name, name_is_dns_label, name_is_dns_subdomain,
+};
 use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -12,7 +16,7 @@ use serde_json::Value;
 use crate::core::pod::defaults;
 use crate::internal::change;
 use crate::metadata::messages;
-use crate::resources::validate_quantity;
+use crate::resources::{is_native, validate_quantity};
 use crate::rules::{MetadataChecks, Rules};
 use crate::{label_selector, table, warnings};
 
@@ -23,6 +27,15 @@ pub(super) const ACCESS_MODES: [&str; 4] = [
     "ReadWriteOncePod",
 ];
 const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
+
+/// How far the growth of a volume has come.
+const RESIZES: [&str; 5] = [
+    "ControllerResizeInProgress",
+    "ControllerResizeInfeasible",
+    "NodeResizeInProgress",
+    "NodeResizeInfeasible",
+    "NodeResizePending",
+];
 
 const CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
@@ -67,6 +80,10 @@ impl Rules for PersistentVolumeClaims {
         let mut errors = Self::validate(claim);
         errors.extend(validate_change(claim, old));
         errors
+    }
+
+    fn validate_status_update(claim: &PersistentVolumeClaim, _old: &PersistentVolumeClaim) -> ErrorList {
+        validate_status(&claim.status, &Path::new("status"))
     }
 
     fn warnings(claim: &PersistentVolumeClaim, _old: Option<&PersistentVolumeClaim>) -> Vec<String> {
@@ -273,6 +290,49 @@ fn validate_reference(group: Option<&str>, kind: &str, name: &str, path: &Path) 
     errors
 }
 
+fn validate_status(status: &PersistentVolumeClaimStatus, path: &Path) -> ErrorList {
+    let amount = |quantity: &Quantity, path: &Path| {
+        let detail = "must be a valid resource quantity";
+        (quantity.value() < 0).then(|| Error::invalid(path, quantity.value(), detail))
+    };
+    let mut errors = ErrorList::new();
+    let capacity = path.child("capacity");
+    for (name, quantity) in &status.capacity {
+        errors.extend(amount(quantity, &capacity.key(name)));
+    }
+    let resizes = path.child("allocatedResourceStatuses");
+    for (name, resize) in &status.allocated_resource_statuses {
+        errors.extend(validate_resource_key(name, &resizes));
+        if !RESIZES.contains(&resize.as_str()) {
+            // Upstream shows the resource, not its status.
+            errors.push(Error::not_supported(&resizes, name, &RESIZES));
+        }
+    }
+    let allocated = path.child("allocatedResources");
+    for (name, quantity) in &status.allocated_resources {
+        let wrong_key = validate_resource_key(name, &allocated);
+        if !wrong_key.is_empty() {
+            errors.extend(wrong_key);
+            continue;
+        }
+        let path = allocated.key(name);
+        match amount(quantity, &path) {
+            Some(error) => errors.push(error),
+            None => errors.extend(validate_quantity("storage", quantity, &path)),
+        }
+    }
+    errors
+}
+
+/// Of Kubernetes' own resources, claims have only storage.
+fn validate_resource_key(name: &str, path: &Path) -> ErrorList {
+    let errors: ErrorList = messages(path, name, is_qualified_name(name)).collect();
+    if errors.is_empty() && is_native(name) && name != "storage" {
+        return vec![Error::not_supported(path, name, &["storage"])];
+    }
+    errors
+}
+
 /// Only the size may grow, the class of attributes change, and the volume be chosen once.
 fn validate_change(claim: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -> ErrorList {
     let path = Path::new("spec");
@@ -325,4 +385,48 @@ fn validate_change(claim: &PersistentVolumeClaim, old: &PersistentVolumeClaim) -
         errors.push(Error::immutable(&Path::new("volumeMode"), mode));
     }
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::parse;
+    use serde_json::json;
+
+    fn check(status: Value, expected: &[&str]) {
+        let claim = parse::<PersistentVolumeClaim>(&json!({"status": status}));
+        let errors = PersistentVolumeClaims::validate_status_update(&claim, &claim);
+        let shown: Vec<String> = errors.iter().map(Error::to_string).collect();
+        assert_eq!(shown, expected, "{status}");
+    }
+
+    #[test]
+    fn what_is_allocated_is_storage() {
+        check(
+            json!({
+                "capacity": {"storage": "1Gi", "cpu": "0"},
+                "allocatedResources": {"storage": "2Gi", "example.com/a": "1500m"},
+                "allocatedResourceStatuses": {"storage": "NodeResizePending"},
+            }),
+            &[],
+        );
+        check(
+            json!({"capacity": {"cpu": "-1"}}),
+            &["status.capacity[cpu]: Invalid value: -1: must be a valid resource quantity"],
+        );
+        check(
+            json!({"allocatedResources": {"cpu": "1", "storage": "-1"}}),
+            &[
+                "status.allocatedResources: Unsupported value: \"cpu\": supported values: \"storage\"",
+                "status.allocatedResources[storage]: Invalid value: -1: must be a valid resource quantity",
+            ],
+        );
+        check(
+            json!({"allocatedResourceStatuses": {"k": "odd"}}),
+            &[
+                "status.allocatedResourceStatuses: Unsupported value: \"k\": supported values: \"storage\"",
+                "status.allocatedResourceStatuses: Unsupported value: \"k\": supported values: \"ControllerResizeInProgress\", \"ControllerResizeInfeasible\", \"NodeResizeInProgress\", \"NodeResizeInfeasible\", \"NodeResizePending\"",
+            ],
+        );
+    }
 }

@@ -159,9 +159,9 @@ fn spec(spec: &PodSpec, metadata: Option<&ObjectMeta>, path: &Path) -> ErrorList
         &path.child("overhead").child("limits"),
     ));
     if let Some(os) = &spec.os {
-        let path = path.child("os").child("name");
+        let path = path.child("os");
         match os.name.as_str() {
-            "" => errors.push(Error::required(&path, "")),
+            "" => errors.push(Error::required(&path.child("name"), "")),
             "linux" | "windows" => {}
             other => errors.push(Error::not_supported(&path, other, &["linux", "windows"])),
         }

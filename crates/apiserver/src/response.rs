@@ -143,6 +143,16 @@ pub fn success(code: StatusCode, details: Option<Details>, output: Output) -> Re
     status_document(&status, output)
 }
 
+/// A Status that reports that something was made: the one success that carries its code.
+pub fn created(output: Output) -> Result<Response, Status> {
+    let status = api::meta::v1::Status {
+        status: "Success".to_owned(),
+        code: i32::from(StatusCode::CREATED.as_u16()),
+        ..api::meta::v1::Status::default()
+    };
+    message(StatusCode::CREATED, ("", "v1", "Status"), &status, output)
+}
+
 /// A document that is not indented ends its line.
 pub(crate) fn line(mut json: Vec<u8>) -> Vec<u8> {
     if !json.ends_with(b"\n") {

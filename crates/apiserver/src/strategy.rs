@@ -131,6 +131,11 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// Cells of a Scale's Table row: name, desired and available replicas, age.
+    fn scale_row(&self, _scale: &Scale, _now: jiff::Timestamp) -> Vec<serde_json::Value> {
+        Vec::new()
+    }
+
     /// Takes the wanted replicas of a valid Scale over.
     fn set_scale(&self, _object: &mut dyn Object, _scale: &Scale) -> Result<(), Status> {
         Err(Status::path_not_found())

@@ -408,3 +408,100 @@ async fn evictions_of_the_former_version_are_read() {
         );
     }
 }
+
+#[tokio::test]
+async fn refusals_name_the_group_that_was_asked() {
+    let server = TestServer::start().await;
+    for (group, resource) in [
+        ("api/v1", "events"),
+        ("apis/events.k8s.io/v1", "events.events.k8s.io"),
+    ] {
+        let events = format!("/{group}/namespaces/default/events");
+        let event =
+            |name: &str, version: &str| json!({ "metadata": { "name": name, "resourceVersion": version } });
+        server.call("POST", &events, event("e", "")).await;
+        for (method, name, body, expected) in [
+            ("POST", "", event("e", ""), format!("409 AlreadyExists {resource} \"e\" already exists")),
+            ("GET", "/no", Value::Null, format!("404 NotFound {resource} \"no\" not found")),
+            ("DELETE", "/no", Value::Null, format!("404 NotFound {resource} \"no\" not found")),
+            ("PUT", "/no", event("no", ""), format!("404 NotFound {resource} \"no\" not found")),
+            (
+                "PUT",
+                "/e",
+                event("e", "1"),
+                format!("409 Conflict Operation cannot be fulfilled on {resource} \"e\": the object has been modified; please apply your changes to the latest version and try again"),
+            ),
+            (
+                "DELETE",
+                "/e",
+                json!({ "preconditions": { "resourceVersion": "1" } }),
+                "409 Conflict Operation cannot be fulfilled on Event \"e\": the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (2). The object might have been modified".to_owned(),
+            ),
+        ] {
+            let answer = server.call(method, &format!("{events}{name}"), body).await;
+            assert_eq!(answer.line(), expected, "{method} {events}{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_post_made_without_showing_it_has_a_code() {
+    let server = TestServer::start().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    server
+        .call("POST", pods, json!({ "metadata": { "name": "p" } }))
+        .await;
+    for (subresource, body) in [
+        (
+            "binding",
+            json!({ "metadata": { "name": "p" }, "target": { "name": "n" } }),
+        ),
+        ("eviction", json!({ "metadata": { "name": "p" } })),
+    ] {
+        let answer = server
+            .call("POST", &format!("{pods}/p/{subresource}"), body)
+            .await;
+        let expected =
+            json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 });
+        assert_eq!((answer.code, answer.json()), (201, expected), "{subresource}");
+    }
+}
+
+#[tokio::test]
+async fn scales_are_shown_in_all_views() {
+    let server = TestServer::start().await;
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    server
+        .call("POST", deployments, json!({ "metadata": { "name": "d" } }))
+        .await;
+    let scale = json!({ "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": { "name": "d" }, "spec": { "replicas": 3 }, "status": { "replicas": 0 } });
+    let metadata = json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": { "name": "d" } });
+    let of_table = |object: Value| json!([{ "cells": ["d", 3], "object": object }]);
+    for (view, query, part, expected) in [
+        ("", "", "", scale.clone()),
+        (
+            ";as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+            "",
+            "",
+            metadata.clone(),
+        ),
+        (";as=Table;v=v1;g=meta.k8s.io", "", "/rows", of_table(metadata)),
+        (
+            ";as=Table;v=v1;g=meta.k8s.io",
+            "?includeObject=Object",
+            "/rows",
+            of_table(scale),
+        ),
+        (
+            ";as=Table;v=v1;g=meta.k8s.io",
+            "?includeObject=None",
+            "/rows",
+            of_table(Value::Null),
+        ),
+    ] {
+        let accept = format!("application/json{view}");
+        let target = format!("{deployments}/d/scale{query}");
+        let answer = server.send("GET", &target, &[("accept", &accept)], "").await;
+        assert_eq!(answer.json().pointer(part), Some(&expected), "{target} {accept}");
+    }
+}

@@ -388,6 +388,10 @@ impl<R: Rules> Strategy for Typed<R> {
         R::scale(own(object))
     }
 
+    fn scale_row(&self, scale: &Scale, now: Timestamp) -> Vec<Value> {
+        crate::scale::row(scale, now)
+    }
+
     fn set_scale(&self, object: &mut dyn Object, scale: &Scale) -> Result<(), Status> {
         R::set_scale(own_mut(object), scale)
     }

@@ -5,6 +5,10 @@ use api::meta::v1::{LabelSelector, ObjectMeta};
 use apimachinery::field::{Error, Path};
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::table;
 
 /// A Scale with the identity of its workload.
 pub fn new(metadata: &ObjectMeta, wanted: i32, actual: i32, selector: String) -> Scale {
@@ -23,6 +27,16 @@ pub fn new(metadata: &ObjectMeta, wanted: i32, actual: i32, selector: String) ->
             selector,
         },
     }
+}
+
+/// Cells of a Scale's row.
+pub fn row(scale: &Scale, now: Timestamp) -> Vec<Value> {
+    vec![
+        scale.metadata.name.as_str().into(),
+        scale.spec.replicas.into(),
+        scale.status.replicas.into(),
+        table::age(&scale.metadata, now).into(),
+    ]
 }
 
 /// The text form of a workload's selector; empty if there is none that makes sense.

@@ -1,9 +1,13 @@
 //! Tables: rows of cells for people.
 
+use api::Message;
+use api::catalogue::Column;
+use api::codec::TypeMeta;
+use api::meta::v1::ObjectMeta;
 use apimachinery::status::Status;
 use serde_json::json;
 
-use super::{Renderer, Source, internal, table_api_version, with_type};
+use super::{Renderer, Source, internal, push_with_type, table_api_version, with_type};
 use crate::kind;
 use crate::request::negotiate::{Encoding, Output, TableVersion, View};
 use crate::request::query::Query;
@@ -45,15 +49,7 @@ impl Renderer<'_> {
 
     /// Everything of a table up to its first row.
     pub(super) fn begin_table(&self, version: TableVersion, metadata: &str, with_columns: bool) -> Vec<u8> {
-        let columns = match with_columns {
-            false => "null".to_owned(),
-            true => {
-                let columns: Vec<String> = self.served.row.columns.iter().map(column).collect();
-                format!("[{}]", columns.join(","))
-            }
-        };
-        let api_version = table_api_version(version);
-        format!("{{\"kind\":\"Table\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"columnDefinitions\":{columns},\"rows\":[").into_bytes()
+        begin(version, metadata, with_columns.then_some(self.served.row.columns))
     }
 
     /// One row.
@@ -100,11 +96,63 @@ impl Renderer<'_> {
     }
 }
 
+fn begin(version: TableVersion, metadata: &str, columns: Option<&[Column]>) -> Vec<u8> {
+    let columns = columns.map_or_else(
+        || "null".to_owned(),
+        |columns| {
+            let columns: Vec<String> = columns.iter().map(column).collect();
+            format!("[{}]", columns.join(","))
+        },
+    );
+    let api_version = table_api_version(version);
+    format!("{{\"kind\":\"Table\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"columnDefinitions\":{columns},\"rows\":[").into_bytes()
+}
+
+/// An object that is not stored, to be shown in a table of its own.
+pub struct Unstored<'a> {
+    pub kind: TypeMeta<'a>,
+    pub metadata: &'a ObjectMeta,
+    pub message: &'a dyn Message,
+    pub columns: &'a [Column],
+    pub cells: Vec<serde_json::Value>,
+}
+
+impl Unstored<'_> {
+    /// The table as JSON.
+    pub fn table(&self, version: TableVersion, include: IncludeObject) -> Result<Vec<u8>, Status> {
+        let about = json!({ "resourceVersion": self.metadata.resource_version });
+        let mut out = begin(version, &about.to_string(), Some(self.columns));
+        out.extend_from_slice(b"{\"cells\":");
+        serde_json::to_writer(&mut out, &self.cells).map_err(internal)?;
+        out.extend_from_slice(b",\"object\":");
+        match include {
+            IncludeObject::None => out.extend_from_slice(b"null"),
+            IncludeObject::Metadata => {
+                let json = kind::metadata_document(self.metadata).map_err(internal)?;
+                push_with_type(
+                    &mut out,
+                    "PartialObjectMetadata",
+                    table_api_version(version),
+                    &json,
+                );
+            }
+            IncludeObject::Object => {
+                let raw = self.message.encode_to_vec();
+                kind::push_json(Some(self.kind), self.message.descriptor(), &raw, &mut out)
+                    .map_err(internal)?;
+            }
+        }
+        out.push(b'}');
+        end_table(&mut out);
+        Ok(out)
+    }
+}
+
 pub(super) fn end_table(out: &mut Vec<u8>) {
     out.extend_from_slice(b"]}\n");
 }
 
-fn column(column: &api::catalogue::Column) -> String {
+fn column(column: &Column) -> String {
     let [name, kind, format] = [column.name, column.kind, column.format].map(|text| json!(text));
     format!(
         "{{\"name\":{name},\"type\":{kind},\"format\":{format},\"description\":\"\",\"priority\":{}}}",

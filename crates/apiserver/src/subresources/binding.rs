@@ -5,7 +5,6 @@ use api::core::v1::Binding;
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
-use http::StatusCode;
 use jiff::Timestamp;
 
 use crate::decode::{Expected, read_message};
@@ -14,7 +13,7 @@ use crate::request::Request;
 use crate::request::negotiate::Offers;
 use crate::request::options::{WriteKind, WriteOptions};
 use crate::resource::Served;
-use crate::response::{Response, success};
+use crate::response::{Response, created};
 use crate::state::Api;
 
 /// The kind of the body.
@@ -68,7 +67,7 @@ async fn answer(
     api.admit_subresource(request, pods.row, &mut binding.clone(), dry_run)
         .await?;
     bind(pods, binding, dry_run, api.clock.now()).await?;
-    Ok(success(StatusCode::CREATED, None, output))
+    created(output)
 }
 
 /// What a pod can be bound to. Upstream answers without a reason.

@@ -9,14 +9,13 @@ use api::{Message, pod_conditions, selector};
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
 use apimachinery::time::Time;
-use http::StatusCode;
 
 use crate::decode::{Expected, read_message};
 use crate::request::Request;
 use crate::request::negotiate::Offers;
 use crate::request::options::{WriteKind, WriteOptions};
 use crate::resource::Served;
-use crate::response::{Response, success};
+use crate::response::{Response, created};
 use crate::state::Api;
 use crate::verbs::{check_delete_options, writer};
 use crate::write::OperationOptions;
@@ -63,7 +62,7 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
         }
     }
     outcome?;
-    Ok(success(StatusCode::CREATED, None, output))
+    created(output)
 }
 
 /// What the request is, the deletion is.

@@ -1,22 +1,28 @@
 //! Scale: the replicas of a workload, the same for all kinds that have them.
 
 use api::autoscaling::v1::Scale;
+use api::catalogue::Column;
+use api::codec::TypeMeta;
 use api::{Message, Object};
 use apimachinery::field::{Error, Path};
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
 use bytes::Bytes;
 use http::StatusCode;
+use jiff::Timestamp;
 use serde_json::Value;
 use storage::cache::Freshness;
 
 use crate::decode::{Expected, decode_json, read_message};
+use crate::kind;
 use crate::objects::failed;
-use crate::request::negotiate::{Offers, Output};
+use crate::render::table::Unstored;
+use crate::render::{IncludeObject, with_type};
+use crate::request::negotiate::{Encoding, Offers, Output, View};
 use crate::request::options::{WriteKind, WriteOptions};
 use crate::request::{Request, body};
 use crate::resource::Served;
-use crate::response::{Response, message};
+use crate::response::{Response, bytes, json_document, message};
 use crate::state::Api;
 use crate::strategy::Strategy;
 use crate::verbs::patch::Patch;
@@ -32,12 +38,45 @@ const SCALE: Expected = Expected {
     also: &[],
 };
 
+/// What a Scale shows in a table.
+const COLUMNS: [Column; 4] = [
+    column("Name", "string"),
+    column("Desired", "integer"),
+    column("Available", "integer"),
+    column("Age", "string"),
+];
+
+const fn column(name: &'static str, kind: &'static str) -> Column {
+    Column {
+        name,
+        kind,
+        format: "",
+        priority: 0,
+    }
+}
+
+/// How the Scale is answered.
+struct Form {
+    output: Output,
+    include: IncludeObject,
+    now: Timestamp,
+}
+
 /// GET, PUT and PATCH.
 pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
-    let output = request.output(Offers::Plain)?;
+    let output = request.output(Offers::Views)?;
+    let include = match output.view {
+        View::Table(_) => IncludeObject::parse(&request.query)?,
+        _ => IncludeObject::default(),
+    };
+    let form = Form {
+        output,
+        include,
+        now: api.clock.now(),
+    };
     let verb = request.info.verb.clone();
     match verb.as_str() {
-        "get" => get(served, request, output).await,
+        "get" => get(served, request, &form).await,
         "update" => {
             let options = WriteOptions::parse(&request.query, WriteKind::Update)?;
             let proto = read_message(request, SCALE, options.field_validation).await?;
@@ -48,7 +87,7 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
                 request,
                 Edit::Replace(Box::new(scale)),
                 options,
-                output,
+                &form,
             )
             .await
         }
@@ -64,13 +103,13 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
             let body: Bytes = body::read(request).await?;
             let options = WriteOptions::parse(&request.query, WriteKind::Patch)?;
             let (patch, _) = Patch::parse(&content_type, &body)?;
-            write(api, served, request, Edit::Patch(patch), options, output).await
+            write(api, served, request, Edit::Patch(patch), options, &form).await
         }
         other => Err(Status::method_not_supported(&served.group_resource(), other)),
     }
 }
 
-async fn get(served: &Served, request: &Request, output: Output) -> Result<Response, Status> {
+async fn get(served: &Served, request: &Request, form: &Form) -> Result<Response, Status> {
     let key = served.objects.key(&request.info.namespace, &request.info.name);
     let (_, entry) = served
         .objects
@@ -85,7 +124,7 @@ async fn get(served: &Served, request: &Request, output: Output) -> Result<Respo
         .strategy()
         .scale(&*loaded.object)
         .ok_or_else(Status::path_not_found)?;
-    answer(&scale, output)
+    answer(served, &scale, form)
 }
 
 async fn write(
@@ -94,7 +133,7 @@ async fn write(
     request: &mut Request,
     edit: Edit,
     options: WriteOptions,
-    output: Output,
+    form: &Form,
 ) -> Result<Response, Status> {
     let change = ScaleChange {
         strategy: served.objects.strategy(),
@@ -123,11 +162,45 @@ async fn write(
         .strategy()
         .scale(&*object)
         .ok_or_else(Status::path_not_found)?;
-    answer(&scale, output)
+    answer(served, &scale, form)
 }
 
-fn answer(scale: &Scale, output: Output) -> Result<Response, Status> {
-    message(StatusCode::OK, ("autoscaling", "v1", "Scale"), scale, output)
+fn answer(served: &Served, scale: &Scale, form: &Form) -> Result<Response, Status> {
+    const KIND: TypeMeta<'_> = TypeMeta {
+        api_version: "autoscaling/v1",
+        kind: "Scale",
+    };
+    let output = form.output;
+    let json = match output.view {
+        View::Full => {
+            return message(
+                StatusCode::OK,
+                (SCALE.group, SCALE.version, SCALE.kind),
+                scale,
+                output,
+            );
+        }
+        View::Metadata if output.encoding == Encoding::Protobuf => {
+            let raw = kind::metadata_message(&scale.metadata);
+            let raw = kind::wrap("meta.k8s.io", "v1", "PartialObjectMetadata", &raw);
+            return Ok(bytes(StatusCode::OK, output.encoding.media_type(), raw));
+        }
+        View::Metadata => {
+            let json = kind::metadata_document(&scale.metadata).map_err(Status::internal)?;
+            with_type("PartialObjectMetadata", "meta.k8s.io/v1", &json)
+        }
+        View::Table(version) => {
+            let shown = Unstored {
+                kind: KIND,
+                metadata: &scale.metadata,
+                message: scale,
+                columns: &COLUMNS,
+                cells: served.objects.strategy().scale_row(scale, form.now),
+            };
+            shown.table(version, form.include)?
+        }
+    };
+    Ok(json_document(StatusCode::OK, json, output))
 }
 
 enum Edit {

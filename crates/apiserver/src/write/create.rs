@@ -97,7 +97,7 @@ impl Writer<'_> {
     }
 
     async fn name_taken(&self, key: &str, name: &str, generated: bool) -> Refused {
-        let mut status = Status::already_exists(&self.objects().group_resource(), name);
+        let mut status = Status::already_exists(&self.served.group_resource(), name);
         match self.objects().load(key).await {
             Ok(Some(standing)) if standing.object.metadata().deletion_timestamp.is_some() => {
                 status.message = format!("object is being deleted: {}", status.message);

@@ -33,7 +33,7 @@ impl Writer<'_> {
         }
         loop {
             let Some(current) = self.objects().load(&key).await? else {
-                return Err(Status::not_found(&self.objects().group_resource(), self.name));
+                return Err(Status::not_found(&self.served.group_resource(), self.name));
             };
             if let Some(deleted) = self.delete_loaded(&key, current, options).await? {
                 return Ok(deleted);
@@ -50,7 +50,7 @@ impl Writer<'_> {
     ) -> Result<Option<Deleted>, Status> {
         let Loaded { object: old, stored } = current;
         if let Some(preconditions) = &options.preconditions {
-            check_preconditions(self.served.row, preconditions, &*old)?;
+            check_preconditions(self.objects().row, preconditions, &*old)?;
         }
         let mut object = old.clone_box();
         let step = plan(&mut *object, options, self.strategy(), self.api.clock.now());

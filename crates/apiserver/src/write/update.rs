@@ -56,7 +56,7 @@ impl Writer<'_> {
                 None if force_create || self.strategy().allow_create_on_update() => {
                     self.create_by_update(change).await?
                 }
-                None => return Err(Status::not_found(&self.objects().group_resource(), self.name)),
+                None => return Err(Status::not_found(&self.served.group_resource(), self.name)),
             };
             if let Attempt::Done(saved) = attempt {
                 return Ok(saved);
@@ -72,7 +72,7 @@ impl Writer<'_> {
                 "uid mismatch: the provided object specified uid {}, and no existing object was found",
                 object.metadata().uid
             );
-            return Err(Status::conflict(&self.objects().group_resource(), self.name, why));
+            return Err(Status::conflict(&self.served.group_resource(), self.name, why));
         }
         self.settle_identity(&mut *object)?;
         self.strategy().default(&mut *object);
@@ -212,7 +212,7 @@ impl Writer<'_> {
             return Ok(());
         }
         let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {is}");
-        Err(Status::conflict(&self.objects().group_resource(), self.name, why))
+        Err(Status::conflict(&self.served.group_resource(), self.name, why))
     }
 
     /// A resourceVersion in the body is a precondition; some kinds insist on one.
@@ -242,7 +242,7 @@ impl Writer<'_> {
         }
         if *wanted != old.metadata().resource_version {
             return Err(Status::conflict(
-                &self.objects().group_resource(),
+                &self.served.group_resource(),
                 self.name,
                 MODIFIED,
             ));

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::autoscaling::v1::Scale;
+use api::core::v1::Binding;
 use apimachinery::field::ErrorList;
 use apiserver::lifecycle::Lifecycle;
 use apiserver::proxy::{Backends, KubeletAccess, KubeletTls};
@@ -71,6 +73,18 @@ impl Strategy for Plain {
     }
     fn table_row(&self, object: &dyn api::Object, _: jiff::Timestamp) -> Vec<Value> {
         vec![object.metadata().name.clone().into()]
+    }
+    fn bind(&self, _: &mut dyn api::Object, _: &Binding, _: jiff::Timestamp) -> Result<(), String> {
+        Ok(())
+    }
+    fn scale(&self, object: &dyn api::Object) -> Option<Scale> {
+        let mut scale = Scale::default();
+        scale.metadata.name.clone_from(&object.metadata().name);
+        scale.spec.replicas = 3;
+        Some(scale)
+    }
+    fn scale_row(&self, scale: &Scale, _: jiff::Timestamp) -> Vec<Value> {
+        vec![scale.metadata.name.as_str().into(), scale.spec.replicas.into()]
     }
 }
 

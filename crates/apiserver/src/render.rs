@@ -175,12 +175,13 @@ impl Renderer<'_> {
         Ok(Raw::Shared(Bytes::from(raw)))
     }
 
-    /// JSON as negotiated: pretty, or YAML, or as it is.
-    pub(crate) fn finish(&self, json: Vec<u8>) -> Result<Vec<u8>, Status> {
+    /// A document as negotiated: JSON is put into lines, or becomes YAML; protobuf stays as it is.
+    pub(crate) fn finish(&self, document: Vec<u8>) -> Result<Vec<u8>, Status> {
         match self.output.encoding {
-            Encoding::Yaml => kind::yaml(&json).map_err(internal),
-            _ if self.output.pretty => Ok(indent(&json)),
-            _ => Ok(response::line(json)),
+            Encoding::Protobuf => Ok(document),
+            Encoding::Yaml => kind::yaml(&document).map_err(internal),
+            Encoding::Json if self.output.pretty => Ok(indent(&document)),
+            Encoding::Json => Ok(response::line(document)),
         }
     }
 

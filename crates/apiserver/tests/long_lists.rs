@@ -61,18 +61,24 @@ async fn a_long_list_is_the_sum_of_its_pages() {
 #[tokio::test]
 async fn in_protobuf_compressed_and_of_metadata() {
     let server = filled().await;
-    let protobuf = list(&server, "", &[("accept", "application/vnd.kubernetes.protobuf")]).await;
-    let envelope = api::codec::envelope::unwrap(&protobuf.body).expect("an envelope");
-    assert_eq!(
-        (envelope.type_meta.kind, envelope.type_meta.api_version),
-        ("ConfigMapList", "v1")
-    );
-    let decoded = ConfigMapList::decode(envelope.raw).expect("a list");
-    assert_eq!(decoded.items.len(), COUNT);
-    assert_eq!(
-        decoded.items[149].metadata.resource_version,
-        (COUNT + 1).to_string()
-    );
+    // Streamed, made at once, and with a wish that is about JSON.
+    for (query, count) in [("", COUNT), ("?limit=20", 20), ("?limit=20&pretty=true", 20)] {
+        let protobuf = list(
+            &server,
+            query,
+            &[("accept", "application/vnd.kubernetes.protobuf")],
+        )
+        .await;
+        let envelope = api::codec::envelope::unwrap(&protobuf.body).expect("an envelope");
+        assert_eq!(
+            (envelope.type_meta.kind, envelope.type_meta.api_version),
+            ("ConfigMapList", "v1")
+        );
+        let decoded = ConfigMapList::decode(envelope.raw).expect("a list");
+        assert_eq!(decoded.items.len(), count, "{query}");
+        let last = &decoded.items[count - 1].metadata;
+        assert_eq!(last.resource_version, (count + 1).to_string(), "{query}");
+    }
 
     let plain = list(&server, "", &[]).await;
     let compressed = list(&server, "", &[("accept-encoding", "gzip")]).await;

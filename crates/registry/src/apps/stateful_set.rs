@@ -212,7 +212,10 @@ fn validate_strategy(strategy: &StatefulSetUpdateStrategy, path: &Path) -> Error
         ("OnDelete", None) | ("RollingUpdate", None) => {}
         ("OnDelete", Some(rolling)) => {
             let detail = "only allowed for updateStrategy 'RollingUpdate'";
-            errors.push(Error::invalid(&rolling_path, shown(rolling), detail));
+            let mut rolling = rolling.clone();
+            // Upstream's own form of it has no absent partition.
+            rolling.partition.get_or_insert_default();
+            errors.push(Error::invalid(&rolling_path, shown(&rolling), detail));
         }
         ("RollingUpdate", Some(rolling)) => {
             errors.extend(nonnegative(
@@ -331,4 +334,34 @@ fn validate_status(status: &StatefulSetStatus, path: &Path) -> ErrorList {
         detail,
     ));
     errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::tests::parse;
+    use serde_json::json;
+
+    #[test]
+    fn only_rolling_updates_have_parameters() {
+        let partition = |shown: &str| {
+            vec![format!(
+                "s.rollingUpdate: Invalid value: {{\"Partition\":{shown},\"MaxUnavailable\":null}}: only allowed for updateStrategy 'RollingUpdate'"
+            )]
+        };
+        for (strategy, expected) in [
+            (json!({"type": "OnDelete"}), Vec::new()),
+            (json!({"type": "RollingUpdate", "rollingUpdate": {}}), Vec::new()),
+            (json!({"type": "OnDelete", "rollingUpdate": {}}), partition("0")),
+            (
+                json!({"type": "OnDelete", "rollingUpdate": {"partition": 2}}),
+                partition("2"),
+            ),
+        ] {
+            let parsed = parse::<StatefulSetUpdateStrategy>(&strategy);
+            let errors = validate_strategy(&parsed, &Path::new("s"));
+            let shown: Vec<String> = errors.iter().map(Error::to_string).collect();
+            assert_eq!(shown, expected, "{strategy}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use api::core::v1::{
     PersistentVolumeClaim, PersistentVolumeClaimSpec, PersistentVolumeClaimStatus, TypedLocalObjectReference,
     TypedObjectReference,
 };
-use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::field::{Error, ErrorList, Path, Value as Shown};
 use apimachinery::quantity::Quantity;
 use apimachinery::validation::{
     is_dns1123_subdomain, is_qualified_name, name_is_dns_label, name_is_dns_subdomain,
@@ -259,7 +259,8 @@ fn validate_data_sources(spec: &PersistentVolumeClaimSpec, path: &Path) -> Error
     if let Some(source) = spec.data_source.as_deref() {
         let same = (&source.api_group, &source.kind, &source.name)
             == (&reference.api_group, &reference.kind, &reference.name);
-        let shown = path.child("dataSource").to_string();
+        // Upstream shows a path here, of which JSON has nothing.
+        let shown = Shown::Json("{}".to_owned());
         if namespace.is_some() {
             let detail = "may not be specified when dataSourceRef.namespace is specified";
             errors.push(Error::invalid(path, shown, detail));
@@ -398,6 +399,31 @@ mod tests {
         let errors = PersistentVolumeClaims::validate_status_update(&claim, &claim);
         let shown: Vec<String> = errors.iter().map(Error::to_string).collect();
         assert_eq!(shown, expected, "{status}");
+    }
+
+    #[test]
+    fn sources_must_match() {
+        for (reference, expected) in [
+            (json!({"kind": "PersistentVolumeClaim", "name": "a"}), None),
+            (
+                json!({"kind": "PersistentVolumeClaim", "name": "b"}),
+                Some("spec: Invalid value: {}: must match dataSourceRef"),
+            ),
+            (
+                json!({"kind": "PersistentVolumeClaim", "name": "a", "namespace": "n"}),
+                Some(
+                    "spec: Invalid value: {}: may not be specified when dataSourceRef.namespace is specified",
+                ),
+            ),
+        ] {
+            let claim = parse::<PersistentVolumeClaim>(&json!({"spec": {
+                "dataSource": {"kind": "PersistentVolumeClaim", "name": "a"},
+                "dataSourceRef": reference,
+            }}));
+            let errors = validate_data_sources(&claim.spec, &Path::new("spec"));
+            let shown: Vec<String> = errors.iter().map(Error::to_string).collect();
+            assert_eq!(shown, Vec::from_iter(expected), "{reference}");
+        }
     }
 
     #[test]

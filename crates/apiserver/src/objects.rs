@@ -231,6 +231,14 @@ fn commit_error(error: Error) -> CommitError {
     }
 }
 
+/// That a write expects another object, or another state of it, in the words of upstream's store. `what` is UID or
+/// ResourceVersion.
+pub fn precondition_failed(key: &str, what: &str, wanted: &str, is: &str) -> String {
+    format!(
+        "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {is}"
+    )
+}
+
 /// What a failed storage operation means to a client.
 pub fn failed(error: &Error) -> Status {
     match error {

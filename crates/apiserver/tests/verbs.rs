@@ -445,6 +445,42 @@ async fn refusals_name_the_group_that_was_asked() {
 }
 
 #[tokio::test]
+async fn a_uid_in_a_put_is_a_precondition() {
+    let server = TestServer::start().await;
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let made = server
+        .call("POST", deployments, json!({ "metadata": { "name": "d" } }))
+        .await;
+    let uid = made.json()["metadata"]["uid"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let refusal = format!(
+        "409 Conflict Operation cannot be fulfilled on deployments.apps \"d\": StorageError: invalid object, Code: 4, Key: /registry/deployments/default/d, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: x, UID in object meta: {uid}"
+    );
+    let with = |uid: &str| json!({ "metadata": { "name": "d", "uid": uid } });
+    for (path, body, expected) in [
+        ("d", with("x"), refusal.as_str()),
+        ("d", with(&uid), "200 Deployment d"),
+        ("d/scale", with("x"), &refusal),
+    ] {
+        let answer = server.call("PUT", &format!("{deployments}/{path}"), body).await;
+        assert_eq!(answer.line(), expected, "{path}");
+    }
+    let pods = "/api/v1/namespaces/default/pods";
+    server
+        .call("POST", pods, json!({ "metadata": { "name": "p" } }))
+        .await;
+    let binding = json!({ "metadata": { "name": "p", "resourceVersion": "1" }, "target": { "name": "n" } });
+    let refused = server.call("POST", &format!("{pods}/p/binding"), binding).await;
+    assert!(
+        refused.line().starts_with("409 Conflict Operation cannot be fulfilled on pods \"p\": StorageError: invalid object, Code: 4, Key: /registry/pods/default/p, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: ResourceVersion in precondition: 1, "),
+        "{}",
+        refused.line()
+    );
+}
+
+#[tokio::test]
 async fn what_a_post_made_without_showing_it_has_a_code() {
     let server = TestServer::start().await;
     let pods = "/api/v1/namespaces/default/pods";

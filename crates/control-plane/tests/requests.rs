@@ -184,7 +184,7 @@ async fn identity_and_metadata() {
         409 AlreadyExists configmaps "a" already exists
         400 BadRequest the name of the object (b) does not match the name on the URL (a)
         409 Conflict Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again
-        409 Conflict Operation cannot be fulfilled on configmaps "a": Precondition failed: UID in precondition: x, UID in object meta: …
+        409 Conflict Operation cannot be fulfilled on configmaps "a": StorageError: invalid object, Code: 4, Key: /registry/configmaps/default/a, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: x, UID in object meta: …
         405 MethodNotAllowed the server does not allow this method on the requested resource
         404 NotFound configmaps "absent" not found
         409 Conflict Operation cannot be fulfilled on ConfigMap "a": the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (…
@@ -330,6 +330,15 @@ async fn rules_of_kinds() {
         400 BadRequest Pod in version "v1" cannot be handled as a Pod: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'
         201 Pod p
         422 Invalid Pod "p" is invalid: spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)
+        @@ -136,7 +136,7 @@
+          "RestartPolicy": "Always",
+          "TerminationGracePeriodSeconds": 30,
+          "ActiveDeadlineSeconds": null,
+        - "DNSPolicy": "ClusterFirst",
+        + "DNSPolicy": "Default",
+          "NodeSelector": null,
+          "ServiceAccountName": "default",
+          "AutomountServiceAccountToken": null,
 
         200 Pod p
         500  target.name: Required value

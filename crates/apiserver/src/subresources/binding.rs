@@ -8,7 +8,7 @@ use apimachinery::status::Status;
 use jiff::Timestamp;
 
 use crate::decode::{Expected, read_message};
-use crate::objects::Objects;
+use crate::objects::{Objects, precondition_failed};
 use crate::request::Request;
 use crate::request::negotiate::Offers;
 use crate::request::options::{WriteKind, WriteOptions};
@@ -95,21 +95,17 @@ fn validate_target(binding: &Binding) -> Result<(), Status> {
 async fn bind(pods: &Objects, binding: &Binding, dry_run: bool, now: Timestamp) -> Result<(), Status> {
     let name = &binding.metadata.name;
     let conflict = |why: String| Status::conflict(&GroupResource::new("", "pods/binding"), name, why);
+    let stale = |why: String| Status::conflict(&pods.group_resource(), name, why);
     let key = pods.key(&binding.metadata.namespace, name);
     let change = |object: &mut dyn api::Object| {
         let metadata = object.metadata();
         let (uid, version) = (&binding.metadata.uid, &binding.metadata.resource_version);
         if !uid.is_empty() && *uid != metadata.uid {
-            return Err(conflict(format!(
-                "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-                metadata.uid
-            )));
+            return Err(stale(precondition_failed(&key, "UID", uid, &metadata.uid)));
         }
         if !version.is_empty() && *version != metadata.resource_version {
             let is = &metadata.resource_version;
-            return Err(conflict(format!(
-                "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {is}"
-            )));
+            return Err(stale(precondition_failed(&key, "ResourceVersion", version, is)));
         }
         pods.strategy().bind(object, binding, now).map_err(conflict)
     };

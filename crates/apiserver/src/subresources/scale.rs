@@ -216,6 +216,10 @@ struct ScaleChange<'a> {
 }
 
 impl Change for ScaleChange<'_> {
+    fn states_identity(&self) -> bool {
+        matches!(self.edit, Edit::Replace(_))
+    }
+
     fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status> {
         let current = current.ok_or_else(Status::path_not_found)?;
         let before = self.strategy.scale(current).ok_or_else(Status::path_not_found)?;

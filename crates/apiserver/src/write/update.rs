@@ -10,7 +10,7 @@ use storage::Expect;
 use super::admit::Operation;
 use super::{Reservation, Saved, Writer, deletion, metadata};
 use crate::managed_fields;
-use crate::objects::{CommitError, Loaded, Written};
+use crate::objects::{CommitError, Loaded, Written, precondition_failed};
 
 /// What upstream tells the loser of a race.
 const MODIFIED: &str =
@@ -68,10 +68,14 @@ impl Writer<'_> {
         let Applied { mut object, warnings } = change.apply(None)?;
         self.warn(warnings);
         if !object.metadata().uid.is_empty() {
-            let why = format!(
-                "uid mismatch: the provided object specified uid {}, and no existing object was found",
-                object.metadata().uid
-            );
+            let uid = &object.metadata().uid;
+            let why = if change.states_identity() {
+                precondition_failed(&self.objects().key(self.namespace, self.name), "UID", uid, "")
+            } else {
+                format!(
+                    "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+                )
+            };
             return Err(Status::conflict(&self.served.group_resource(), self.name, why));
         }
         self.settle_identity(&mut *object)?;
@@ -211,7 +215,7 @@ impl Writer<'_> {
         if wanted.is_empty() || wanted == is {
             return Ok(());
         }
-        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {is}");
+        let why = precondition_failed(&self.objects().key(self.namespace, self.name), "UID", wanted, is);
         Err(Status::conflict(&self.served.group_resource(), self.name, why))
     }
 

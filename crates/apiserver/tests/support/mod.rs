@@ -9,6 +9,7 @@ use std::time::Duration;
 use api::autoscaling::v1::Scale;
 use api::core::v1::Binding;
 use apimachinery::field::ErrorList;
+use apimachinery::status::Status;
 use apiserver::lifecycle::Lifecycle;
 use apiserver::proxy::{Backends, KubeletAccess, KubeletTls};
 use apiserver::strategy::{Behaviour, Context, Strategy};
@@ -82,6 +83,9 @@ impl Strategy for Plain {
         scale.metadata.name.clone_from(&object.metadata().name);
         scale.spec.replicas = 3;
         Some(scale)
+    }
+    fn set_scale(&self, _: &mut dyn api::Object, _: &Scale) -> Result<(), Status> {
+        Ok(())
     }
     fn scale_row(&self, scale: &Scale, _: jiff::Timestamp) -> Vec<Value> {
         vec![scale.metadata.name.as_str().into(), scale.spec.replicas.into()]

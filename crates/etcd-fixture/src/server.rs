@@ -1,7 +1,7 @@
 //! A server that runs.
 
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
+use crate::ports::free_port;
 use crate::{Certificates, Program};
 
 /// A server answers within this after its start, on a busy machine too.
@@ -166,9 +167,4 @@ fn spawn(program: &Program, arguments: &[String], directory: &tempfile::TempDir)
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()?)
-}
-
-/// Free when asked; should another process take it before etcd does, the start fails, and not silently.
-fn free_port() -> Result<u16, Error> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }

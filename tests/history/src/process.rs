@@ -1,7 +1,7 @@
 //! Processes under test: the API server and etcd, started, paused, killed.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -91,9 +91,8 @@ fn spawn(program: &Program) -> Result<Child, Error> {
 
 /// Free when asked; should another process take it first, the one that wanted it says so and ends.
 pub fn free_address() -> Result<SocketAddr, Error> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(Error::io("no free port"))
+    let port = etcd_fixture::ports::free_port().map_err(Error::io("no free port"))?;
+    Ok((Ipv4Addr::LOCALHOST, port).into())
 }
 
 /// The path of a program of the machine, if it is installed.

@@ -1,6 +1,6 @@
 //! Processes of the real binary that share an etcd, their authorities and their keys.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -128,10 +128,7 @@ fn certificates(path: &TempDir) -> Folder {
 }
 
 fn start(folder: &Folder, etcd: &str, number: u8) -> Server {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port();
+    let port = etcd_fixture::ports::free_port().expect("a free port");
     let file = |name: &str, extension: &str| folder.file(name, extension).display().to_string();
     let process = Command::new(env!("CARGO_BIN_EXE_kube-apiserver"))
         .args([

@@ -77,6 +77,8 @@ impl fmt::Display for Path {
         }
         for (position, step) in steps.iter().rev().enumerate() {
             match step {
+                // As upstream prints a step that has neither name nor index.
+                Step::Name(name) if name.is_empty() => f.write_str("[]")?,
                 Step::Name(name) if position == 0 => f.write_str(name)?,
                 Step::Name(name) => write!(f, ".{name}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
@@ -323,6 +325,7 @@ mod tests {
         );
         assert_eq!(Path::nil().to_string(), "<nil>");
         assert_eq!(Path::nil().key("x").to_string(), "[x]");
+        assert_eq!(Path::new("").to_string(), "[]");
     }
 
     #[test]

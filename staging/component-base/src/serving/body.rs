@@ -48,10 +48,18 @@ pub fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-/// Reads a whole body, at most `limit` bytes of it.
+/// Most bytes that are read, and thrown away, of a body that is too large, counted from its beginning. A client that
+/// still sends when the answer comes and its stream is closed gets to see a reset instead of the answer.
+const MAX_DISCARDED_BYTES: u64 = 16 << 20;
+
+/// Reads a whole body, at most `limit` bytes of it. Of one that is larger nothing is kept.
 pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Error> {
-    // A declared length is refused before a byte of it is read.
-    if body.size_hint().lower() > limit as u64 {
+    let declared = body.size_hint().lower();
+    if declared > limit as u64 {
+        // Nobody waits for what is too long to be read to its end.
+        if declared <= MAX_DISCARDED_BYTES {
+            discard(body, 0).await;
+        }
         return Err(Error::TooLarge(limit));
     }
     let mut collected = BytesMut::new();
@@ -62,6 +70,8 @@ pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Error> {
         };
         let so_far = first.as_ref().map_or(collected.len(), Bytes::len);
         if so_far + data.len() > limit {
+            drop((collected, first));
+            discard(body, (so_far + data.len()) as u64).await;
             return Err(Error::TooLarge(limit));
         }
         // Most bodies are one frame: that one is handed on without a copy.
@@ -76,4 +86,13 @@ pub async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Error> {
         }
     }
     Ok(first.unwrap_or_else(|| collected.freeze()))
+}
+
+/// Reads on within the bound; what goes wrong meanwhile changes nothing of the answer.
+async fn discard(mut body: Body, mut read: u64) {
+    while read < MAX_DISCARDED_BYTES
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        read += frame.data_ref().map_or(0, Bytes::len) as u64;
+    }
 }

@@ -6,6 +6,7 @@
 pub mod commands;
 mod probe;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,15 +154,31 @@ fn keep_compact(store: Arc<dyn Store>, interval: Duration, shutdown: Shutdown) {
     tokio::spawn(async move { shutdown.guard(compaction::run(store, interval)).await });
 }
 
-/// For servers with https: their authorities, and who we are.
-fn client_tls(options: &EtcdOptions) -> Result<Option<Arc<ClientConfig>>, Error> {
-    let Some(authorities) = &options.certificate_authority else {
-        return Ok(None);
-    };
+/// The authorities of servers with https: those of the options, else the system's.
+fn authorities(options: &EtcdOptions) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
-    for certificate in tls::certificates(authorities)? {
-        roots.add(certificate).map_err(Error::EtcdTls)?;
+    match &options.certificate_authority {
+        Some(file) => {
+            for certificate in tls::certificates(file)? {
+                roots.add(certificate).map_err(Error::EtcdTls)?;
+            }
+        }
+        // One odd certificate among them takes nothing from the others.
+        None => _ = roots.add_parsable_certificates(tls::certificates(Path::new(tls::SYSTEM_AUTHORITIES))?),
     }
+    Ok(roots)
+}
+
+/// For servers with https: whom we trust, and who we are.
+fn client_tls(options: &EtcdOptions) -> Result<Option<Arc<ClientConfig>>, Error> {
+    if !options
+        .servers
+        .iter()
+        .any(|server| server.starts_with("https://"))
+    {
+        return Ok(None);
+    }
+    let roots = authorities(options)?;
     let builder = ClientConfig::builder_with_provider(tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(Error::EtcdTls)?

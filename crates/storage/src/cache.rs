@@ -251,8 +251,8 @@ impl Cache {
     pub async fn watch(&self, request: WatchRequest) -> Result<Watch, Error> {
         match request.start {
             Start::After(revision) => {
-                // A revision of the future is waited for as a read would: the client may have it from elsewhere.
-                self.wait(Freshness::AtLeast(revision)).await?;
+                // A revision of the future is not waited for: what comes up to it is left out.
+                self.following().await?;
                 self.read(|state| self.resume(state, &request, revision, None))?
             }
             Start::State(freshness) => match self.wait(freshness).await? {

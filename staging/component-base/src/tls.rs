@@ -22,6 +22,9 @@ pub use rustls::server::ResolvesServerCert;
 
 pub use files::{CertificateFiles, RELOAD_PERIOD, Reloading, ReloadingBundle, certificates, private_key};
 
+/// Where Debian and its like keep the public certificate authorities.
+pub const SYSTEM_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("cannot read {path}")]

@@ -3,9 +3,10 @@
 use apimachinery::status::Status;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
-use storage::cache::{Entry, Freshness, Snapshot};
+use storage::cache::{Entry, Freshness, Scope, Snapshot};
 use storage::{Error, Revision};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::continue_token::ContinueToken;
@@ -84,16 +85,23 @@ pub async fn page(objects: &Objects, selection: &Selection, options: &ListOption
     let revision = snapshot.revision().0;
     let scope = selection.scope();
     let mut all = snapshot.scoped(scope, after.as_ref().map(|key| key.as_bytes()));
-    let matching = all.by_ref().filter(|entry| selection.matches(entry));
+    let mut fetched = 0;
+    let matching = all
+        .by_ref()
+        .inspect(|_| fetched += 1)
+        .filter(|entry| selection.matches(entry));
     if limit == 0 {
+        let entries: Vec<Arc<Entry>> = matching.cloned().collect();
+        objects.cache.record_list(&index(scope), fetched, entries.len());
         return Ok(Page {
             revision,
-            entries: matching.cloned().collect(),
+            entries,
             next: None,
             remaining: None,
         });
     }
     let entries: Vec<Arc<Entry>> = matching.take(limit).cloned().collect();
+    objects.cache.record_list(&index(scope), fetched, entries.len());
     // What comes behind a full page is not looked at before it is asked for: it may hold nothing that matches.
     let more = entries.len() == limit && all.next().is_some();
     let last = entries.last().filter(|_| more);
@@ -109,6 +117,14 @@ pub async fn page(objects: &Objects, selection: &Selection, options: &ListOption
         next,
         remaining,
     })
+}
+
+/// The name that metrics give to the index a list was read through; `""`: none.
+fn index(scope: &Scope) -> Cow<'static, str> {
+    match scope {
+        Scope::Field { field, .. } => format!("f:{field}").into(),
+        Scope::Prefix(_) | Scope::Key(_) => "".into(),
+    }
 }
 
 fn invalid_token(status: Status) -> Status {

@@ -266,6 +266,16 @@ async fn index_follows_changes() {
 }
 
 #[tokio::test]
+async fn watch_from_the_future_leaves_out_what_comes_before_it() {
+    let bed = Bed::new(options()).await;
+    let a = bed.create("default/a", "|n1").await;
+    let mut reader = bed.watch(all(), Start::After(a.next()), None).await;
+    bed.create("default/b", "|n1").await;
+    let c = bed.create("default/c", "|n1").await;
+    assert_eq!(reader.take(1).await, [format!("ADDED default/c |n1 {c}")]);
+}
+
+#[tokio::test]
 async fn watch_resumes_without_gap_and_in_scope() {
     let bed = Bed::new(options()).await;
     let a = bed.create("default/a", "|n1").await;

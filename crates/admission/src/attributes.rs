@@ -34,7 +34,7 @@ pub struct Attributes<'a> {
     pub resource: GroupVersionResource,
     pub subresource: &'a str,
     pub namespace: &'a str,
-    /// Empty when the server is to generate it.
+    /// The object's own if the request has none; empty when the server is to generate it.
     pub name: &'a str,
     pub user: &'a UserInfo,
     pub dry_run: bool,
@@ -48,6 +48,18 @@ impl Attributes<'_> {
     /// Is this about a resource itself (`""`) or its subresource?
     pub fn is(&self, group: &str, resource: &str, subresource: &str) -> bool {
         self.resource.group == group && self.resource.resource == resource && self.subresource == subresource
+    }
+
+    /// The namespace as reviews and policies state it: a namespace is in itself. `name` is the object's.
+    pub fn review_namespace<'a>(&'a self, name: &'a str) -> &'a str {
+        if self.namespace.is_empty()
+            && self.resource.group.is_empty()
+            && self.resource.resource == "namespaces"
+        {
+            name
+        } else {
+            self.namespace
+        }
     }
 
     pub fn group_resource(&self) -> GroupResource {

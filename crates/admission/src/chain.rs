@@ -227,8 +227,13 @@ impl Chain {
         self.plugins.iter().map(|link| link.plugin.name())
     }
 
-    /// The first phase: plugins may change the object.
+    /// The first phase: plugins may change the object. Once more from the start if one of them asks for it.
     pub async fn mutate(&self, attributes: &Attributes<'_>, review: &mut Review<'_>) -> Result<(), Status> {
+        self.run(Phase::Mutate, attributes, review).await?;
+        if !review.reinvocation.requested {
+            return Ok(());
+        }
+        review.reinvocation.again = true;
         self.run(Phase::Mutate, attributes, review).await
     }
 

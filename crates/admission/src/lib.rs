@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`attributes`] (what is being done), [`plugin`] (the contract), [`chain`] (order and
 //! selection of plugins, the two phases), then the plugins, one file each. Webhooks and policies take their
-//! places at the end of each phase, as [`Plugin`]s of their own.
+//! places at the end of each phase, as [`Plugin`]s of their own; [`matching`] says which requests they are about.
 //!
 //! It knows nothing of HTTP or the store: objects are read through [`auth::Objects`].
 //!
@@ -10,6 +10,7 @@
 
 pub mod attributes;
 pub mod chain;
+pub mod matching;
 pub mod plugin;
 pub mod plugins;
 

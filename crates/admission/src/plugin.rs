@@ -11,16 +11,27 @@ use crate::{Attributes, Operation};
 /// On a delete there is only the former state; on a connect there may be neither.
 #[derive(Default)]
 pub struct Review<'a> {
-    pub object: Option<&'a mut dyn Object>,
+    /// In a box, so that a webhook's or a policy's answer can take its place; the kind stays.
+    pub object: Option<&'a mut Box<dyn Object>>,
     pub old: Option<&'a dyn Object>,
     /// For the `Warning` headers of the response.
     pub warnings: Vec<String>,
     /// For the audit log: key and value.
     pub annotations: Vec<(String, String)>,
+    pub reinvocation: Reinvocation,
+}
+
+/// The second round of the first phase: once, if a webhook or a policy has changed the object.
+#[derive(Debug, Default)]
+pub struct Reinvocation {
+    /// A plugin wants the others to see what it made.
+    pub requested: bool,
+    /// This is the second round.
+    pub again: bool,
 }
 
 impl<'a> Review<'a> {
-    pub fn new(object: Option<&'a mut dyn Object>, old: Option<&'a dyn Object>) -> Self {
+    pub fn new(object: Option<&'a mut Box<dyn Object>>, old: Option<&'a dyn Object>) -> Self {
         Self {
             object,
             old,
@@ -30,7 +41,7 @@ impl<'a> Review<'a> {
 
     /// The object, to read.
     pub fn object(&self) -> Option<&dyn Object> {
-        self.object.as_deref()
+        self.object.as_deref().map(|object| &**object)
     }
 
     /// The object as one of a type.

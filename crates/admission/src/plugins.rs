@@ -36,11 +36,13 @@ use component_base::clock::Clock;
 use component_base::metrics::Registry;
 
 use crate::Plugin;
+use crate::matching::Kinds;
 
 /// What plugins work with.
 #[derive(Clone)]
 pub struct Dependencies {
     pub objects: Arc<dyn Objects>,
+    pub kinds: Arc<dyn Kinds>,
     pub authorizer: Arc<dyn Authorizer>,
     /// Where roles are in force: their writes are checked for escalation.
     pub rbac: Option<Arc<Rbac>>,

@@ -86,13 +86,18 @@ impl Request {
             options: &[],
             now: jiff::Timestamp::UNIX_EPOCH,
         };
-        let mut review = Review::new(
-            object.map(|object| object as &mut dyn Object),
-            old.map(|old| old as &dyn Object),
-        );
-        plugin.mutate(&attributes, &mut review).await?;
-        plugin.validate(&attributes, &mut review).await?;
-        Ok(review.warnings)
+        let mut reviewed: Option<Box<dyn Object>> = object.as_deref().map(Object::clone_box);
+        let mut review = Review::new(reviewed.as_mut(), old.map(|old| old as &dyn Object));
+        let outcome = async {
+            plugin.mutate(&attributes, &mut review).await?;
+            plugin.validate(&attributes, &mut review).await
+        };
+        let outcome = outcome.await;
+        let warnings = std::mem::take(&mut review.warnings);
+        if let (Some(object), Some(reviewed)) = (object, reviewed) {
+            *object = *reviewed.downcast().expect("a plugin keeps the kind");
+        }
+        outcome.map(|()| warnings)
     }
 }
 

@@ -34,6 +34,7 @@ pub mod request;
 pub mod resource;
 pub mod response;
 mod routes;
+pub mod served_kinds;
 pub mod server;
 pub mod stack;
 pub mod state;

@@ -91,6 +91,13 @@ impl Resources {
         self.stored.get(at)
     }
 
+    /// All forms in which objects are served.
+    pub fn of_objects<'a>(&'a self, objects: &'a Arc<Objects>) -> impl Iterator<Item = &'a Arc<Served>> {
+        self.served
+            .iter()
+            .filter(move |served| Arc::ptr_eq(&served.objects, objects))
+    }
+
     /// The objects of all resources.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Objects>> {
         self.stored.iter()

@@ -6,6 +6,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use admission::matching::Kinds;
 use api::catalogue::{RESOURCES, Resource};
 use auth::{Authenticator, Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
@@ -33,6 +34,7 @@ use crate::request::negotiate::Encoding;
 use crate::request::query::Plus;
 use crate::resource::Resources;
 use crate::response::{self, Response};
+use crate::served_kinds::ServedKinds;
 use crate::stack::{self, Refusal, Stack};
 use crate::state::Api;
 use crate::strategy::Behaviour;
@@ -121,7 +123,7 @@ impl Server {
     /// Opens the caches, builds what decides over requests, and waits until that knows all it needs.
     pub async fn build<F>(config: Config, security: F) -> Result<Server, crate::Error>
     where
-        F: FnOnce(Arc<dyn auth::Objects>) -> Result<Security, crate::Error>,
+        F: FnOnce(Arc<dyn auth::Objects>, Arc<dyn Kinds>) -> Result<Security, crate::Error>,
     {
         let resources = Arc::new(open_resources(&config));
         for objects in resources.all() {
@@ -133,9 +135,14 @@ impl Server {
             authorizer,
             admission,
             followers,
-        } = security(Arc::new(CachedObjects {
-            resources: resources.clone(),
-        }))?;
+        } = security(
+            Arc::new(CachedObjects {
+                resources: resources.clone(),
+            }),
+            Arc::new(ServedKinds {
+                resources: resources.clone(),
+            }),
+        )?;
         for follower in followers {
             follow(&resources, follower).await?;
         }

@@ -58,11 +58,26 @@ pub struct Api {
 
 impl Api {
     /// Runs both admission phases over what a subresource is given: a Binding, an Eviction, a TokenRequest.
-    pub async fn admit_subresource(
+    pub async fn admit_subresource<T: api::Resource>(
         &self,
-        request: &Request,
+        request: &mut Request,
         row: &Resource,
-        object: &mut dyn Object,
+        object: &mut T,
+        dry_run: bool,
+    ) -> Result<(), Status> {
+        let mut admitted: Box<dyn Object> = Box::new(object.clone());
+        self.admit_boxed(request, row, &mut admitted, dry_run).await?;
+        if let Ok(admitted) = admitted.downcast() {
+            *object = *admitted;
+        }
+        Ok(())
+    }
+
+    async fn admit_boxed(
+        &self,
+        request: &mut Request,
+        row: &Resource,
+        object: &mut Box<dyn Object>,
         dry_run: bool,
     ) -> Result<(), Status> {
         let info = &request.info;
@@ -79,7 +94,12 @@ impl Api {
             now: self.clock.now(),
         };
         let mut review = Review::new(Some(object), None);
-        self.admission.mutate(&attributes, &mut review).await?;
-        self.admission.validate(&attributes, &mut review).await
+        let outcome = match self.admission.mutate(&attributes, &mut review).await {
+            Ok(()) => self.admission.validate(&attributes, &mut review).await,
+            refused => refused,
+        };
+        let warnings = std::mem::take(&mut review.warnings);
+        warnings.iter().for_each(|warning| request.warn(warning));
+        outcome
     }
 }

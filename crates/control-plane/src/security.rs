@@ -5,6 +5,7 @@ mod reload;
 use std::path::Path;
 use std::sync::Arc;
 
+use admission::matching::Kinds;
 use admission::{Chain as AdmissionChain, Selection, plugins};
 use apiserver::Security;
 use apiserver::paths::TokenKeys;
@@ -105,7 +106,7 @@ pub struct Parts<'a> {
 }
 
 /// Builds all of it over the served objects.
-pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, Error> {
+pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>) -> Result<Security, Error> {
     let mut watched = Vec::new();
     let (authenticator, token_authenticator) = authenticators(parts, &objects, &mut watched)?;
     tokio::spawn(reload::follow(
@@ -118,6 +119,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>) -> Result<Security, E
         .map_err(apiserver::Error::from)?;
     let plugins = plugins::all(&plugins::Dependencies {
         objects,
+        kinds,
         authorizer: authorizer.clone(),
         rbac,
         clock: parts.clock.clone(),

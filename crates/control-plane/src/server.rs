@@ -86,8 +86,8 @@ impl ControlPlane {
             metrics,
             shutdown: background,
         };
-        let server = Server::build(config, |objects| {
-            security::build(&parts, objects).map_err(into_server_error)
+        let server = Server::build(config, |objects, kinds| {
+            security::build(&parts, objects, kinds).map_err(into_server_error)
         })
         .await?;
         let bootstrap = Bootstrap {

@@ -1,3 +1,4 @@
+use api::Object;
 use api::core::v1::ConfigMap;
 use apimachinery::gvk::{GroupVersionKind, GroupVersionResource};
 use auth::UserInfo;
@@ -104,9 +105,15 @@ async fn run(chain: &Chain, operation: Operation, map: &mut ConfigMap) -> Result
         options: &[],
         now: jiff::Timestamp::UNIX_EPOCH,
     };
-    let mut review = Review::new(Some(map), None);
-    chain.mutate(&attributes, &mut review).await?;
-    chain.validate(&attributes, &mut review).await
+    let mut object: Box<dyn Object> = Box::new(map.clone());
+    let mut review = Review::new(Some(&mut object), None);
+    let outcome = async {
+        chain.mutate(&attributes, &mut review).await?;
+        chain.validate(&attributes, &mut review).await
+    };
+    let outcome = outcome.await;
+    *map = *object.downcast().expect("plugins keep the kind");
+    outcome
 }
 
 #[tokio::test]

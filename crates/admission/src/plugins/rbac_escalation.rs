@@ -55,8 +55,12 @@ impl RbacEscalation {
     ) -> Result<(), Status> {
         let writer = self.writer(attributes);
         // The name is the URL's: on a create there is none to authorize by.
+        let name = match attributes.operation {
+            Operation::Create => "",
+            _ => attributes.name,
+        };
         let outcome = writer
-            .may_write_role(&attributes.resource.resource, attributes.name, rules, aggregates)
+            .may_write_role(&attributes.resource.resource, name, rules, aggregates)
             .await;
         outcome.map_err(|message| attributes.forbidden(Some(object), message))
     }

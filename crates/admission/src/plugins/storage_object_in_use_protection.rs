@@ -38,7 +38,7 @@ impl Plugin for StorageObjectInUseProtection {
 
     fn mutate<'a>(&'a self, attributes: &'a Attributes<'_>, review: &'a mut Review<'_>) -> Outcome<'a> {
         if let (Some(finalizer), Some(object)) = (finalizer(attributes), review.object.as_deref_mut()) {
-            add(object, finalizer);
+            add(&mut **object, finalizer);
         }
         pass()
     }

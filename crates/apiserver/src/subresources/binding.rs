@@ -33,7 +33,7 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
             "name in URL does not match name in Binding object",
         ));
     }
-    answer(api, &served.objects, request, &binding, dry_run).await
+    answer(api, &served.objects, request, binding, dry_run).await
 }
 
 /// POST `bindings`: the body names the pod.
@@ -44,7 +44,7 @@ pub async fn bind_by_body(api: &Api, request: &mut Request) -> Result<Response, 
         .ok_or_else(Status::path_not_found)?
         .clone();
     let (binding, dry_run) = read(request).await?;
-    answer(api, &pods, request, &binding, dry_run).await
+    answer(api, &pods, request, binding, dry_run).await
 }
 
 async fn read(request: &mut Request) -> Result<(Binding, bool), Status> {
@@ -58,15 +58,15 @@ async fn read(request: &mut Request) -> Result<(Binding, bool), Status> {
 async fn answer(
     api: &Api,
     pods: &Objects,
-    request: &Request,
-    binding: &Binding,
+    request: &mut Request,
+    mut binding: Binding,
     dry_run: bool,
 ) -> Result<Response, Status> {
     let output = request.output(Offers::Plain)?;
-    validate_target(binding)?;
-    api.admit_subresource(request, pods.row, &mut binding.clone(), dry_run)
+    validate_target(&binding)?;
+    api.admit_subresource(request, pods.row, &mut binding, dry_run)
         .await?;
-    bind(pods, binding, dry_run, api.clock.now()).await?;
+    bind(pods, &binding, dry_run, api.clock.now()).await?;
     created(output)
 }
 

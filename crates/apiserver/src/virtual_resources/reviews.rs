@@ -2,13 +2,13 @@
 
 mod validation;
 
+use api::Resource;
 use api::authentication::v1::{SelfSubjectReview, TokenReview};
 use api::authorization::v1::{
     LocalSubjectAccessReview, SelfSubjectAccessReview, SelfSubjectRulesReview, SubjectAccessReview,
 };
 use api::catalogue;
 use api::meta::v1::ObjectMeta;
-use api::{Object, Resource};
 use apimachinery::field::ErrorList;
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
@@ -52,10 +52,10 @@ async fn read<T: Resource>(
 }
 
 /// Admission, then the answer with the status filled in.
-async fn answer<T: Object + Clone>(
+async fn answer<T: Resource>(
     api: &Api,
     row: &'static catalogue::Resource,
-    request: &Request,
+    request: &mut Request,
     asked: Asked<T>,
 ) -> Result<Response, Status> {
     let Asked {

@@ -25,7 +25,7 @@ impl Writer<'_> {
         self.deduplicate_owners(&mut *object, "");
         self.strategy().default(&mut *object);
         self.track_fields(None, &mut *object);
-        self.mutate(Operation::Create, &mut *object, None).await?;
+        self.mutate(Operation::Create, &mut object, None).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
 
         let generated = object.metadata().name.is_empty() && !object.metadata().generate_name.is_empty();
@@ -66,7 +66,7 @@ impl Writer<'_> {
         self.valid(&name, errors)?;
         let warnings = self.strategy().warnings(&self.context(), &*object, None);
         self.warn(warnings);
-        self.validate(Operation::Create, &mut *object, None).await?;
+        self.validate(Operation::Create, &mut object, None).await?;
 
         let key = self.objects().key(self.namespace, &name);
         let value = self.objects().encode(&*object)?;

@@ -84,7 +84,7 @@ impl Writer<'_> {
             self.track_fields(None, &mut *object);
         }
         self.authorize_create().await?;
-        self.mutate(Operation::Create, &mut *object, None).await?;
+        self.mutate(Operation::Create, &mut object, None).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
         let written = self.insert(object).await.map_err(Status::from);
         match written {
@@ -109,7 +109,7 @@ impl Writer<'_> {
         if !change.tracks_fields() {
             self.track_fields(Some(&*old), &mut *object);
         }
-        self.mutate(Operation::Update, &mut *object, Some(&*old)).await?;
+        self.mutate(Operation::Update, &mut object, Some(&*old)).await?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
         managed_fields::keep_times(&mut *object, &*old)?;
         self.check_version(&mut *object, &*old)?;
@@ -123,8 +123,7 @@ impl Writer<'_> {
         self.valid(&object.metadata().name.clone(), errors)?;
         let warnings = self.strategy().warnings(&self.context(), &*object, Some(&*old));
         self.warn(warnings);
-        self.validate(Operation::Update, &mut *object, Some(&*old))
-            .await?;
+        self.validate(Operation::Update, &mut object, Some(&*old)).await?;
 
         let value = self.objects().encode(&*object)?;
         if deletion::ends_deletion(&*object, &*old, self.strategy()) {

@@ -163,7 +163,7 @@ impl TestServer {
             .expect("no certificates"),
             lifecycle: lifecycle.clone(),
         };
-        let security = |_objects: Arc<dyn auth::Objects>| {
+        let security = |_objects: Arc<dyn auth::Objects>, _kinds: Arc<dyn admission::matching::Kinds>| {
             Ok(Security {
                 authenticator: Arc::new(Everybody),
                 token_authenticator: Arc::new(auth::authenticators::TokenUnion::new(Vec::new())),

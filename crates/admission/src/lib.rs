@@ -13,6 +13,7 @@ pub mod chain;
 pub mod matching;
 pub mod plugin;
 pub mod plugins;
+pub mod webhooks;
 
 #[cfg(test)]
 mod testing;

@@ -28,6 +28,8 @@ pub struct Reinvocation {
     pub requested: bool,
     /// This is the second round.
     pub again: bool,
+    /// What the webhooks remember of the first.
+    pub webhooks: crate::webhooks::Invocations,
 }
 
 impl<'a> Review<'a> {

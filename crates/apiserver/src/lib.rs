@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod object_reader;
 pub mod objects;
 pub mod openapi;
+pub mod outbound;
 pub mod paths;
 pub mod proto;
 pub mod proxy;

@@ -101,6 +101,8 @@ pub struct Options {
     pub allow_privileged: bool,
     pub kubelet: KubeletOptions,
     pub proxy_client: Option<CertificateFiles>,
+    /// Webhooks and extension servers are reached at their endpoints instead of their service's address.
+    pub aggregator_routing: bool,
     pub service_cluster_ip_ranges: Vec<String>,
     pub service_node_ports: (u16, u16),
     pub event_ttl: Duration,
@@ -151,6 +153,7 @@ impl Options {
                 timeout: values.duration("kubelet-timeout"),
             },
             proxy_client: pair(values, "proxy-client-cert-file", "proxy-client-key-file")?,
+            aggregator_routing: values.bool("enable-aggregator-routing"),
             service_cluster_ip_ranges: list(values.string("service-cluster-ip-range")),
             service_node_ports: node_ports(values.string("service-node-port-range"))?,
             event_ttl: values.duration("event-ttl"),
@@ -202,6 +205,7 @@ impl Options {
                 ..KubeletOptions::default()
             },
             proxy_client: None,
+            aggregator_routing: false,
             service_cluster_ip_ranges: vec!["10.96.0.0/12".to_owned()],
             service_node_ports: (30000, 32767),
             event_ttl: Duration::from_secs(3600),

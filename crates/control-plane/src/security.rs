@@ -2,12 +2,14 @@
 
 mod reload;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use admission::matching::Kinds;
-use admission::{Chain as AdmissionChain, Selection, plugins};
+use admission::{Chain as AdmissionChain, Selection, plugins, webhooks};
 use apiserver::Security;
+use apiserver::outbound::{Routing, Services, WebhookClient};
 use apiserver::paths::TokenKeys;
 use auth::authenticators::request_header::HeaderNames;
 use auth::authenticators::{
@@ -103,6 +105,27 @@ pub struct Parts<'a> {
     pub clock: Arc<dyn Clock>,
     pub metrics: Registry,
     pub shutdown: Shutdown,
+    /// Where this server listens.
+    pub address: SocketAddr,
+}
+
+impl Parts<'_> {
+    /// How the services of webhooks and of aggregated servers are found.
+    pub fn services(&self, objects: Arc<dyn Objects>) -> Services {
+        let mut own = self.address;
+        if own.ip().is_unspecified() {
+            own.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        Services {
+            objects,
+            routing: if self.options.aggregator_routing {
+                Routing::Endpoints
+            } else {
+                Routing::ClusterIp
+            },
+            own: Some(own),
+        }
+    }
 }
 
 /// Builds all of it over the served objects.
@@ -114,10 +137,18 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
         parts.clock.clone(),
         parts.shutdown.clone(),
     ));
-    let (authorizer, followers, rbac) = authorizers(parts)?;
+    let (authorizer, mut followers, rbac) = authorizers(parts)?;
     let selection = Selection::new(&parts.options.enable_admission, &parts.options.disable_admission)
         .map_err(apiserver::Error::from)?;
-    let plugins = plugins::all(&plugins::Dependencies {
+    let webhooks = webhooks::build(&webhooks::Dependencies {
+        objects: objects.clone(),
+        kinds: kinds.clone(),
+        caller: Arc::new(WebhookClient::new(parts.services(objects.clone()))),
+        clock: parts.clock.clone(),
+        metrics: parts.metrics.clone(),
+    });
+    followers.extend(webhooks.followers);
+    let mut plugins = plugins::all(&plugins::Dependencies {
         objects,
         kinds,
         authorizer: authorizer.clone(),
@@ -127,6 +158,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
         not_ready_toleration_seconds: parts.options.not_ready_toleration.as_secs() as i64,
         unreachable_toleration_seconds: parts.options.unreachable_toleration.as_secs() as i64,
     });
+    plugins.extend(webhooks.plugins);
     let admission = AdmissionChain::new(plugins, &selection, parts.clock.clone(), &parts.metrics)
         .map_err(apiserver::Error::from)?;
     Ok(Security {

@@ -85,6 +85,7 @@ impl ControlPlane {
             clock: clock.clone(),
             metrics,
             shutdown: background,
+            address,
         };
         let server = Server::build(config, |objects, kinds| {
             security::build(&parts, objects, kinds).map_err(into_server_error)

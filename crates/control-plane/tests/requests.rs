@@ -1,130 +1,27 @@
-//! A whole server in this process, with the registry's rules and default admission: what each bad request is
-//! answered, in upstream's words.
+//! What each bad request is answered, in upstream's words.
 
-use std::io::Write;
-use std::sync::Arc;
+mod support;
 
-use component_base::serving::{Peer, body};
-use component_base::shutdown::Shutdown;
-use control_plane::{ControlPlane, Options};
 use expect_test::{Expect, expect};
-use http_body_util::BodyExt;
+
 use serde_json::Value;
+use support::Cluster;
 
-/// The server with its bootstrap objects in place.
-struct Cluster {
-    server: apiserver::Server,
-    shutdown: Shutdown,
-    _tokens: tempfile::NamedTempFile,
-}
-
-struct Answer {
-    code: u16,
-    headers: http::HeaderMap,
-    json: Value,
-}
-
-impl Answer {
-    /// The code, and what a Status or an object is about.
-    fn line(&self) -> String {
-        let text = |field: &str| self.json[field].as_str().unwrap_or_default().to_owned();
-        let code = self.code;
-        match self.json["kind"].as_str() {
-            Some("Status") => format!("{code} {} {}", text("reason"), text("message")),
-            Some(kind) => format!(
-                "{code} {kind} {}",
-                self.json["metadata"]["name"].as_str().unwrap_or_default()
-            ),
-            None => code.to_string(),
-        }
-    }
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let mut tokens = tempfile::NamedTempFile::new().expect("a file");
-        writeln!(tokens, "admin-token,admin,1,system:masters\nbob-token,bob,2").expect("a table of tokens");
-        let mut options = Options::for_test();
-        options.authorization_modes = vec!["RBAC".to_owned()];
-        options.authentication.token_file = Some(tokens.path().to_owned());
-        let shutdown = Shutdown::new();
-        let plane = ControlPlane::build(options, shutdown.clone())
-            .await
-            .expect("a server");
-        let server = plane.server.clone();
-        let mut ready = plane.readiness();
-        tokio::spawn(plane.run());
-        ready.wait_for(|ready| *ready).await.expect("bootstrap ends");
-        let cluster = Self {
-            server,
-            shutdown,
-            _tokens: tokens,
+/// Runs a table of `METHOD TARGET BODY` and checks the answers, one a line.
+async fn check(cluster: &Cluster, requests: &[&str], expected: Expect) {
+    let mut lines = Vec::new();
+    for request in requests {
+        let mut words = request.splitn(3, ' ');
+        let mut next = || words.next().unwrap_or_default();
+        let (method, target, content) = (next(), next(), next());
+        let target = if target.starts_with('/') {
+            target.to_owned()
+        } else {
+            format!("/api/v1/namespaces/default/{target}")
         };
-        let account = r#"{"metadata":{"name":"default"}}"#;
-        cluster
-            .send("POST", "/api/v1/namespaces/default/serviceaccounts", account)
-            .await;
-        cluster
+        lines.push(masked(&cluster.send(method, &target, content).await.line()));
     }
-
-    /// Sends a JSON body, or a patch, as the administrator.
-    async fn send(&self, method: &str, target: &str, content: &str) -> Answer {
-        let content_type = match (method, content.starts_with('[')) {
-            ("PATCH", true) => "application/json-patch+json",
-            ("PATCH", false) => "application/strategic-merge-patch+json",
-            _ => "application/json",
-        };
-        self.send_as("admin-token", method, target, content_type, content)
-            .await
-    }
-
-    async fn send_as(
-        &self,
-        token: &str,
-        method: &str,
-        target: &str,
-        content_type: &str,
-        content: &str,
-    ) -> Answer {
-        let request = http::Request::builder().method(method).uri(target);
-        let request = request
-            .header("authorization", format!("Bearer {token}"))
-            .header("content-type", content_type);
-        let mut request = request.body(body::full(content.to_owned())).expect("a request");
-        let address = "127.0.0.1:1".parse().expect("an address");
-        let peer = Peer {
-            addr: address,
-            local: address,
-            certificates: Arc::from([]),
-            secure: true,
-        };
-        request.extensions_mut().insert(peer);
-        let (head, body) = self.server.answer(request).await.into_parts();
-        let bytes = body.collect().await.expect("a body").to_bytes();
-        let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer {
-            code: head.status.as_u16(),
-            headers: head.headers,
-            json,
-        }
-    }
-
-    /// Runs a table of `METHOD TARGET BODY` and checks the answers, one a line.
-    async fn check(&self, requests: &[&str], expected: Expect) {
-        let mut lines = Vec::new();
-        for request in requests {
-            let mut words = request.splitn(3, ' ');
-            let mut next = || words.next().unwrap_or_default();
-            let (method, target, content) = (next(), next(), next());
-            let target = if target.starts_with('/') {
-                target.to_owned()
-            } else {
-                format!("/api/v1/namespaces/default/{target}")
-            };
-            lines.push(masked(&self.send(method, &target, content).await.line()));
-        }
-        expected.assert_eq(&lines.join("\n"));
-    }
+    expected.assert_eq(&lines.join("\n"));
 }
 
 /// Without what differs from run to run.
@@ -139,12 +36,6 @@ fn masked(line: &str) -> String {
         }
     }
     line.to_owned()
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.shutdown.trigger();
-    }
 }
 
 #[tokio::test]
@@ -172,7 +63,7 @@ async fn identity_and_metadata() {
         r#"POST /api/v1/namespaces {"metadata":{"name":"a.b"}}"#,
         r#"DELETE /api/v1/namespaces/default"#,
     ];
-    cluster.check(&requests, expect![[r#"
+    check(&cluster, &requests, expect![[r#"
         422 Invalid ConfigMap "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
         422 Invalid ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required
         422 Invalid ConfigMap "a" is invalid: metadata.labels: Invalid value: "-": a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')
@@ -222,7 +113,7 @@ async fn bodies_and_patches() {
         r#"GET configmaps?fieldSelector=data.a=1"#,
         r#"GET configmaps?resourceVersion=x"#,
     ];
-    cluster.check(&requests, expect![[r#"
+    check(&cluster, &requests, expect![[r#"
         400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: unexpected end of JSON input ({"metadata":{"name":"a")
         400 BadRequest the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" } (5b5d)
         400 BadRequest ConfigMap in version "v1" cannot be handled as a ConfigMap: json: cannot unmarshal number into Go struct field ConfigMap.data of type string
@@ -324,7 +215,7 @@ async fn rules_of_kinds() {
         r#"POST /apis/rbac.authorization.k8s.io/v1/clusterroles {"metadata":{"name":"r"},"rules":[{"verbs":[]}]}"#,
         r#"POST /apis/coordination.k8s.io/v1/namespaces/default/leases {"metadata":{"name":"l"},"spec":{"leaseDurationSeconds":0}}"#,
     ];
-    cluster.check(&requests, expect![[r#"
+    check(&cluster, &requests, expect![[r#"
         422 Invalid Pod "p" is invalid: spec.containers: Required value
         422 Invalid Pod "p" is invalid: [spec.containers[0].name: Invalid value: "A": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?'), spec.containers[0].image: Required value, spec.restartPolicy: Unsupported value: "Often": supported values: "Always", "OnFailure", "Never"]
         400 BadRequest Pod in version "v1" cannot be handled as a Pod: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'

@@ -190,6 +190,11 @@ fn cluster(set: &mut FlagSet) {
             "Certificate that extension servers are reached with",
         )
         .string("proxy-client-key-file", "", "Key of --proxy-client-cert-file")
+        .switch(
+            "enable-aggregator-routing",
+            false,
+            "Whether webhooks and extension servers are reached at their endpoints instead of their service's address",
+        )
         .string(
             "service-cluster-ip-range",
             "10.0.0.0/24",

@@ -59,7 +59,6 @@ pub(super) const KNOWN: &[(&str, &str)] = &[
     ("egress-selector-config-file", "string"),
     ("emulated-version", "strings"),
     ("emulation-forward-compatible", ""),
-    ("enable-aggregator-routing", ""),
     ("enable-garbage-collector", ""),
     ("enable-logs-handler", ""),
     ("etcd-count-metric-poll-period", "duration"),

@@ -1,10 +1,10 @@
 //! Request bodies as messages: by content type, strictly or not, with upstream's errors.
 
-use api::Message;
 use api::catalogue::Resource;
 use api::codec::{self, envelope};
 use api::meta::v1::DeleteOptions;
-use api::types::Type;
+use api::types::{Form, Type};
+use api::{Custom, Message};
 use apimachinery::gvk::GroupVersion;
 use apimachinery::status::Status;
 use serde_json::Value;
@@ -13,9 +13,13 @@ use crate::kind::api_version_of;
 use crate::request::negotiate::{Encoding, body_encoding};
 use crate::request::options::{FieldValidation, flag, number};
 use crate::request::{Request, body};
+use crate::resource::Served;
 
 /// How much of an unreadable body an error quotes.
 const SUMMARY_BYTES: usize = 30;
+
+/// In what custom objects are read.
+const DOCUMENTS: [&str; 2] = ["application/json", "application/yaml"];
 
 /// How errors of strict YAML reading begin where they are not warnings.
 const YAML_ERRORS: &str = "yaml: unmarshal errors:\n  ";
@@ -60,11 +64,26 @@ pub struct Decoded {
 /// Reads the body as an object of a resource.
 pub async fn read_object(
     request: &mut Request,
-    row: &'static Resource,
+    served: &Served,
     validation: FieldValidation,
 ) -> Result<Box<dyn api::Object>, Status> {
-    let proto = read_message(request, row.into(), validation).await?;
-    (row.decode)(&proto).map_err(|error| Status::bad_request(error.to_string()))
+    let row = served.row;
+    let decoded = read_body(request, row.into(), validation).await?;
+    let (object, strict_errors) = to_object(served, decoded).map_err(Status::bad_request)?;
+    judge(request, row.into(), validation, &strict_errors)?;
+    Ok(object)
+}
+
+/// A message as an object of a resource, with what strict reading has against it. What a custom kind does not know is
+/// dropped.
+pub fn to_object(served: &Served, decoded: Decoded) -> Result<(Box<dyn api::Object>, Vec<String>), String> {
+    let mut strict_errors = decoded.strict_errors;
+    let mut object = (served.row.decode)(&decoded.proto).map_err(|error| error.to_string())?;
+    if let Some(custom) = Custom::of_mut(&mut *object) {
+        let unknown = served.objects.strategy().prune(custom)?;
+        strict_errors.extend(unknown.iter().map(|path| format!("unknown field \"{path}\"")));
+    }
+    Ok((object, strict_errors))
 }
 
 /// Reads the body as one kind, and returns its bare protobuf.
@@ -73,9 +92,19 @@ pub async fn read_message(
     expected: Expected,
     validation: FieldValidation,
 ) -> Result<Vec<u8>, Status> {
+    let decoded = read_body(request, expected, validation).await?;
+    judge(request, expected, validation, &decoded.strict_errors)?;
+    Ok(decoded.proto)
+}
+
+async fn read_body(
+    request: &mut Request,
+    expected: Expected,
+    validation: FieldValidation,
+) -> Result<Decoded, Status> {
     let encoding = body_encoding(request.header("content-type"))?;
     let body = body::read(request).await?;
-    let decoded = match encoding {
+    Ok(match encoding {
         Encoding::Json => decode_json(&body, expected)?,
         Encoding::Yaml => {
             let json = codec::yaml::to_json(&body)
@@ -88,17 +117,28 @@ pub async fn read_message(
             }
             decoded
         }
+        Encoding::Protobuf if expected.ty.form == Form::Open => {
+            return Err(Status::unsupported_media_type(&DOCUMENTS));
+        }
         Encoding::Protobuf => decode_protobuf(&body, expected)?,
-    };
+    })
+}
+
+/// Warns of, or refuses, what strict reading has against a body.
+fn judge(
+    request: &mut Request,
+    expected: Expected,
+    validation: FieldValidation,
+    strict_errors: &[String],
+) -> Result<(), Status> {
     match validation {
-        _ if decoded.strict_errors.is_empty() => {}
+        _ if strict_errors.is_empty() => {}
         FieldValidation::Ignore => {}
-        FieldValidation::Warn => decoded
-            .strict_errors
+        FieldValidation::Warn => strict_errors
             .iter()
             .for_each(|error| request.warn(error.strip_prefix(YAML_ERRORS).unwrap_or(error))),
         FieldValidation::Strict => {
-            let errors = decoded.strict_errors.join(", ");
+            let errors = strict_errors.join(", ");
             let Expected { kind, version, .. } = expected;
             return Err(cannot_be_handled(
                 kind,
@@ -108,7 +148,7 @@ pub async fn read_message(
             ));
         }
     }
-    Ok(decoded.proto)
+    Ok(())
 }
 
 /// Why a document is not the kind that it shall be.
@@ -160,6 +200,11 @@ pub fn decode_json(json: &[u8], expected: Expected) -> Result<Decoded, Status> {
 pub fn read_json(json: &[u8], expected: Expected) -> Result<Decoded, Failure> {
     match codec::json_to_proto(expected.ty, json) {
         Ok(parsed) => {
+            if expected.ty.form == Form::Open && parsed.kind.is_empty() {
+                let shown = String::from_utf8_lossy(json);
+                let why = format!("Object 'Kind' is missing in '{shown}'");
+                return Err(Failure::Unrecognized(why));
+            }
             check_kind(&parsed.api_version, &parsed.kind, expected)?;
             Ok(Decoded {
                 proto: parsed.proto,
@@ -231,6 +276,9 @@ fn decode_protobuf(body: &[u8], expected: Expected) -> Result<Decoded, Status> {
 /// The body must be of the endpoint's kind; what it leaves out is taken to be.
 fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), Failure> {
     let wanted = api_version_of(expected.group, expected.version);
+    if expected.ty.form == Form::Open {
+        return check_custom_version(api_version, &wanted);
+    }
     let stated = if api_version.is_empty() {
         wanted.as_str()
     } else {
@@ -259,6 +307,16 @@ fn check_kind(api_version: &str, kind: &str, expected: Expected) -> Result<(), F
             go_package(expected.group),
             expected.kind
         )));
+    }
+    Err(Failure::OtherVersion(format!(
+        "the API version in the data ({stated}) does not match the expected API version ({wanted})"
+    )))
+}
+
+/// A custom object states its version; whether its kind is right is for validation to say.
+fn check_custom_version(stated: &str, wanted: &str) -> Result<(), Failure> {
+    if stated == wanted {
+        return Ok(());
     }
     Err(Failure::OtherVersion(format!(
         "the API version in the data ({stated}) does not match the expected API version ({wanted})"

@@ -11,12 +11,46 @@ mod legacy;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use api::catalogue::{self, GROUPS, RESOURCES};
+use arc_swap::ArcSwap;
 use base64::Engine;
 use sha2::{Digest, Sha256};
 
 pub use aggregated::{ListVersion, aggregated};
 pub use legacy::{api_versions, group, group_list, resource_list};
+
+/// The groups of a server: those of the catalogue, and others, which come and go.
+pub struct Groups {
+    built_in: Vec<Group>,
+    all: ArcSwap<Vec<Group>>,
+}
+
+impl Groups {
+    /// These groups, and no others yet.
+    pub fn new(built_in: Vec<Group>) -> Groups {
+        let all = ArcSwap::from_pointee(built_in.clone());
+        Groups { built_in, all }
+    }
+
+    /// All groups as they are now.
+    pub fn load(&self) -> Arc<Vec<Group>> {
+        self.all.load_full()
+    }
+
+    /// From now on, these stand beside the built-in groups, or in them.
+    pub fn set_custom(&self, custom: Vec<Group>) {
+        let mut all = self.built_in.clone();
+        for group in custom {
+            match all.iter_mut().find(|known| known.name == group.name) {
+                Some(known) => known.merge(group),
+                None => all.push(group),
+            }
+        }
+        self.all.store(Arc::new(all));
+    }
+}
 
 /// A group as discovery shows it. The core group's name is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +130,16 @@ pub fn storage_version_hash(group: &str, version: &str, kind: &str) -> String {
 }
 
 impl Group {
+    /// Adds what another one of the same name has.
+    fn merge(&mut self, other: Group) {
+        for version in other.versions {
+            match self.versions.iter_mut().find(|known| known.name == version.name) {
+                Some(known) => known.resources.extend(version.resources),
+                None => self.versions.push(version),
+            }
+        }
+    }
+
     /// `v1` or `apps/v1`.
     fn group_version(&self, version: &str) -> String {
         if self.name.is_empty() {
@@ -107,7 +151,8 @@ impl Group {
 }
 
 impl Resource {
-    fn from_row(row: &catalogue::Resource) -> Self {
+    /// A row as discovery shows it.
+    pub fn from_row(row: &catalogue::Resource) -> Self {
         let own = |group: &str, version: &str, kind: &str| {
             if (group, version) == (row.group, row.version) {
                 Kind {

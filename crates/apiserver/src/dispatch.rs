@@ -40,21 +40,45 @@ impl Dispatch {
             return Ok(page_not_found());
         }
         let Some(row) = catalogue::resource(&info.api_group, &info.api_version, &info.resource) else {
-            return unknown_resource(&info.api_group);
+            return match self
+                .api
+                .resources
+                .get(&info.api_group, &info.api_version, &info.resource)
+            {
+                Some(served) => self.custom(&served, request).await,
+                None => unknown_resource(&info.api_group),
+            };
         };
         routes::check(row, request)?;
         if let Some(warning) = deprecation::warning(row) {
             request.warn(warning);
         }
-        match self
-            .api
-            .resources
-            .get(row.group, row.version, row.plural)
-            .cloned()
-        {
+        match self.api.resources.get(row.group, row.version, row.plural) {
             None => virtual_resources::serve(&self.api, row, request).await,
             Some(served) => self.stored(&served, request).await,
         }
+    }
+
+    /// A custom resource has no routes of its own: what it does not take is judged here.
+    async fn custom(&self, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
+        let (row, info) = (served.row, &request.info);
+        let everywhere = matches!(info.verb.as_str(), "list" | "watch");
+        if info.namespace.is_empty() == row.namespaced && !(row.namespaced && everywhere) {
+            return Ok(page_not_found());
+        }
+        let warning = served.objects.strategy().deprecation_warning();
+        warning.into_iter().for_each(|warning| request.warn(warning));
+        let info = &request.info;
+        if info.subresource.is_empty() {
+            return self.stored(served, request).await;
+        }
+        let Some(subresource) = row.subresource(&info.subresource) else {
+            return Err(Status::not_found(&served.group_resource(), &info.name));
+        };
+        if !subresource.verbs.contains(&info.verb.as_str()) {
+            return Err(Status::method_not_supported(&served.group_resource(), &info.verb));
+        }
+        self.stored(served, request).await
     }
 
     async fn stored(&self, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {

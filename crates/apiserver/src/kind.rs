@@ -29,6 +29,8 @@ pub enum Error {
     Document(#[source] serde_json::Error),
     #[error("{0}")]
     Conversion(#[from] Status),
+    #[error("{0}")]
+    Pruning(String),
 }
 
 /// `v1` or `apps/v1`.

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use api::meta::v1::DeleteOptions;
 use api::{Object, Resource};
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
@@ -137,7 +138,21 @@ impl Local {
     pub async fn delete<T: Resource>(&self, namespace: &str, name: &str) -> Result<(), Status> {
         let served = self.served::<T>()?;
         self.writer(&served, namespace, name)
-            .delete(&api::meta::v1::DeleteOptions::default())
+            .delete(&DeleteOptions::default())
+            .await
+            .map(drop)
+    }
+
+    /// Deletes an object of whatever resource.
+    pub async fn delete_served(
+        &self,
+        served: &Served,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<(), Status> {
+        self.writer(served, namespace, name)
+            .delete(options)
             .await
             .map(drop)
     }
@@ -146,7 +161,6 @@ impl Local {
         self.api
             .resources
             .get(T::GROUP, T::VERSION, T::PLURAL)
-            .cloned()
             .ok_or_else(Status::path_not_found)
     }
 

@@ -25,7 +25,7 @@ use apimachinery::time::Time;
 use jiff::Timestamp;
 use serde_json::Value;
 use structured_merge::managers::{self, Manager, Owned};
-use structured_merge::{Managers, Set, compare};
+use structured_merge::{Managers, Set, Versions, compare};
 
 use crate::proto;
 use crate::resource::Served;
@@ -175,6 +175,19 @@ fn try_record_update(
     };
     if before != after {
         let compare_at = |version: &str| {
+            if origin.served.is_custom() {
+                let Some(schema) = versions.schema(version) else {
+                    return Ok(None);
+                };
+                let trees = (
+                    raw_to_document(origin.served, before),
+                    raw_to_document(origin.served, after),
+                );
+                let (Ok(before), Ok(after)) = trees else {
+                    return Ok(None);
+                };
+                return compare(&before, &after, schema).map(Some);
+            }
             let (Some((ty, before)), Some((_, after))) = (
                 versions.encoded_at(before, version),
                 versions.encoded_at(after, version),

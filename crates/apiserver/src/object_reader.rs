@@ -22,7 +22,7 @@ pub struct CachedObjects {
 }
 
 impl CachedObjects {
-    fn objects(&self, group: &str, resource: &str) -> Option<&Arc<Objects>> {
+    fn objects(&self, group: &str, resource: &str) -> Option<Arc<Objects>> {
         self.resources.objects(group, resource)
     }
 }
@@ -46,7 +46,7 @@ impl ObjectReader for CachedObjects {
             .get(key.as_bytes(), Freshness::Any)
             .now_or_never()?
             .ok()?;
-        decode(objects, &*entry?)
+        decode(&objects, &*entry?)
     }
 
     fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Box<dyn Object>> {
@@ -59,7 +59,7 @@ impl ObjectReader for CachedObjects {
         let prefix = objects.prefix_of(namespace);
         snapshot
             .range(prefix.as_bytes(), None)
-            .filter_map(|entry| decode(objects, entry))
+            .filter_map(|entry| decode(&objects, entry))
             .collect()
     }
 

@@ -26,8 +26,17 @@ pub struct Objects {
     pub cache: Arc<Cache>,
     /// Fields by which the cache finds its objects directly.
     pub indexed: &'static [&'static str],
+    /// The versions of a custom kind, this one among them.
+    pub versions: Vec<Version>,
     prefix: String,
     store: Arc<dyn Store>,
+}
+
+/// A version of a custom kind.
+#[derive(Clone)]
+pub struct Version {
+    pub row: &'static Resource,
+    pub strategy: Arc<dyn Strategy>,
 }
 
 /// What a kind adds to the write path: of itself, and of its subresources.
@@ -72,6 +81,7 @@ impl Objects {
             behaviours,
             cache,
             indexed: indexed_fields(row),
+            versions: Vec::new(),
             prefix: prefix(row),
             store,
         }
@@ -135,11 +145,16 @@ impl Objects {
 
     /// Decodes a stored object, with defaults and its resourceVersion.
     pub fn decode(&self, stored: Arc<KeyValue>) -> Result<Loaded, Status> {
-        let mut object = decode(self.row, &stored.value.bytes())
+        let mut object = self
+            .read(&stored.value.bytes())
             .map_err(|error| Status::internal(format!("{}: {error}", stored.key)))?;
-        self.strategy().default(&mut *object);
         object.metadata_mut().resource_version = stored.mod_revision.to_string();
         Ok(Loaded { object, stored })
+    }
+
+    /// Reads a stored value, with what has a default, and without what the kind does not know any more.
+    pub fn read(&self, value: &[u8]) -> Result<Box<dyn Object>, crate::kind::Error> {
+        read(self.row, self.strategy(), value)
     }
 
     /// The stored form of an object of the storage version.
@@ -244,7 +259,7 @@ pub fn failed(error: &Error) -> Status {
     match error {
         Error::Compacted { .. } => Status::expired(TOO_OLD),
         Error::Future { requested, newest } => too_large_version(requested.0, newest.0),
-        Error::Unavailable(_) => Status::service_unavailable(error.to_string()),
+        Error::Unavailable(_) | Error::Retired => Status::service_unavailable(error.to_string()),
         other => Status::internal(other.to_string()),
     }
 }
@@ -261,8 +276,17 @@ pub fn too_large_version(requested: u64, newest: u64) -> Status {
     .with_cause(CAUSE_RESOURCE_VERSION_TOO_LARGE, "Too large resource version", "")
 }
 
-fn decode(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Object>, crate::kind::Error> {
-    crate::kind::stored::decode(row, value)
+fn read(
+    row: &'static Resource,
+    strategy: &dyn Strategy,
+    value: &[u8],
+) -> Result<Box<dyn Object>, crate::kind::Error> {
+    let mut object = crate::kind::stored::decode(row, value)?;
+    strategy
+        .prune(&mut *object)
+        .map_err(crate::kind::Error::Pruning)?;
+    strategy.default(&mut *object);
+    Ok(object)
 }
 
 /// Reads labels and selectable fields for the watch cache.
@@ -273,8 +297,7 @@ pub struct Selectable {
 
 impl Extract for Selectable {
     fn extract(&self, _key: &[u8], value: &[u8]) -> Result<Extracted, String> {
-        let mut object = decode(self.row, value).map_err(|error| error.to_string())?;
-        self.strategy.default(&mut *object);
+        let object = read(self.row, &*self.strategy, value).map_err(|error| error.to_string())?;
         let names = self.strategy.selectable_fields();
         let fields = names
             .iter()

@@ -168,7 +168,7 @@ impl Renderer<'_> {
         {
             return Ok(raw);
         }
-        let object = kind::stored::decode(row, &value).map_err(internal)?;
+        let object = self.served.objects.read(&value).map_err(internal)?;
         let object = self.served.from_storage(object)?;
         let mut raw = Vec::with_capacity(1024);
         object.encode(&mut raw);

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use api::Object;
 use api::catalogue::Resource;
-use apimachinery::gvk::GroupResource;
+use api::types::Form;
+use apimachinery::gvk::{GroupResource, GroupVersionKind};
 use apimachinery::status::Status;
+use arc_swap::ArcSwap;
 
 use crate::objects::Objects;
 
@@ -21,9 +23,25 @@ impl Served {
         GroupResource::new(self.row.group, self.row.plural)
     }
 
-    /// Whether objects are stored in the version that is served.
+    /// Whether objects are stored in the version that is served. A custom resource has objects of its own for each
+    /// version.
     pub fn is_storage_version(&self) -> bool {
-        std::ptr::eq(self.row, self.objects.row)
+        std::ptr::eq(self.row, self.objects.row) && (!self.is_custom() || self.row.is_stored())
+    }
+
+    /// Tells apart the versions that events are shown in.
+    pub fn variant(&self) -> u16 {
+        if !self.is_custom() {
+            return u16::from(!self.is_storage_version());
+        }
+        let versions = self.objects.versions.iter();
+        let before = versions.take_while(|version| !std::ptr::eq(version.row, self.row));
+        u16::try_from(before.count()).unwrap_or(u16::MAX)
+    }
+
+    /// Whether the resource comes of a definition, not of the catalogue.
+    pub fn is_custom(&self) -> bool {
+        self.row.ty.form == Form::Open
     }
 
     /// From the served version to the stored one.
@@ -48,22 +66,24 @@ impl Served {
     }
 }
 
-/// All stored resources, found by what a path names. Sorted, so that a look-up is a few comparisons.
+/// All stored resources, found by what a path names: those of the catalogue, and custom ones, which come and go.
 #[derive(Default)]
 pub struct Resources {
+    built_in: Table,
+    custom: ArcSwap<Table>,
+}
+
+/// Resources, sorted, so that a look-up is a few comparisons.
+#[derive(Clone, Default)]
+pub struct Table {
     served: Vec<Arc<Served>>,
     stored: Vec<Arc<Objects>>,
 }
 
-impl Resources {
+impl Table {
     /// Adds a resource at one version.
     pub fn insert(&mut self, row: &'static Resource, objects: Arc<Objects>) {
-        if self.objects(row.group, row.plural).is_none() {
-            let at = self
-                .stored
-                .partition_point(|other| (other.row.plural, other.row.group) < (row.plural, row.group));
-            self.stored.insert(at, objects.clone());
-        }
+        self.insert_stored(objects.clone());
         let key = (row.plural, row.group, row.version);
         let at = self
             .served
@@ -71,8 +91,18 @@ impl Resources {
         self.served.insert(at, Arc::new(Served { row, objects }));
     }
 
-    /// The resource that a path names.
-    pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Served>> {
+    /// Adds objects that are found by their resource, unless there are some: the first ones of a resource count.
+    pub fn insert_stored(&mut self, objects: Arc<Objects>) {
+        let row = objects.row;
+        if self.objects(row.group, row.plural).is_none() {
+            let at = self
+                .stored
+                .partition_point(|other| (other.row.plural, other.row.group) < (row.plural, row.group));
+            self.stored.insert(at, objects);
+        }
+    }
+
+    fn get(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Served>> {
         let key = (plural, group, version);
         let at = self
             .served
@@ -81,8 +111,7 @@ impl Resources {
         self.served.get(at)
     }
 
-    /// The objects of a resource, whatever the version.
-    pub fn objects(&self, group: &str, plural: &str) -> Option<&Arc<Objects>> {
+    fn objects(&self, group: &str, plural: &str) -> Option<&Arc<Objects>> {
         let key = (plural, group);
         let at = self
             .stored
@@ -90,16 +119,56 @@ impl Resources {
             .ok()?;
         self.stored.get(at)
     }
+}
+
+impl Resources {
+    /// Resources of the catalogue, and no others yet.
+    pub fn new(built_in: Table) -> Resources {
+        Resources {
+            built_in,
+            custom: ArcSwap::default(),
+        }
+    }
+
+    /// From now on, these are the custom resources.
+    pub fn set_custom(&self, table: Table) {
+        self.custom.store(Arc::new(table));
+    }
+
+    /// The resource that a path names.
+    pub fn get(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Served>> {
+        let built_in = self.built_in.get(group, version, plural).cloned();
+        built_in.or_else(|| self.custom.load().get(group, version, plural).cloned())
+    }
+
+    /// The custom resource of a kind.
+    pub fn custom(&self, kind: &GroupVersionKind) -> Option<Arc<Served>> {
+        let custom = self.custom.load();
+        let is = |served: &&Arc<Served>| {
+            let row = served.row;
+            row.kind == kind.kind && row.group == kind.group && row.version == kind.version
+        };
+        custom.served.iter().find(is).cloned()
+    }
+
+    /// The objects of a resource, whatever the version.
+    pub fn objects(&self, group: &str, plural: &str) -> Option<Arc<Objects>> {
+        let built_in = self.built_in.objects(group, plural).cloned();
+        built_in.or_else(|| self.custom.load().objects(group, plural).cloned())
+    }
 
     /// All forms in which objects are served.
-    pub fn of_objects<'a>(&'a self, objects: &'a Arc<Objects>) -> impl Iterator<Item = &'a Arc<Served>> {
-        self.served
-            .iter()
-            .filter(move |served| Arc::ptr_eq(&served.objects, objects))
+    pub fn of_objects(&self, objects: &Arc<Objects>) -> Vec<Arc<Served>> {
+        let custom = self.custom.load();
+        let all = self.built_in.served.iter().chain(&custom.served);
+        all.filter(|served| Arc::ptr_eq(&served.objects.cache, &objects.cache))
+            .cloned()
+            .collect()
     }
 
     /// The objects of all resources.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Objects>> {
-        self.stored.iter()
+    pub fn all(&self) -> impl Iterator<Item = Arc<Objects>> {
+        let custom = self.custom.load().stored.clone();
+        self.built_in.stored.iter().cloned().chain(custom)
     }
 }

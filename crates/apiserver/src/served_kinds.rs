@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use admission::matching::{Kinds, ServedAs};
-use api::Object;
 use api::catalogue::{self, KindInfo, Resource};
-use api::codec::TypeMeta;
+use api::codec::{self, TypeMeta};
+use api::custom::CUSTOM;
+use api::{Custom, Message, Object};
 use apimachinery::gvk::{GroupVersionKind, GroupVersionResource};
 use apimachinery::status::Status;
 
@@ -28,13 +29,14 @@ impl Kinds for ServedKinds {
         };
         self.resources
             .of_objects(&of.objects)
+            .iter()
             .filter_map(|served| form(served, subresource))
             .collect()
     }
 
     fn document(&self, object: &dyn Object, kind: &GroupVersionKind) -> Result<Vec<u8>, Status> {
         let mut raw = Vec::with_capacity(1024);
-        let ty = if object.gvk() == *kind {
+        let ty = if object.gvk() == *kind || Custom::of(object).is_some() {
             object.encode(&mut raw);
             object.descriptor()
         } else {
@@ -58,6 +60,9 @@ impl Kinds for ServedKinds {
         kind: &GroupVersionKind,
         standing: &dyn Object,
     ) -> Result<Box<dyn Object>, Status> {
+        if Custom::of(standing).is_some() {
+            return self.custom_object(document, standing);
+        }
         let info = info(kind)?;
         let decode = info.decode.ok_or_else(|| unknown(kind))?;
         let decoded = read_json(document, expected(info)).map_err(unreadable)?;
@@ -75,6 +80,22 @@ impl Kinds for ServedKinds {
             objects.strategy().default(&mut *object);
         }
         Ok(object)
+    }
+}
+
+impl ServedKinds {
+    /// Versions of a custom kind differ in their name; what the standing one does not know is dropped.
+    fn custom_object(&self, document: &[u8], standing: &dyn Object) -> Result<Box<dyn Object>, Status> {
+        let parsed = codec::json_to_proto(&CUSTOM, document).map_err(Status::internal)?;
+        let mut object = Custom::decode(&parsed.proto).map_err(Status::internal)?;
+        let wanted = standing.gvk();
+        object.api_version = kind::api_version_of(&wanted.group, &wanted.version);
+        let served = self.resources.custom(&wanted);
+        if let Some(strategy) = served.as_ref().map(|served| served.objects.strategy()) {
+            strategy.prune(&mut object).map_err(Status::internal)?;
+            strategy.default(&mut object);
+        }
+        Ok(Box::new(object))
     }
 }
 

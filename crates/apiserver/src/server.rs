@@ -32,7 +32,7 @@ use crate::proxy::Backends;
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
 use crate::request::query::Plus;
-use crate::resource::Resources;
+use crate::resource::{Resources, Table};
 use crate::response::{self, Response};
 use crate::served_kinds::ServedKinds;
 use crate::stack::{self, Refusal, Stack};
@@ -125,7 +125,8 @@ impl Server {
     where
         F: FnOnce(Arc<dyn auth::Objects>, Arc<dyn Kinds>) -> Result<Security, crate::Error>,
     {
-        let resources = Arc::new(open_resources(&config));
+        let store_metrics = StoreMetrics::new(&config.metrics);
+        let resources = Arc::new(open_resources(&config, &store_metrics));
         for objects in resources.all() {
             objects.cache.ready().await?;
         }
@@ -163,7 +164,7 @@ impl Server {
         }
         let api = Arc::new(Api {
             health,
-            groups: discovery::built_in(|_, _| true),
+            groups: discovery::Groups::new(discovery::built_in(|_, _| true)),
             openapi: Arc::new(openapi::Documents::new(|_, _| true)),
             server_address: config.server_address,
             token_keys: config.token_keys,
@@ -171,6 +172,7 @@ impl Server {
             token_issuer: config.token_issuer,
             backends: config.backends,
             store: config.store,
+            store_metrics,
             resources,
             admission,
             token_authenticator,
@@ -258,34 +260,29 @@ async fn age_encodings(api: Weak<Api>) {
 }
 
 /// Every stored resource of the catalogue with its cache.
-fn open_resources(config: &Config) -> Resources {
-    let mut resources = Resources::default();
-    let metrics = StoreMetrics::new(&config.metrics);
+fn open_resources(config: &Config, metrics: &Arc<StoreMetrics>) -> Resources {
+    let mut resources = Table::default();
+    let mut opened: Vec<Arc<Objects>> = Vec::new();
     for row in RESOURCES {
         let Some((group, version)) = row.storage else {
             continue;
         };
-        let objects = match stored_under(&resources, row) {
+        let same = |objects: &&Arc<Objects>| objects.prefix() == prefix(row);
+        // Another version or group may be the same in the store.
+        let objects = match opened.iter().find(same).cloned() {
             Some(objects) => objects,
             None => {
                 let stored = api::catalogue::resource(group, version, row.plural).unwrap_or(row);
-                match open_objects(config, &metrics, stored) {
+                match open_objects(config, metrics, stored) {
                     Some(objects) => objects,
                     None => continue,
                 }
             }
         };
+        opened.push(objects.clone());
         resources.insert(row, objects);
     }
-    resources
-}
-
-/// The objects of another version or group that are the same in the store.
-fn stored_under(resources: &Resources, row: &Resource) -> Option<Arc<Objects>> {
-    resources
-        .all()
-        .find(|objects| objects.prefix() == prefix(row))
-        .cloned()
+    Resources::new(resources)
 }
 
 fn open_objects(

@@ -13,8 +13,9 @@ use component_base::clock::Clock;
 use flow_control::FlowControl;
 use storage::Stores;
 use storage::cache::EncodingBudget;
+use storage::metrics::Metrics as StoreMetrics;
 
-use crate::discovery::Group;
+use crate::discovery::Groups;
 use crate::health::Health;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
@@ -28,6 +29,7 @@ use crate::subresources::TokenIssuer;
 /// The server's parts, built once.
 pub struct Api {
     pub store: Stores,
+    pub store_metrics: Arc<StoreMetrics>,
     pub resources: Arc<Resources>,
     pub admission: admission::Chain,
     pub token_authenticator: Arc<dyn TokenAuthenticator>,
@@ -40,7 +42,7 @@ pub struct Api {
     pub metrics: Arc<Metrics>,
     pub health: Health,
     /// What discovery shows.
-    pub groups: Vec<Group>,
+    pub groups: Groups,
     pub openapi: Arc<Documents>,
     /// `address:port` where clients reach this server.
     pub server_address: String,

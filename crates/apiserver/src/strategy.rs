@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use api::Object;
+use api::apiextensions::v1::JSONSchemaProps;
 use api::autoscaling::v1::Scale;
 use api::core::v1::Binding;
 use apimachinery::field::ErrorList;
@@ -40,6 +41,27 @@ pub enum GarbageCollection {
 /// deletionTimestamp, generation of the old object on update). Validation here covers all of the object,
 /// metadata included.
 pub trait Strategy: Send + Sync + 'static {
+    /// Drops what an object of a custom kind can't hold, in every object read from a request body and from the store.
+    /// Returns the paths of members that the kind does not know.
+    fn prune(&self, _object: &mut dyn Object) -> Result<Vec<String>, String> {
+        Ok(Vec::new())
+    }
+
+    /// Of what objects of a custom kind are made.
+    fn schema(&self) -> Option<&JSONSchemaProps> {
+        None
+    }
+
+    /// What to warn clients of who use this version.
+    fn deprecation_warning(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether objects may be created: not any more when their kind is going away.
+    fn takes_new_objects(&self) -> bool {
+        true
+    }
+
     /// Fills what the API defaults, in every object read from a request body (and from the store).
     fn default(&self, object: &mut dyn Object);
 
@@ -80,6 +102,9 @@ pub trait Strategy: Send + Sync + 'static {
     fn grace_period(&self, _object: &mut dyn Object, _requested: Option<i64>) -> Option<i64> {
         None
     }
+
+    /// Notes in an object that somebody deletes it, before it is judged whether it can go at once.
+    fn begin_deletion(&self, _object: &mut dyn Object, _now: jiff::Timestamp) {}
 
     /// Whether an object that is being deleted, without finalizers, may go while it is updated. Namespaces wait
     /// for `spec.finalizers` as well.

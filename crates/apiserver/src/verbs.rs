@@ -72,13 +72,22 @@ fn renderer<'a>(
     })
 }
 
+/// In what forms objects of a resource are shown.
+pub fn offers(served: &Served) -> Offers {
+    if served.is_custom() {
+        Offers::Custom
+    } else {
+        Offers::Views
+    }
+}
+
 /// A renderer for one object or list.
 pub fn object_renderer<'a>(
     api: &'a Api,
     served: &'a Served,
     request: &Request,
 ) -> Result<Renderer<'a>, Status> {
-    renderer(api, served, request, request.output(Offers::Views)?)
+    renderer(api, served, request, request.output(offers(served))?)
 }
 
 /// The answer that shows a written object.

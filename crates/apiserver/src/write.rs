@@ -11,7 +11,7 @@ pub mod deletion;
 pub mod metadata;
 mod update;
 
-use api::Object;
+use api::{Custom, Object};
 use apimachinery::field::ErrorList;
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
@@ -94,14 +94,15 @@ impl Writer<'_> {
     }
 
     /// 422 with all errors, if there are any.
-    fn valid(&self, name: &str, errors: ErrorList) -> Result<(), Status> {
+    fn valid(&self, object: &dyn Object, errors: ErrorList) -> Result<(), Status> {
         if errors.is_empty() {
             return Ok(());
         }
-        // The rules are those of the stored kind, whatever name it is served by.
+        // The rules are those of the stored kind, whatever name it is served by. A custom object says what it is.
         let row = self.objects().row;
-        let kind = GroupKind::new(row.group, row.kind);
-        Err(Status::invalid(&kind, name, &errors))
+        let stated = Custom::of(object).map(|object| object.kind.as_str());
+        let kind = GroupKind::new(row.group, stated.unwrap_or(row.kind));
+        Err(Status::invalid(&kind, &object.metadata().name, &errors))
     }
 
     /// Records who changed what. A record that cannot be kept is given up rather than the write, as upstream does.

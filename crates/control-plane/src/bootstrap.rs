@@ -129,6 +129,9 @@ impl Bootstrap {
         ));
         let (done, first) = oneshot::channel();
         first_runs.push(first);
+        apiextensions::Controller::new(self.local.clone()).start(done, self.shutdown.clone());
+        let (done, first) = oneshot::channel();
+        first_runs.push(first);
         let service = KubernetesService::new(self.clone(), self.store.clone());
         let service = tokio::spawn(service.run(done));
         Started {

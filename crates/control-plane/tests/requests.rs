@@ -1,5 +1,7 @@
 //! What each bad request is answered, in upstream's words.
 
+#[path = "requests/custom_resources.rs"]
+mod custom_resources;
 mod support;
 
 use expect_test::{Expect, expect};

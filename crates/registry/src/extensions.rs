@@ -1,5 +1,5 @@
-//! Kinds that extend the API: custom resource definitions and API services. They are stored and checked; the server
-//! does not serve what they add.
+//! Kinds that extend the API: custom resource definitions and API services. What definitions add is served by the
+//! crate `apiextensions`; what API services add is not.
 
 mod columns;
 mod defaults;

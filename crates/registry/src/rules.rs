@@ -142,6 +142,9 @@ pub trait Rules: Send + Sync + 'static {
         true
     }
 
+    /// Notes that somebody deletes the object.
+    fn begin_deletion(_object: &mut Self::Object, _now: Timestamp) {}
+
     /// The `scale` subresource, for kinds that have one.
     fn scale(_object: &Self::Object) -> Option<Scale> {
         None
@@ -346,6 +349,10 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn grace_period(&self, object: &mut dyn Object, requested: Option<i64>) -> Option<i64> {
         R::grace_period(own_mut(object), requested)
+    }
+
+    fn begin_deletion(&self, object: &mut dyn Object, now: Timestamp) {
+        R::begin_deletion(own_mut(object), now);
     }
 
     fn finished(&self, object: &dyn Object) -> bool {

@@ -179,6 +179,11 @@ impl Cache {
             .map_err(|_| Error::Unavailable("the cache's task ended".into()))
     }
 
+    /// Ends all watches for good: what is under the prefix is served no more, or otherwise. Who reads still may.
+    pub fn retire(&self) {
+        self.mirror.watchers.close(&Error::Retired);
+    }
+
     pub fn is_ready(&self) -> bool {
         *self.ready.borrow()
     }

@@ -28,6 +28,9 @@ pub enum Error {
     /// The store can't serve now: closed, disk full, failed sync, no connection.
     #[error("store unavailable: {0}")]
     Unavailable(String),
+    /// What was watched is served no more.
+    #[error("the resource is not served any more")]
+    Retired,
     /// Stored data does not check out.
     #[error("store corrupt: {0}")]
     Corrupt(String),

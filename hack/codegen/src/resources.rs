@@ -130,7 +130,8 @@ fn resource_row(resource: &Resource, kind: &Kind, out: &mut String) {
     let _ = writeln!(out, "    Resource {{\n        {},", names::gvk(kind));
     let _ = writeln!(
         out,
-        "        plural: {plural:?}, singular: {:?}, scope: Scope::{scope}, namespaced: {},",
+        "        list_kind: \"{}List\", plural: {plural:?}, singular: {:?}, scope: Scope::{scope}, namespaced: {},",
+        resource.kind,
         fact("singular"),
         resource.namespaced
     );
@@ -154,7 +155,7 @@ fn resource_row(resource: &Resource, kind: &Kind, out: &mut String) {
     for column in &resource.columns {
         let _ = writeln!(
             out,
-            "            Column {{ name: {:?}, kind: {:?}, format: {:?}, priority: {} }},",
+            "            Column {{ name: {:?}, kind: {:?}, format: {:?}, description: \"\", priority: {} }},",
             column.name, column.kind, column.format, column.priority
         );
     }

@@ -33,6 +33,8 @@ pub struct Resource {
     pub kind: &'static str,
     /// `v1`, `apps/v1`
     pub api_version: &'static str,
+    /// The kind of its lists.
+    pub list_kind: &'static str,
     pub plural: &'static str,
     pub singular: &'static str,
     pub short_names: &'static [&'static str],
@@ -67,6 +69,8 @@ pub struct Column {
     pub name: &'static str,
     pub kind: &'static str,
     pub format: &'static str,
+    /// Empty for built-in kinds.
+    pub description: &'static str,
     pub priority: i32,
 }
 
@@ -89,9 +93,9 @@ impl Resource {
         self.subresources.iter().find(|s| s.name == name)
     }
 
-    /// The kind of its lists.
-    pub fn list_kind(&self) -> String {
-        format!("{}List", self.kind)
+    /// Whether the version is the one that is stored.
+    pub fn is_stored(&self) -> bool {
+        self.storage == Some((self.group, self.version))
     }
 }
 

@@ -27,7 +27,7 @@ pub use to_json::proto_to_json;
 pub use to_proto::{Parsed, json_to_proto};
 
 use crate::message::Message;
-use crate::types::Type;
+use crate::types::{Form, Type};
 use crate::wire::DecodeError;
 
 /// What names a document's kind in JSON.
@@ -52,10 +52,18 @@ pub enum Error {
 /// A typed message's JSON; a top-level kind states itself first.
 pub(crate) fn message_to_json(ty: &'static Type, proto: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(proto.len() * 2);
-    let meta = ty.kind.map(|kind| TypeMeta {
-        api_version: kind.api_version,
-        kind: kind.kind,
-    });
+    let stated = match ty.form {
+        Form::Open => crate::custom::stated(proto).ok(),
+        _ => None,
+    };
+    let meta = match (&stated, ty.kind) {
+        (Some((api_version, kind)), _) => Some(TypeMeta { api_version, kind }),
+        (None, Some(kind)) => Some(TypeMeta {
+            api_version: kind.api_version,
+            kind: kind.kind,
+        }),
+        (None, None) => None,
+    };
     proto_to_json(meta, ty, proto, &mut out).expect("invariant: our own encoding can be read back");
     out
 }

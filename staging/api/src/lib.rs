@@ -3,7 +3,7 @@
 //! Generated from the tables under `api/` by `hack/codegen`: the groups' modules, [`types::generated`] and the
 //! resource [`catalogue`]. Written by hand, in reading order: [`types`] (what a descriptor says), [`message`] (what
 //! every struct can do), [`wire`] (protobuf of typed structs), [`codec`] (JSON, YAML and protobuf by descriptor),
-//! [`catalogue`] (what is served), [`smp`] (strategic merge patch), [`descriptions`] (what types and fields mean).
+//! [`catalogue`] (what is served), [`custom`] (objects of kinds without a table), [`smp`] (strategic merge patch), [`descriptions`] (what types and fields mean).
 //!
 //! Nothing here does IO, knows a server or a client, or validates beyond form.
 //!
@@ -11,6 +11,7 @@
 
 pub mod catalogue;
 pub mod codec;
+pub mod custom;
 pub mod descriptions;
 pub mod message;
 pub mod runtime;
@@ -51,4 +52,5 @@ pub mod selector;
 pub mod storage;
 pub mod taints;
 
+pub use custom::Custom;
 pub use message::{Kind, List, Message, Object, Resource};

@@ -45,6 +45,8 @@ pub enum Form {
     OrBool,
     /// One schema, or a list of strings.
     OrStringArray,
+    /// Metadata, and whatever else a document holds: see [`custom`](crate::custom).
+    Open,
 }
 
 #[derive(Debug)]

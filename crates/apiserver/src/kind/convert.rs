@@ -2,13 +2,17 @@
 //! HorizontalPodAutoscalers in two versions.
 
 use api::catalogue::Resource;
-use api::{Object, autoscaling, core, events};
+use api::{Custom, Object, autoscaling, core, events};
 use apimachinery::status::Status;
 
 mod autoscaler;
 
 /// Converts an object to the version of a row.
-pub fn convert(object: Box<dyn Object>, to: &Resource) -> Result<Box<dyn Object>, Status> {
+pub fn convert(mut object: Box<dyn Object>, to: &Resource) -> Result<Box<dyn Object>, Status> {
+    // Versions of a custom kind differ in their name.
+    if let Some(object) = Custom::of_mut(&mut *object) {
+        to.api_version.clone_into(&mut object.api_version);
+    }
     let from = object.gvk();
     if from.group == to.group && from.version == to.version {
         return Ok(object);

@@ -1,5 +1,5 @@
 //! The stored form of objects, as upstream's servers have it: protobuf in an envelope, but JSON for what its
-//! extension and aggregation servers keep; in the version that the catalogue names as that of storage.
+//! extension and aggregation servers keep, custom objects among it; in the version that the catalogue names as that of storage.
 //!
 //! Versions of a kind that differ in name only are read alike. CustomResourceDefinitions are stored in a version
 //! that is not served any more and has another shape: `definitions` converts.
@@ -12,6 +12,7 @@ use api::Object;
 use api::catalogue::{self, Resource};
 use api::codec::envelope;
 use api::codec::{self, TypeMeta};
+use api::types::Form as Shape;
 
 use super::{Error, api_version_of, convert, wrap};
 
@@ -56,6 +57,7 @@ enum Form {
 
 fn form(row: &Resource) -> Form {
     match row.group {
+        _ if row.ty.form == Shape::Open => Form::Json,
         "apiextensions.k8s.io" | "apiregistration.k8s.io" => Form::Json,
         _ => Form::Protobuf,
     }
@@ -122,10 +124,15 @@ fn decode_json(row: &'static Resource, value: &[u8]) -> Result<Box<dyn Object>, 
         api_version: &parsed.api_version,
         kind: &parsed.kind,
     };
-    if !reads_as(row, &type_meta) {
+    let is_custom = row.ty.form == Shape::Open && parsed.kind == row.kind;
+    if !is_custom && !reads_as(row, &type_meta) {
         return Err(unknown(&parsed.api_version, &parsed.kind));
     }
-    Ok((row.decode)(&parsed.proto)?)
+    let object = (row.decode)(&parsed.proto)?;
+    match is_custom {
+        true => Ok(convert(object, row)?),
+        false => Ok(object),
+    }
 }
 
 fn is_json(value: &[u8]) -> bool {

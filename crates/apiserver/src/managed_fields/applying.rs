@@ -60,7 +60,7 @@ impl Configuration {
         if !self.0["metadata"]["managedFields"].is_null() {
             return Err(Status::bad_request("metadata.managedFields must be nil"));
         }
-        structured_merge::check(&self.0, Node::Kind(row.ty)).map_err(|errors| {
+        structured_merge::check(&self.0, Node::root(row, served.objects.strategy())).map_err(|errors| {
             let object = self.described(row.api_version, row.kind);
             Status::unknown(format!(
                 "failed to create typed patch object ({object}): {errors}"
@@ -167,7 +167,7 @@ fn last_applied(live: &Value, versions: &KindVersions<'_>) -> Option<Set> {
     if stated["apiVersion"].as_str() != Some(versions.own()) {
         return None;
     }
-    let schema: Node = versions.schema(versions.own())?;
+    let schema: Node<'_> = versions.schema(versions.own())?;
     let comparison = compare(&stated, live, schema).ok()?;
     let set = field_set(&stated, schema).ok()?;
     Some(
@@ -209,6 +209,6 @@ fn to_object(
             "failed to convert new object ({object}) to proper version: unable to convert unstructured object to {kind}: {why}"
         ))
     })?;
-    let object = (row.decode)(&decoded.proto).map_err(Status::internal)?;
+    let (object, _) = decode::to_object(served, decoded).map_err(Status::internal)?;
     served.to_storage(object)
 }

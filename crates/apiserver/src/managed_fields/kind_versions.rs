@@ -10,6 +10,7 @@ use structured_merge::{Set, Versions};
 use super::node::Node;
 use crate::decode::{Expected, decode_json};
 use crate::kind;
+use crate::objects::Version;
 use crate::resource::Served;
 use crate::strategy::Strategy;
 
@@ -25,9 +26,19 @@ impl<'a> KindVersions<'a> {
 
     /// The row of another version; Events are the one kind that stands in two groups.
     fn row(&self, version: &str) -> Option<&'static Resource> {
+        if self.served.is_custom() {
+            return self.version(version).map(|version| version.row);
+        }
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let row = catalogue::resource(group, version, self.served.row.plural)?;
         (row.kind == self.served.row.kind).then_some(row)
+    }
+
+    /// A version of a custom kind.
+    fn version(&self, version: &str) -> Option<&'a Version> {
+        let served: &'a Served = self.served;
+        let versions = &served.objects.versions;
+        versions.iter().find(|known| known.row.api_version == version)
     }
 
     fn strategy(&self) -> &dyn Strategy {
@@ -56,14 +67,18 @@ impl<'a> KindVersions<'a> {
     }
 }
 
-impl Versions for KindVersions<'_> {
-    type Schema = Node;
+impl<'a> Versions for KindVersions<'a> {
+    type Schema = Node<'a>;
 
     fn own(&self) -> &str {
         self.served.row.api_version
     }
 
-    fn schema(&self, version: &str) -> Option<Node> {
+    fn schema(&self, version: &str) -> Option<Node<'a>> {
+        if self.served.is_custom() {
+            let version = self.version(version)?;
+            return Some(Node::root(version.row, &*version.strategy));
+        }
         self.row(version).map(|row| Node::Kind(row.ty))
     }
 

@@ -1,12 +1,25 @@
-//! Descriptors as structured-merge sees them.
+//! Descriptors, and schemas of custom kinds, as structured-merge sees them.
 
+mod custom;
+
+use api::apiextensions::v1::JSONSchemaProps;
+use api::catalogue::Resource;
+use api::types::meta_v1::OBJECT_META;
 use api::types::{Base, Container, Field, Form, Omit, Type};
 use serde_json::{Value, json};
 use structured_merge::{Name, Relation, ScalarKind, Schema, Shape};
 
+use crate::strategy::Strategy;
+
 /// A place in a type.
 #[derive(Clone, Copy)]
-pub enum Node {
+pub enum Node<'s> {
+    /// A whole object of a custom kind.
+    Custom(&'s JSONSchemaProps),
+    /// A value within one.
+    Declared(&'s JSONSchemaProps),
+    /// Whatever is there.
+    Any,
     /// A whole object.
     Kind(&'static Type),
     /// A field as a whole.
@@ -17,7 +30,15 @@ pub enum Node {
     Name,
 }
 
-impl Node {
+impl<'s> Node<'s> {
+    /// Where an object of a row begins. A custom kind may have a schema.
+    pub fn root(row: &Resource, strategy: &'s dyn Strategy) -> Self {
+        match row.ty.form {
+            Form::Open => strategy.schema().map_or(Self::Any, Self::Custom),
+            _ => Self::Kind(row.ty),
+        }
+    }
+
     /// The struct at this place.
     fn fields(self) -> Option<&'static Type> {
         match self {
@@ -62,11 +83,14 @@ fn base_shape(base: Base, stated: &str) -> Shape {
     }
 }
 
-impl Schema for Node {
+impl Schema for Node<'_> {
     fn shape(&self) -> Shape {
         match self {
             Self::Kind(ty) => struct_shape(ty, ""),
             Self::Name => Shape::Scalar,
+            Self::Any => Shape::Untyped,
+            Self::Custom(_) => Shape::Map(Relation::Separable),
+            Self::Declared(schema) => custom::shape(schema),
             Self::Field(field) => match field.container {
                 Container::One => base_shape(field.base, field.map_type),
                 Container::List | Container::WrappedList => {
@@ -83,6 +107,14 @@ impl Schema for Node {
     }
 
     fn field(&self, name: &str) -> Option<Self> {
+        if let Self::Custom(schema) | Self::Declared(schema) = *self {
+            let is_object = matches!(self, Self::Custom(_)) || schema.x_kubernetes_embedded_resource;
+            return match name {
+                "kind" | "apiVersion" if is_object => Some(Self::Name),
+                "metadata" if is_object => Some(Self::Kind(&OBJECT_META)),
+                name => schema.properties.get(name).map(Self::Declared),
+            };
+        }
         let ty = self.fields()?;
         if ty.kind.is_some() && matches!(name, "kind" | "apiVersion") {
             return Some(Self::Name);
@@ -92,6 +124,7 @@ impl Schema for Node {
 
     fn element(&self) -> Option<Self> {
         match self {
+            Self::Custom(schema) | Self::Declared(schema) => custom::element(schema),
             Self::Field(field) if field.container != Container::One => Some(Self::Element(field)),
             _ => None,
         }
@@ -99,12 +132,19 @@ impl Schema for Node {
 
     fn key(&self, index: usize) -> Option<Name> {
         match self {
+            Self::Declared(schema) => {
+                let key = schema.x_kubernetes_list_map_keys.get(index)?;
+                Some(Name::Owned(key.clone()))
+            }
             Self::Field(field) => field.list_keys.get(index).copied().map(Name::Borrowed),
             _ => None,
         }
     }
 
     fn scalar(&self) -> ScalarKind {
+        if let Self::Declared(schema) = self {
+            return custom::scalar(schema);
+        }
         let (Self::Field(field) | Self::Element(field)) = self else {
             return ScalarKind::Text;
         };
@@ -117,6 +157,10 @@ impl Schema for Node {
     }
 
     fn default_of(&self, name: &str) -> Option<Value> {
+        if let Self::Custom(schema) | Self::Declared(schema) = self {
+            let default = schema.properties.get(name)?.default.as_ref()?;
+            return serde_json::from_slice(&default.raw).ok();
+        }
         let field = self.fields()?.field(name)?;
         if let Some(default) = field.default {
             return serde_json::from_str(default).ok();

@@ -198,7 +198,7 @@ impl Paths {
 
     /// The type of the resource's lists.
     fn list_type(&self) -> &'static Type {
-        let list = kind(self.row.group, self.row.version, &self.row.list_kind());
+        let list = kind(self.row.group, self.row.version, self.row.list_kind);
         list.map_or(self.row.ty, |info| info.ty)
     }
 

@@ -16,7 +16,7 @@ use crate::state::Api;
 
 /// Serves one document; 404 for groups and versions that there are not.
 pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response, Status> {
-    let groups = &api.groups;
+    let groups = &*api.groups.load();
     if let Some(absent) = absent(api, segments) {
         return absent;
     }
@@ -62,7 +62,8 @@ fn absent(api: &Api, segments: &[&str]) -> Option<Result<Response, Status>> {
         ["apis", group, version] if !group.is_empty() => (*group, Some(version)),
         _ => return None,
     };
-    let Some(group) = api.groups.iter().find(|known| known.name == group) else {
+    let groups = api.groups.load();
+    let Some(group) = groups.iter().find(|known| known.name == group) else {
         return Some(Ok(page_not_found()));
     };
     let serves = |version: &&str| group.versions.iter().any(|known| known.name == *version);
@@ -79,7 +80,8 @@ fn resource_list(
     api: &Api,
     output: Output,
 ) -> Result<Response, Status> {
-    let found = api.groups.iter().find(|known| known.name == group);
+    let groups = api.groups.load();
+    let found = groups.iter().find(|known| known.name == group);
     let found =
         found.and_then(|group| Some((group, group.versions.iter().find(|known| known.name == version)?)));
     let (group, version) = found.ok_or_else(Status::path_not_found)?;

@@ -29,7 +29,7 @@ const FIXED: &[&str] = &[
 
 pub fn serve(api: &Api) -> Result<Response, Status> {
     let mut paths: Vec<String> = FIXED.iter().map(|path| (*path).to_owned()).collect();
-    for group in api.groups.iter().filter(|group| !group.name.is_empty()) {
+    for group in api.groups.load().iter().filter(|group| !group.name.is_empty()) {
         paths.push(format!("/apis/{}", group.name));
         paths.extend(
             group

@@ -1,5 +1,6 @@
 //! Lists and watch events.
 
+use api::codec::TypeMeta;
 use apimachinery::status::Status;
 use bytes::Bytes;
 
@@ -107,7 +108,7 @@ impl Renderer<'_> {
         let row = self.served.row;
         let (group, version, kind) = match self.output.view {
             View::Metadata => (META.0, META.1, "PartialObjectMetadataList".to_owned()),
-            _ => (row.group, row.version, row.list_kind()),
+            _ => (row.group, row.version, row.list_kind.to_owned()),
         };
         if self.output.encoding == Encoding::Protobuf {
             let mut list = Vec::new();
@@ -142,8 +143,11 @@ impl Renderer<'_> {
             return Ok(());
         }
         let json = self.json(item)?;
+        let row = self.served.row;
         match self.output.view {
             View::Metadata => push_with_type(out, "PartialObjectMetadata", "meta.k8s.io/v1", &json),
+            // Who reads a custom object knows no type that says what an item is.
+            _ if self.served.is_custom() => push_with_type(out, row.kind, row.api_version, &json),
             _ => out.extend_from_slice(&json),
         }
         Ok(())
@@ -164,7 +168,12 @@ impl Renderer<'_> {
         };
         scratch.clear();
         object.write(scratch);
-        kind::push_json(None, self.served.row.ty, scratch, out).map_err(internal)
+        let row = self.served.row;
+        let meta = self.served.is_custom().then_some(TypeMeta {
+            api_version: row.api_version,
+            kind: row.kind,
+        });
+        kind::push_json(meta, row.ty, scratch, out).map_err(internal)
     }
 
     /// How long [`Renderer::push_item`] makes a list in protobuf.

@@ -55,8 +55,7 @@ impl Renderer<'_> {
     /// One row.
     pub(super) fn row(&self, source: &Source<'_>) -> Result<Vec<u8>, Status> {
         let objects = &self.served.objects;
-        let mut object = kind::stored::decode(objects.row, &source.value()).map_err(internal)?;
-        objects.strategy().default(&mut *object);
+        let object = objects.read(&source.value()).map_err(internal)?;
         let cells = objects.strategy().table_row(&*object, self.now);
         let mut out = b"{\"cells\":".to_vec();
         serde_json::to_writer(&mut out, &cells).map_err(internal)?;
@@ -153,9 +152,10 @@ pub(super) fn end_table(out: &mut Vec<u8>) {
 }
 
 fn column(column: &Column) -> String {
-    let [name, kind, format] = [column.name, column.kind, column.format].map(|text| json!(text));
+    let [name, kind, format, description] =
+        [column.name, column.kind, column.format, column.description].map(|text| json!(text));
     format!(
-        "{{\"name\":{name},\"type\":{kind},\"format\":{format},\"description\":\"\",\"priority\":{}}}",
+        "{{\"name\":{name},\"type\":{kind},\"format\":{format},\"description\":{description},\"priority\":{}}}",
         column.priority
     )
 }

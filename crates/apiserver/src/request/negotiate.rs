@@ -80,6 +80,8 @@ pub enum Offers {
     Plain,
     /// Tables and metadata as well.
     Views,
+    /// Tables and metadata, of custom objects: these have no protobuf form.
+    Custom,
     /// A stream: no YAML.
     Stream,
 }
@@ -214,6 +216,7 @@ fn accept_clause(clause: &Clause<'_>, encoding: Encoding, offers: Offers) -> Opt
         }
     }
     let view = match kind {
+        None if offers == Offers::Custom && encoding == Encoding::Protobuf => return None,
         None if group.is_empty() && version.is_empty() => View::Full,
         _ if offers == Offers::Plain || group != "meta.k8s.io" => return None,
         Some("Table") => {

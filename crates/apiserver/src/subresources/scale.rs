@@ -25,7 +25,7 @@ use crate::resource::Served;
 use crate::response::{Response, bytes, json_document, message};
 use crate::state::Api;
 use crate::strategy::Strategy;
-use crate::verbs::patch::Patch;
+use crate::verbs::patch::{Patch, accepted};
 use crate::verbs::writer;
 use crate::write::{Applied, Change};
 
@@ -51,6 +51,7 @@ const fn column(name: &'static str, kind: &'static str) -> Column {
         name,
         kind,
         format: "",
+        description: "",
         priority: 0,
     }
 }
@@ -102,7 +103,7 @@ pub async fn serve(api: &Api, served: &Served, request: &mut Request) -> Result<
                 .to_owned();
             let body: Bytes = body::read(request).await?;
             let options = WriteOptions::parse(&request.query, WriteKind::Patch)?;
-            let (patch, _) = Patch::parse(&content_type, &body)?;
+            let (patch, _) = Patch::parse(&content_type, &body, accepted(served))?;
             write(api, served, request, Edit::Patch(patch), options, &form).await
         }
         other => Err(Status::method_not_supported(&served.group_resource(), other)),
@@ -151,8 +152,7 @@ async fn write(
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let written = saved?.written;
-    let mut object =
-        crate::kind::stored::decode(served.objects.row, &written.value).map_err(Status::internal)?;
+    let mut object = served.objects.read(&written.value).map_err(Status::internal)?;
     object.metadata_mut().resource_version = written
         .revision
         .map(|revision| revision.to_string())

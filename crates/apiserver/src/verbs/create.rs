@@ -14,7 +14,7 @@ use crate::state::Api;
 pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
     let renderer = object_renderer(api, served, request)?;
     let options = WriteOptions::parse(&request.query, WriteKind::Create)?;
-    let object = read_object(request, served.row, options.field_validation).await?;
+    let object = read_object(request, served, options.field_validation).await?;
     let object = served.to_storage(object)?;
     let mut writer = writer(
         api,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use structured_merge::Printed;
 
 use super::{manager_of, not_found, object_renderer, respond, writer};
-use crate::decode::{Expected, json_type, read_json};
+use crate::decode::{Expected, json_type, read_json, to_object};
 use crate::managed_fields::{self, ApplyRequest, Configuration, Origin};
 use crate::request::options::{FieldValidation, WriteKind, WriteOptions};
 use crate::request::{Request, body};
@@ -29,6 +29,11 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 const STRATEGIC_MERGE_PATCH: &str = "application/strategic-merge-patch+json";
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
+/// Patches of resources that have types.
+pub const PATCHES: &[&str] = &[JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, APPLY_PATCH];
+/// Patches of custom resources: nothing tells how to merge their lists.
+pub const CUSTOM_PATCHES: &[&str] = &[JSON_PATCH, MERGE_PATCH, APPLY_PATCH];
+
 /// Operations of one JSON patch.
 const MAX_OPERATIONS: usize = 10_000;
 
@@ -42,7 +47,10 @@ pub enum Patch {
 
 impl Patch {
     /// Reads a patch of a content type, and what strict reading has against it.
-    pub fn parse(content_type: &str, body: &Bytes) -> Result<(Patch, Vec<String>), Status> {
+    pub fn parse(content_type: &str, body: &Bytes, kinds: &[&str]) -> Result<(Patch, Vec<String>), Status> {
+        if !kinds.contains(&content_type) {
+            return Err(Status::unsupported_media_type(kinds));
+        }
         let document = |context: &str| {
             codec::document::parse(body).map_err(|error| Status::bad_request(format!("{context}{error}")))
         };
@@ -69,13 +77,7 @@ impl Patch {
                 check_object(&patch, "")?;
                 Ok((Patch::Strategic(patch), repeated))
             }
-            APPLY_PATCH => Ok((Configuration::parse(body).map(Patch::Apply)?, Vec::new())),
-            _ => Err(Status::unsupported_media_type(&[
-                JSON_PATCH,
-                MERGE_PATCH,
-                STRATEGIC_MERGE_PATCH,
-                APPLY_PATCH,
-            ])),
+            _ => Ok((Configuration::parse(body).map(Patch::Apply)?, Vec::new())),
         }
     }
 
@@ -178,7 +180,7 @@ impl Change for Patching<'_> {
         };
         let raw = self.served.encode(current)?;
         let excerpt = || match self.repeated.as_slice() {
-            [] => excerpt::apply(self.served.row, &self.patch, &raw),
+            [] if !self.served.is_custom() => excerpt::apply(self.served.row, &self.patch, &raw),
             _ => None,
         };
         let (object, warnings) = match excerpt() {
@@ -202,8 +204,12 @@ impl Patching<'_> {
             Ok(decoded) => decoded,
             Err(failure) => return Err(self.unreadable(raw, &patched, failure.into_reason())?),
         };
+        let (object, found) = match to_object(self.served, decoded) {
+            Ok(object) => object,
+            Err(why) => return Err(self.unreadable(raw, &patched, why)?),
+        };
         let mut strict_errors = self.repeated.clone();
-        strict_errors.extend(decoded.strict_errors);
+        strict_errors.extend(found);
         let warnings = match self.validation {
             FieldValidation::Ignore => Vec::new(),
             FieldValidation::Warn => strict_errors,
@@ -213,7 +219,6 @@ impl Patching<'_> {
                 return Err(self.unreadable(raw, &patched, why)?);
             }
         };
-        let object = (row.decode)(&decoded.proto).map_err(Status::internal)?;
         Ok((object, warnings))
     }
 
@@ -296,6 +301,15 @@ async fn exists(served: &Served, request: &Request) -> Result<bool, Status> {
     Ok(served.objects.load(&key).await?.is_some())
 }
 
+/// Kinds of patches that a resource takes.
+pub fn accepted(served: &Served) -> &'static [&'static str] {
+    if served.is_custom() {
+        CUSTOM_PATCHES
+    } else {
+        PATCHES
+    }
+}
+
 pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
     let content_type = request
         .header("content-type")
@@ -314,7 +328,7 @@ pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<
     let body = body::read(request).await?;
     let options = WriteOptions::parse(&request.query, kind)?;
     let name = request.info.name.clone();
-    let (patch, repeated) = match Patch::parse(&content_type, &body) {
+    let (patch, repeated) = match Patch::parse(&content_type, &body, accepted(served)) {
         Ok(parsed) => parsed,
         // What can't be applied to nothing is not even read.
         Err(_) if kind == WriteKind::Patch && !exists(served, request).await? => {

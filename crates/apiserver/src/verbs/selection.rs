@@ -125,7 +125,8 @@ fn by_field(selector: &fields::Selector, served: &Served) -> Result<fields::Sele
     let mut requirements = selector.requirements().to_vec();
     requirements.retain(|requirement| !(requirement.field.is_empty() && requirement.value.is_empty()));
     // Kinds that name their fields do not name a namespace if they are in none.
-    let namespace = served.row.namespaced || strategy.selectable_fields().is_empty();
+    let names_fields = served.is_custom() || !strategy.selectable_fields().is_empty();
+    let namespace = served.row.namespaced || !names_fields;
     for requirement in &mut requirements {
         let label = requirement.field.as_str();
         if label == NAME || (label == NAMESPACE && namespace) {
@@ -133,7 +134,7 @@ fn by_field(selector: &fields::Selector, served: &Served) -> Result<fields::Sele
         }
         match strategy.field_of_label(served.row.group, label) {
             Some(field) => field.clone_into(&mut requirement.field),
-            None => return Err(unknown_field(label, strategy.selectable_fields().is_empty())),
+            None => return Err(unknown_field(label, !names_fields)),
         }
     }
     Ok(fields::Selector::from_requirements(requirements))

@@ -32,7 +32,7 @@ impl Change for Replacement {
 pub async fn update(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
     let renderer = object_renderer(api, served, request)?;
     let options = WriteOptions::parse(&request.query, WriteKind::Update)?;
-    let object = read_object(request, served.row, options.field_validation).await?;
+    let object = read_object(request, served, options.field_validation).await?;
     let mut object = served.to_storage(object)?;
     let mut writer = writer(
         api,

@@ -17,14 +17,14 @@ use storage::{Error, Revision};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Selection, parse_version, renderer};
+use super::{Selection, offers, parse_version, renderer};
 use crate::lifecycle::UnderWay;
 use crate::metrics::{Held, WatchMeter};
 use crate::objects::failed;
 use crate::render::list::EventType;
 use crate::render::{IncludeObject, Renderer, Source};
 use crate::request::Request;
-use crate::request::negotiate::{Encoding, Offers, Output, TableVersion, View, stream_not_acceptable};
+use crate::request::negotiate::{Encoding, Output, TableVersion, View, stream_not_acceptable};
 use crate::request::options::ListOptions;
 use crate::resource::Served;
 use crate::response::{self, BoxError, Response};
@@ -41,7 +41,7 @@ const END_GRACE: Duration = Duration::from_secs(60);
 const LONGEST_START: Duration = Duration::from_secs(10);
 
 pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {
-    let output = request.output(Offers::Views)?;
+    let output = request.output(offers(served))?;
     if output.encoding == Encoding::Yaml {
         return Err(stream_not_acceptable());
     }
@@ -292,6 +292,8 @@ impl Frames {
             Some(Err(Error::Slow)) => {
                 return Err(self.error(&Status::expired("the watcher fell behind: events were dropped")));
             }
+            // Its clients find out by looking again.
+            Some(Err(Error::Retired)) => return Err(None),
             Some(Err(error)) => return Err(self.error(&failed(&error))),
         };
         self.render(&event).map_err(|status| self.error(&status))
@@ -353,7 +355,7 @@ impl Frames {
             View::Table(TableVersion::V1) => 2,
             View::Table(TableVersion::V1Beta1) => 3,
         };
-        let version = u16::from(!self.served.is_storage_version());
+        let version = self.served.variant();
         encoding | view << 1 | (self.include as u16) << 3 | u16::from(with_columns) << 5 | version << 6
     }
 }

@@ -29,6 +29,10 @@ impl Writer<'_> {
         object: &mut Box<dyn Object>,
         old: Option<&dyn Object>,
     ) -> Result<(), Status> {
+        if operation == Operation::Create && !self.strategy().takes_new_objects() {
+            let why = "create not allowed while custom resource definition is terminating";
+            return Err(Status::forbidden(&self.served.group_resource(), self.name, why));
+        }
         if self.subresource != "scale" {
             return self.admit(Phase::Mutate, operation, Some(object), old).await;
         }

@@ -63,7 +63,7 @@ impl Writer<'_> {
         let reservation = self.begin_create(&mut *object).await?;
         let name = object.metadata().name.clone();
         let errors = self.strategy().validate_create(&self.context(), &*object);
-        self.valid(&name, errors)?;
+        self.valid(&*object, errors)?;
         let warnings = self.strategy().warnings(&self.context(), &*object, None);
         self.warn(warnings);
         self.validate(Operation::Create, &mut object, None).await?;

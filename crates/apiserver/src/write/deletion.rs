@@ -35,6 +35,9 @@ pub fn plan(
     let requested = options
         .grace_period_seconds
         .map(|seconds| if seconds < 0 { 1 } else { seconds });
+    if object.metadata().deletion_timestamp.is_none() {
+        strategy.begin_deletion(object, now);
+    }
     let graceful = begin_grace(object, requested, strategy, now);
     if graceful == Grace::Pending {
         return Step::Pending;

@@ -120,7 +120,7 @@ impl Writer<'_> {
         metadata::carry_over(&mut *object, &*old);
         let reservation = self.begin_update(&mut *object, &*old).await?;
         let errors = self.strategy().validate_update(&self.context(), &*object, &*old);
-        self.valid(&object.metadata().name.clone(), errors)?;
+        self.valid(&*object, errors)?;
         let warnings = self.strategy().warnings(&self.context(), &*object, Some(&*old));
         self.warn(warnings);
         self.validate(Operation::Update, &mut object, Some(&*old)).await?;

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use api::apiextensions::v1::{
-    CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionNames,
-    CustomResourceDefinitionSpec, CustomResourceDefinitionVersion, CustomResourceSubresources,
-    JSONSchemaProps,
+    CustomResourceConversion, CustomResourceDefinition, CustomResourceDefinitionCondition,
+    CustomResourceDefinitionNames, CustomResourceDefinitionSpec, CustomResourceDefinitionVersion,
+    CustomResourceSubresources, JSONSchemaProps,
 };
 use apimachinery::field::{Error, ErrorList, Path};
+use apimachinery::time::Time;
 use apimachinery::validation::{is_dns1035_label, is_dns1123_subdomain};
 use apiserver::strategy::Context;
 use jiff::Timestamp;
@@ -23,6 +24,8 @@ use crate::rules::Rules;
 use crate::{table, webhook_client};
 
 const CONVERSION_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
+/// Keeps a definition until its objects are gone.
+const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
 const APPROVED: &str = "api-approved.kubernetes.io";
 
 /// CustomResourceDefinitions.
@@ -32,6 +35,7 @@ impl Rules for CustomResourceDefinitions {
     type Object = CustomResourceDefinition;
     const UNCONDITIONAL_UPDATE: bool = false;
     const RETURNS_DELETED: bool = true;
+    const PLAIN_FINALIZERS_CHECKED: bool = false;
 
     crate::spec!();
     crate::status!();
@@ -115,6 +119,25 @@ impl Rules for CustomResourceDefinitions {
         let new = formats.iter().filter(|format| !before.contains(format));
         new.map(|format| format!("unrecognized format {format:?}"))
             .collect()
+    }
+
+    /// Its objects go first.
+    fn begin_deletion(definition: &mut CustomResourceDefinition, now: Timestamp) {
+        let finalizers = &mut definition.metadata.finalizers;
+        if !finalizers.iter().any(|name| name == CLEANUP) {
+            finalizers.push(CLEANUP.to_owned());
+        }
+        let conditions = &mut definition.status.conditions;
+        conditions.retain(|condition| condition.type_ != "Terminating");
+        conditions.push(CustomResourceDefinitionCondition {
+            type_: "Terminating".to_owned(),
+            status: "True".to_owned(),
+            last_transition_time: Some(Time(now).truncated()),
+            reason: "InstanceDeletionPending".to_owned(),
+            message: "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+                .to_owned(),
+            ..CustomResourceDefinitionCondition::default()
+        });
     }
 
     fn row(object: &CustomResourceDefinition, _now: Timestamp) -> Vec<Value> {

@@ -16,6 +16,9 @@ pub fn proto_to_json(
     proto: &[u8],
     out: &mut Vec<u8>,
 ) -> Result<(), DecodeError> {
+    if ty.form == Form::Open {
+        return crate::custom::write(meta, proto, out);
+    }
     let mut printer = Printer::new(out);
     let open = printer.out.len();
     printer.out.push(b'{');

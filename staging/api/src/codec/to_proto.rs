@@ -30,6 +30,9 @@ pub struct Parsed {
 
 /// Reads a JSON document as a type. Unknown fields are reported and dropped; of repeated ones the last counts.
 pub fn json_to_proto(ty: &'static Type, json: &[u8]) -> Result<Parsed, Error> {
+    if ty.form == Form::Open {
+        return crate::custom::read(json);
+    }
     let mut parser = Parser {
         lexer: Lexer::new(json),
         out: Vec::with_capacity(json.len()),

@@ -41,7 +41,7 @@ impl FlowControlled {
             Some(limit) if limit > 0 => Extent::Page(limit),
             _ => Extent::All,
         };
-        work::of_list(stored(objects), extent, flow.widest_request())
+        work::of_list(stored(&objects), extent, flow.widest_request())
     }
 
     fn mutation(&self, request: &Request, flow: &Flow) -> WorkEstimate {

@@ -30,7 +30,7 @@ fn pod() -> Vec<u8> {
 /// Applies a patch to what it looks at, which must be as good as applying it to everything.
 fn check(content_type: &str, patch: Value, looks_at: Expect) {
     let body = Bytes::from(patch.to_string());
-    let (patch, _) = Patch::parse(content_type, &body).expect("a patch");
+    let (patch, _) = Patch::parse(content_type, &body, super::super::PATCHES).expect("a patch");
     let proto = pod();
     let extent = Extent::of(&patch);
     let seen = excerpt(row().ty, &proto, &extent).expect("well-formed");
@@ -137,7 +137,7 @@ fn json_patches() {
 fn what_has_to_be_told_is_left_to_the_long_way() {
     let refused = |content_type, patch: Value| {
         let body = Bytes::from(patch.to_string());
-        let (patch, _) = Patch::parse(content_type, &body).expect("a patch");
+        let (patch, _) = Patch::parse(content_type, &body, super::super::PATCHES).expect("a patch");
         apply(row(), &patch, &pod()).is_none()
     };
     assert!(refused(MERGE_PATCH, json!({"spec": {"nope": 1}})));

@@ -1,0 +1,226 @@
+use api::Message;
+use serde_json::{Map, Value, json};
+
+use super::*;
+
+fn schema(declared: &Value) -> Schema {
+    let declared = JSONSchemaProps::from_json(declared.to_string().as_bytes());
+    Schema::new(&declared.expect("a schema"))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        other => panic!("{other} is no object"),
+    }
+}
+
+#[test]
+fn what_is_not_declared_is_dropped() {
+    let check = |declared: Value, value: Value, expected: Value, unknown: &[&str]| {
+        let mut content = object(value);
+        let found = pruning::prune_root(&mut content, &schema(&declared));
+        assert_eq!(
+            (Value::Object(content), found.as_slice()),
+            (
+                expected,
+                unknown
+                    .iter()
+                    .map(|s| s.to_string())
+                    .collect::<Vec<_>>()
+                    .as_slice()
+            )
+        );
+    };
+    let declared = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {"a": {"type": "string"}, "n": {"type": "string", "nullable": true}}},
+        "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"in": {"type": "object"}}},
+        "map": {"type": "object", "additionalProperties": {"type": "object", "properties": {"x": {"type": "string"}}}},
+        "list": {"type": "array", "items": {"type": "object", "properties": {"x": {"type": "string"}}}},
+    }});
+    check(
+        declared,
+        json!({"spec": {"a": "1", "b": 2, "n": null}, "open": {"o": {"p": 1}, "in": {"q": 1}}, "map": {"k": {"x": "1", "y": 2}}, "list": [{"x": "1"}, {"z": 1}], "other": 1}),
+        json!({"spec": {"a": "1", "n": null}, "open": {"o": {"p": 1}, "in": {}}, "map": {"k": {"x": "1"}}, "list": [{"x": "1"}, {}]}),
+        &["list[1].z", "map.k.y", "open.in.q", "other", "spec.b"],
+    );
+    check(
+        json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {"a": {"type": "string"}, "d": {"type": "string", "default": "x"}}}}}),
+        json!({"spec": {"a": null, "d": null}}),
+        json!({"spec": {"d": null}}),
+        &[],
+    );
+}
+
+#[test]
+fn what_is_absent_is_filled_in() {
+    let declared = json!({"type": "object", "properties": {
+        "spec": {"type": "object", "default": {}, "properties": {
+            "a": {"type": "integer", "default": 1},
+            "n": {"type": "string", "nullable": true, "default": "x"},
+            "l": {"type": "array", "items": {"type": "object", "properties": {"p": {"type": "string", "default": "TCP"}}}},
+        }},
+    }});
+    let check = |value: Value, expected: Value| {
+        let mut content = object(value);
+        defaulting::default_members(&mut content, &schema(&declared));
+        assert_eq!(Value::Object(content), expected);
+    };
+    check(json!({}), json!({"spec": {"a": 1, "n": "x"}}));
+    check(
+        json!({"spec": {"a": null, "n": null, "l": [{}, {"p": "UDP"}]}}),
+        json!({"spec": {"a": 1, "n": null, "l": [{"p": "TCP"}, {"p": "UDP"}]}}),
+    );
+}
+
+#[track_caller]
+fn check(declared: Value, value: Value, expected: &[&str]) {
+    let errors = validation::validate(
+        &json!({ "spec": value }),
+        None,
+        &schema(&json!({"type": "object", "properties": {"spec": declared}})),
+        "",
+    );
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, expected);
+}
+
+#[test]
+fn values_are_judged_in_upstreams_words() {
+    check(
+        json!({"type": "integer"}),
+        json!("a"),
+        &["spec: Invalid value: \"string\": spec in body must be of type integer: \"string\""],
+    );
+    check(json!({"type": "number"}), json!(1), &[]);
+    check(
+        json!({"x-kubernetes-int-or-string": true}),
+        json!(true),
+        &["spec: Invalid value: \"boolean\": spec in body must be of type integer,string: \"boolean\""],
+    );
+    check(json!({"type": "string", "nullable": true}), json!(null), &[]);
+    check(
+        json!({"type": "string", "enum": ["a", "b"]}),
+        json!("c"),
+        &["spec: Unsupported value: \"c\": supported values: \"a\", \"b\""],
+    );
+    check(
+        json!({"type": "string", "pattern": "^a$"}),
+        json!("b"),
+        &["spec: Invalid value: \"b\": spec in body should match '^a$'"],
+    );
+    check(
+        json!({"type": "string", "minLength": 2}),
+        json!("b"),
+        &["spec: Invalid value: \"b\": spec in body should be at least 2 chars long"],
+    );
+    check(
+        json!({"type": "integer", "minimum": 3, "multipleOf": 2}),
+        json!(1),
+        &[
+            "spec: Invalid value: 1: spec in body should be a multiple of 2",
+            "spec: Invalid value: 1: spec in body should be greater than or equal to 3",
+        ],
+    );
+    check(
+        json!({"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}),
+        json!({}),
+        &["spec.a: Required value"],
+    );
+    check(
+        json!({"type": "string", "format": "email"}),
+        json!("x"),
+        &["spec: Invalid value: \"x\": spec in body must be of type email: \"x\""],
+    );
+    check(json!({"type": "string", "format": "nonsense"}), json!("x"), &[]);
+}
+
+#[test]
+fn clauses_are_judged_together() {
+    check(
+        json!({"type": "integer", "anyOf": [{"minimum": 3}, {"maximum": 1}]}),
+        json!(2),
+        &[
+            "<nil>: Invalid value: \"\": \"spec\" must validate at least one schema (anyOf)",
+            "spec: Invalid value: 2: spec in body should be greater than or equal to 3",
+        ],
+    );
+    check(
+        json!({"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]}),
+        json!(2),
+        &[
+            "<nil>: Invalid value: \"\": \"spec\" must validate one and only one schema (oneOf). Found 2 valid alternatives",
+        ],
+    );
+    check(
+        json!({"type": "integer", "not": {"minimum": 1}}),
+        json!(2),
+        &["<nil>: Invalid value: \"\": \"spec\" must not validate the schema (not)"],
+    );
+}
+
+#[test]
+fn what_stays_as_it_was_is_forgiven() {
+    let schema = schema(
+        &json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "a": {"type": "string", "maxLength": 1}, "b": {"type": "string", "maxLength": 1}}}}}),
+    );
+    let (old, new) = (
+        json!({"spec": {"a": "long", "b": "x"}}),
+        json!({"spec": {"a": "long", "b": "yy"}}),
+    );
+    let errors = validation::validate(&new, Some(&old), &schema, "");
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    assert_eq!(errors, ["spec.b: Too long: may not be more than 1 byte"]);
+}
+
+#[test]
+fn sets_and_maps_have_no_item_twice() {
+    let check = |declared: Value, value: Value, expected: &[&str]| {
+        let schema = schema(&json!({"type": "object", "properties": {"l": declared}}));
+        let errors = lists::validate(&object(json!({ "l": value })), &schema);
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, expected);
+    };
+    check(
+        json!({"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}}),
+        json!(["a", "b", "a", "a"]),
+        &["l[2]: Duplicate value: \"a\""],
+    );
+    check(
+        json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {"type": "object"}}),
+        json!([{"k": 1}, {"k": 2}, {"k": 1}]),
+        &["l[2]: Duplicate value: {\"k\":1}"],
+    );
+}
+
+#[test]
+fn formats_of_strings() {
+    for (format, valid, invalid) in [
+        ("byte", "aGk=", "a"),
+        ("cidr", "10.0.0.0/8", "10.0.0.0/40"),
+        ("date", "2026-01-31", "2026-02-31"),
+        ("date-time", "2026-01-31T10:00:00Z", "2026-01-31"),
+        ("duration", "1h30m", "1x"),
+        ("email", "a@b.c", "a"),
+        ("hostname", "a.example.com", "-a"),
+        ("ipv4", "1.2.3.4", "1.2.3"),
+        ("ipv6", "::1", "1.2.3.4"),
+        ("mac", "00:00:5e:00:53:01", "00:00"),
+        ("uri", "https://a/b", "a b"),
+        ("uuid", "123e4567-e89b-12d3-a456-426614174000", "123"),
+        (
+            "uuid4",
+            "123e4567-e89b-42d3-a456-426614174000",
+            "123e4567-e89b-12d3-a456-426614174000",
+        ),
+        ("isbn10", "0-306-40615-2", "0-306-40615-3"),
+        ("creditcard", "4111111111111111", "4111111111111112"),
+        ("hexcolor", "#fff", "#ff"),
+        ("rgbcolor", "rgb(1,2,3)", "rgb(1,2)"),
+        ("ssn", "111-22-3333", "111"),
+    ] {
+        assert!(formats::is_valid(format, valid), "{format} {valid}");
+        assert!(!formats::is_valid(format, invalid), "{format} {invalid}");
+    }
+}

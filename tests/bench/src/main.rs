@@ -4,15 +4,18 @@
 //! informers, delete. `--pid name=PID` adds the memory and processor time of processes to each line.
 //!
 //! Modules in reading order: `settings` (flags), `objects` (what is written), `measure` (latencies and the line),
-//! `process` (memory, processor time), `target` (connections), `requests` and `watches` (the runs).
+//! `process` (memory, processor time), `target` (connections), `gzip` and `stuck` (clients of other kinds), `requests`
+//! and `watches` (the runs).
 //!
 //! Must not know which server it drives: it speaks to it through the public API only.
 
+mod gzip;
 mod measure;
 mod objects;
 mod process;
 mod requests;
 mod settings;
+mod stuck;
 mod target;
 mod watches;
 

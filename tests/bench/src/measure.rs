@@ -16,12 +16,36 @@ use crate::settings::{Encoding, Settings};
 pub struct Outcome {
     pub latencies: Vec<Duration>,
     pub elapsed: Duration,
-    /// Bytes of the answers' bodies.
-    pub bytes: u64,
+    pub received: Received,
     pub errors: u64,
     pub first_error: Option<String>,
     /// Figures that only some runs have.
     pub extra: Vec<(&'static str, Value)>,
+}
+
+/// Bytes of answers' bodies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Received {
+    /// Without compression.
+    pub bytes: u64,
+    pub on_the_wire: u64,
+}
+
+impl From<u64> for Received {
+    /// Of answers that were not compressed.
+    fn from(bytes: u64) -> Self {
+        Self {
+            bytes,
+            on_the_wire: bytes,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Received {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.on_the_wire += other.on_the_wire;
+    }
 }
 
 /// When a load ends.
@@ -31,11 +55,11 @@ pub enum Until {
     Elapsed(Duration),
 }
 
-/// Keeps `clients` operations in flight; each gets its number, and tells the bytes that it received.
+/// Keeps `clients` operations in flight; each gets its number, and tells what it received.
 pub async fn drive<F, R>(clients: usize, until: Until, operation: F) -> Outcome
 where
     F: Fn(usize, usize) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<u64, Error>> + Send,
+    R: Future<Output = Result<Received, Error>> + Send,
 {
     let (operation, next) = (Arc::new(operation), Arc::new(AtomicUsize::new(0)));
     let begin = Instant::now();
@@ -70,11 +94,11 @@ where
 }
 
 impl Outcome {
-    fn note(&mut self, latency: Duration, result: Result<u64, Error>) {
+    fn note(&mut self, latency: Duration, result: Result<Received, Error>) {
         match result {
-            Ok(bytes) => {
+            Ok(received) => {
                 self.latencies.push(latency);
-                self.bytes += bytes;
+                self.received += received;
             }
             Err(error) => self.fail(chain(&error)),
         }
@@ -87,7 +111,7 @@ impl Outcome {
 
     pub fn add(&mut self, part: Outcome) {
         self.latencies.extend(part.latencies);
-        self.bytes += part.bytes;
+        self.received += part.received;
         self.errors += part.errors;
         self.first_error = self.first_error.take().or(part.first_error);
     }
@@ -121,7 +145,8 @@ pub fn line(run: &str, settings: &Settings, outcome: &Outcome, before: &[Usage],
         "operations": sorted.len(), "errors": outcome.errors, "seconds": round(seconds),
         "per_second": round(sorted.len() as f64 / seconds),
         "p50_ms": at(0.5), "p99_ms": at(0.99), "max_ms": at(1.0),
-        "bytes": outcome.bytes, "mib_per_second": round(outcome.bytes as f64 / seconds / f64::from(1 << 20)),
+        "bytes": outcome.received.bytes, "bytes_on_the_wire": outcome.received.on_the_wire,
+        "mib_per_second": round(outcome.received.bytes as f64 / seconds / f64::from(1 << 20)),
     });
     let Some(fields) = line.as_object_mut() else {
         return line;

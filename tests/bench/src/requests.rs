@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 
 use crate::Error;
-use crate::measure::{Outcome, Until, drive};
+use crate::measure::{Outcome, Received, Until, drive};
 use crate::objects::{self, SHARDS, Template};
 use crate::settings::{Encoding, Settings};
 use crate::target::{Target, count, object, read, request, write};
@@ -132,7 +132,7 @@ pub async fn page(target: &Target, settings: &Settings) -> Result<Outcome, Error
                     .query(parameters);
                 let answer = read(context.client(client), request).await?;
                 *position = continue_token(&answer.head)?;
-                Ok(answer.bytes)
+                Ok(answer.received)
             }
         },
     )
@@ -198,7 +198,7 @@ pub async fn lease(target: &Target, settings: &Settings) -> Result<Outcome, Erro
                 let request = write(&context.settings, Method::PUT, path, body).accept(JSON);
                 let response = context.client(client).send(request).await?;
                 *version = resource_version(&response.body)?;
-                Ok(response.body.len() as u64)
+                Ok(Received::from(response.body.len() as u64))
             }
         },
     )

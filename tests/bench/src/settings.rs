@@ -29,6 +29,8 @@ pub struct Settings {
     pub runs: Vec<String>,
     pub kind: Kind,
     pub encoding: Encoding,
+    /// Answers may come compressed, as to client-go.
+    pub gzip: bool,
     /// Operations in flight at a time.
     pub clients: usize,
     /// Connections that the clients share.
@@ -38,6 +40,8 @@ pub struct Settings {
     pub watchers: usize,
     /// Watchers of `fanout` that never read.
     pub stuck: usize,
+    /// Bytes that `fanout` adds to the object, and thus to each event.
+    pub payload: usize,
     /// How long runs without a natural end take.
     pub duration: Duration,
     /// Updates a second that `fanout` makes; 0: as many as are answered.
@@ -65,6 +69,11 @@ pub fn flags() -> FlagSet {
     set.string("namespace", "bench", "made when it isn't there");
     set.string("kind", "pods", "what is written and read: pods or configmaps");
     set.string("encoding", "json", "json or protobuf");
+    set.switch(
+        "gzip",
+        false,
+        "accept compressed answers; what is counted is their plain length",
+    );
     set.int("clients", 32, "operations in flight at a time");
     set.int(
         "connections",
@@ -80,8 +89,10 @@ pub fn flags() -> FlagSet {
     set.int(
         "stuck",
         0,
-        "further watchers of fanout, on a connection of their own, that never read",
+        "further watchers of fanout, each on a connection of its own, that never read: every other one leaves its \
+         socket alone, the rest never open their windows",
     );
+    set.int("payload", 0, "bytes that fanout adds to the object it updates");
     set.duration(
         "duration",
         "10s",
@@ -141,11 +152,13 @@ impl Settings {
                     )));
                 }
             },
+            gzip: values.bool("gzip"),
             clients: count("clients", 1)?,
             connections: count("connections", 1)?,
             objects: count("objects", 1)?,
             watchers: count("watchers", 1)?,
             stuck: count("stuck", 0)?,
+            payload: count("payload", 0)?,
             duration: values.duration("duration"),
             rate: count("rate", 0)? as u64,
             page: count("page", 1)?,

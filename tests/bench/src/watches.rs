@@ -1,24 +1,27 @@
 //! Runs that watch.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use client::params::Query;
 use client::request::JSON;
-use client::transport::Body;
-use client::watch::{EncodedWatch, EventType};
+use client::transport::{self, Body};
 use client::{Client, Request};
-use futures_util::StreamExt;
 use http::Method;
+use http_body_util::BodyExt;
+use hyper::body::Frame;
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::Error;
-use crate::measure::{Outcome, Until, drive};
+use crate::measure::{Outcome, Received, Until, drive};
 use crate::objects;
 use crate::settings::Settings;
+use crate::stuck::Stuck;
 use crate::target::{Target, count, request, write};
 
 /// The object that everyone watches.
@@ -38,8 +41,8 @@ fn watch_request(settings: &Settings, path: String, field_selector: Option<&str>
     request(settings, Method::GET, path).query(query)
 }
 
-async fn open(client: Client, request: Request) -> Result<EncodedWatch, Error> {
-    Ok(EncodedWatch::new(client.stream(request).await?))
+async fn open(client: Client, request: Request) -> Result<Body, Error> {
+    Ok(client.stream(request).await?.into_body())
 }
 
 /// Many watchers of one object, which is updated; the latency is from before the write to the reading.
@@ -50,7 +53,7 @@ pub async fn fan_out(target: &Target, settings: &Settings) -> Result<Outcome, Er
         .await?;
     let version = list_version(&target.client(0), &collection).await?;
     let begin = Instant::now();
-    let expected = Arc::new(AtomicUsize::new(usize::MAX));
+    let (tell_written, written) = watch::channel(None);
     let mut watchers = Vec::new();
     for n in 0..settings.watchers {
         let request = watch_request(
@@ -60,12 +63,12 @@ pub async fn fan_out(target: &Target, settings: &Settings) -> Result<Outcome, Er
             &version,
         );
         let watch = open(target.client(n), request).await?;
-        watchers.push(tokio::spawn(receive(watch, begin, expected.clone())));
+        watchers.push(tokio::spawn(receive(watch, begin, written.clone())));
     }
     let stuck = open_stuck(settings, &collection, &version).await?;
     let writing = Instant::now();
     let writes = update_for(target, settings, begin).await?;
-    expected.store(writes, Ordering::SeqCst);
+    tell_written.send_replace(Some(writes));
     let mut outcome = collect(watchers).await;
     outcome.elapsed = writing.elapsed();
     drop(stuck);
@@ -81,15 +84,15 @@ pub async fn fan_out(target: &Target, settings: &Settings) -> Result<Outcome, Er
     Ok(outcome)
 }
 
-/// Watches of the whole collection on a connection of their own, of which nothing is ever read.
+/// Watches of the whole collection, each on a connection of its own, of which nothing is ever read.
 async fn open_stuck(
     settings: &Settings,
     collection: &str,
     version: &str,
 ) -> Result<Vec<http::Response<Body>>, Error> {
     let mut stuck = Vec::new();
-    let client = Target::own_client(settings)?;
-    for _ in 0..settings.stuck {
+    for n in 0..settings.stuck {
+        let client = Target::stuck_client(settings, [Stuck::Deaf, Stuck::Unwilling][n % 2])?;
         let request = watch_request(settings, collection.to_owned(), None, version);
         stuck.push(client.stream(request).await?);
     }
@@ -101,13 +104,14 @@ async fn update_for(target: &Target, settings: &Settings, begin: Instant) -> Res
     let path = format!("{}/{WATCHED}", target.core("configmaps"));
     let pause = (settings.rate > 0).then(|| Duration::from_secs(1).div_f64(settings.rate as f64));
     let mut pace = pause.map(tokio::time::interval);
+    let padding = "x".repeat(settings.payload);
     let end = Instant::now() + settings.duration;
     let mut writes = 0;
     while Instant::now() < end {
         if let Some(pace) = &mut pace {
             pace.tick().await;
         }
-        let payload = format!("sent={:0DIGITS$}", begin.elapsed().as_nanos());
+        let payload = format!("sent={:0DIGITS$}{padding}", begin.elapsed().as_nanos());
         let document = objects::config_map(WATCHED, &payload);
         let body = objects::encode::<api::core::v1::ConfigMap>(settings.encoding, document.to_string())?;
         target
@@ -120,41 +124,80 @@ async fn update_for(target: &Target, settings: &Settings, begin: Instant) -> Res
 }
 
 /// Reads events until as many as were written have come, or none comes for long.
-async fn receive(mut watch: EncodedWatch, begin: Instant, expected: Arc<AtomicUsize>) -> Outcome {
-    let mut outcome = Outcome::default();
-    let mut last = Instant::now();
-    while outcome.latencies.len() < expected.load(Ordering::SeqCst) && last.elapsed() < SETTLE {
-        // Looks up from time to time: the number of writes becomes known only at the end.
-        let Ok(next) = timeout(Duration::from_millis(200), watch.next()).await else {
-            continue;
+async fn receive(mut body: Body, begin: Instant, mut written: watch::Receiver<Option<usize>>) -> Outcome {
+    let (mut outcome, mut events) = (Outcome::default(), Marks::default());
+    let mut note = |frame: Option<Result<Frame<Bytes>, transport::Error>>| {
+        let data = match frame {
+            Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
+            Some(Err(error)) => return Err(error.to_string()),
+            None => return Err("the watch ended".to_owned()),
         };
-        last = Instant::now();
-        match next {
-            Some(Ok(event)) if event.type_ == EventType::Modified => {
-                outcome.bytes += event.object.len() as u64;
-                match sent_at(&event.object) {
-                    Some(sent) => outcome.latencies.push(begin.elapsed().saturating_sub(sent)),
-                    None => outcome.fail("an event without its time".into()),
-                }
+        outcome.received += Received::from(data.len() as u64);
+        let now = begin.elapsed();
+        events.find(&data, |sent| outcome.latencies.push(now.saturating_sub(sent)));
+        Ok(outcome.latencies.len())
+    };
+    let received = async {
+        let mut count = 0;
+        let mut is_written = pin!(written.wait_for(Option::is_some));
+        let expected = loop {
+            tokio::select! {
+                biased;
+                frame = body.frame() => count = note(frame)?,
+                told = &mut is_written => break told.ok().and_then(|count| *count).unwrap_or_default(),
             }
-            Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                outcome.fail(error.to_string());
-                return outcome;
-            }
-            None => {
-                outcome.fail("the watch ended".into());
-                return outcome;
-            }
+        };
+        while count < expected {
+            let Ok(frame) = timeout(SETTLE, body.frame()).await else {
+                break;
+            };
+            count = note(frame)?;
         }
+        Ok::<_, String>(())
+    };
+    if let Err(error) = received.await {
+        outcome.fail(error);
     }
     outcome
 }
 
-fn sent_at(object: &[u8]) -> Option<Duration> {
-    let at = object.windows(MARK.len()).position(|window| window == MARK)? + MARK.len();
-    let digits = std::str::from_utf8(object.get(at..at + DIGITS)?).ok()?;
-    digits.parse().ok().map(Duration::from_nanos)
+/// Finds the times of writes in the text of events, which comes in pieces.
+#[derive(Default)]
+struct Marks {
+    /// The end of the last piece, where a mark may begin.
+    tail: Vec<u8>,
+}
+
+impl Marks {
+    fn find(&mut self, piece: &[u8], mut found: impl FnMut(Duration)) {
+        let last = MARK.len() + DIGITS - 1;
+        let across = self.tail.len();
+        self.tail.extend_from_slice(&piece[..piece.len().min(last)]);
+        // A mark that lies in the piece alone is found there.
+        each_mark(&self.tail, |at, sent| {
+            if at < across {
+                found(sent)
+            }
+        });
+        each_mark(piece, |_, sent| found(sent));
+        if piece.len() >= last {
+            self.tail.clear();
+            self.tail.extend_from_slice(&piece[piece.len() - last..]);
+        } else {
+            self.tail.drain(..self.tail.len().saturating_sub(last));
+        }
+    }
+}
+
+/// Where the whole marks of a text begin, and the times that they tell.
+fn each_mark(text: &[u8], mut found: impl FnMut(usize, Duration)) {
+    for at in memchr::memmem::find_iter(text, MARK) {
+        let digits = text.get(at + MARK.len()..at + MARK.len() + DIGITS);
+        let number = digits.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
+        if let Some(nanoseconds) = number {
+            found(at, Duration::from_nanos(nanoseconds));
+        }
+    }
 }
 
 async fn collect(watchers: Vec<JoinHandle<Outcome>>) -> Outcome {
@@ -240,12 +283,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_of_a_write_is_found_in_its_event() {
-        assert_eq!(
-            sent_at(b"..sent=0000000000001500\".."),
-            Some(Duration::from_nanos(1500))
-        );
-        assert_eq!(sent_at(b"..sent=00"), None);
-        assert_eq!(sent_at(b"nothing"), None);
+    fn the_times_of_writes_are_found_in_any_pieces() {
+        let text = b"..sent=0000000000001500\"..sent=0000000000000007..";
+        for size in 1..=text.len() {
+            let (mut marks, mut found) = (Marks::default(), Vec::new());
+            for piece in text.chunks(size) {
+                marks.find(piece, |sent| found.push(sent.as_nanos()));
+            }
+            assert_eq!(found, [1500, 7], "in pieces of {size}");
+        }
+        Marks::default().find(b"..sent=00", |_| panic!("half a mark"));
     }
 }

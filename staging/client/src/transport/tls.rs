@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{CipherSuite, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 /// Where Debian and its like keep the public certificate authorities.
 const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -60,7 +61,7 @@ pub enum Error {
 
 /// Builds rustls' configuration, offering HTTP/2 first.
 pub fn client_config(options: &Options) -> Result<ClientConfig, Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(provider());
     let builder =
         ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = if options.insecure_skip_verify {
@@ -79,6 +80,17 @@ pub fn client_config(options: &Options) -> Result<ClientConfig, Error> {
     };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+/// Asks for AES with keys of 128 bits first, as Go's clients do: it takes fewer rounds at both ends than 256.
+fn provider() -> CryptoProvider {
+    let mut provider = rustls::crypto::ring::default_provider();
+    let suites = &mut provider.cipher_suites;
+    let preferred = CipherSuite::TLS13_AES_128_GCM_SHA256;
+    if let Some(at) = suites.iter().position(|suite| suite.suite() == preferred) {
+        suites[..=at].rotate_right(1);
+    }
+    provider
 }
 
 fn roots(ca: Option<&Pem>) -> Result<RootCertStore, Error> {

@@ -42,9 +42,9 @@ use crate::metrics::ResourceMetrics;
 use crate::versioned::View;
 use crate::{Error, Following, Found, HistoryLimit, Key, RangeRequest, Revision, Store};
 pub use consistency::{Difference, Verdict};
-use state::{EntryChange, Mirror, State};
+use state::{Mirror, State};
 use watch::Initial;
-use watchers::{Registration, Watcher};
+use watchers::{News, Registration, Watcher};
 
 /// Bounds of one cache.
 #[derive(Clone)]
@@ -285,8 +285,7 @@ impl Cache {
         let start = state.entries.revision().max(after);
         let backlog = state.entries.changes_after(after)?;
         let watcher = self.watcher(request, start);
-        let events = backlog.filter_map(|change: &Arc<EntryChange>| watcher.view(change, &Arc::default()));
-        watcher.preload(events.map(WatchEvent::Object));
+        watcher.preload(backlog.filter_map(|change| watcher.view(&mut News::new(change))));
         let registration = self.mirror.watchers.register(watcher.clone())?;
         Ok(Watch::new(initial, watcher, registration))
     }

@@ -107,7 +107,9 @@ impl Selection {
 
     /// The selection as a watch's predicate.
     pub fn predicate(&self) -> Option<Predicate> {
-        if self.is_everything() {
+        // The one requirement that led to a key or an index is met by whatever is found there.
+        let is_scope = self.fields.requirements().len() == 1 && !matches!(self.scope, Scope::Prefix(_));
+        if self.is_everything() || (self.labels.is_everything() && is_scope) {
             return None;
         }
         let selection = self.clone();

@@ -14,7 +14,7 @@ use super::snapshot::Snapshot;
 use super::watchers::{Registration, Watcher};
 use crate::{Error, Key, Revision};
 
-/// Whether an object is of interest, as of its labels, fields or bytes.
+/// Whether an object is of interest, as of its key, labels and fields: nothing else of it may count.
 pub type Predicate = Arc<dyn Fn(&Entry) -> bool + Send + Sync>;
 
 /// The part of the cache that a watcher looks at. The narrower, the cheaper every other object's events.
@@ -67,7 +67,7 @@ pub enum EventKind {
 /// One item of a watch.
 #[derive(Clone, Debug)]
 pub enum WatchEvent {
-    Object(ObjectEvent),
+    Object(Arc<ObjectEvent>),
     /// Every event up to the revision was delivered.
     Bookmark {
         revision: Revision,
@@ -76,19 +76,18 @@ pub enum WatchEvent {
 }
 
 /// An object's event, shared by all watchers that get it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ObjectEvent {
     pub kind: EventKind,
     /// The resource version of the event: for a deletion, that of the deletion and not of the entry.
     pub revision: Revision,
     pub entry: Arc<Entry>,
-    frames: Arc<Frames>,
+    frames: Frames,
 }
 
-/// Serialized events of one change: one for each kind of event and encoding, made once for all watchers and
-/// freed with the last watcher's queue slot.
+/// An event in each encoding that was asked for, made once for all watchers and freed with the last one's queue slot.
 #[derive(Default)]
-pub(super) struct Frames(Mutex<Vec<(EventKind, u16, Bytes)>>);
+struct Frames(Mutex<Vec<(u16, Bytes)>>);
 
 impl std::fmt::Debug for Frames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -97,26 +96,23 @@ impl std::fmt::Debug for Frames {
 }
 
 impl ObjectEvent {
-    pub(super) fn new(kind: EventKind, revision: Revision, entry: Arc<Entry>, frames: Arc<Frames>) -> Self {
+    pub(super) fn new(kind: EventKind, revision: Revision, entry: Arc<Entry>) -> Self {
         Self {
             kind,
             revision,
             entry,
-            frames,
+            frames: Frames::default(),
         }
     }
 
     /// The event in the encoding `tag`: made by the first watcher that asks, shared by the others.
     pub fn frame<E>(&self, tag: u16, make: impl FnOnce(&Self) -> Result<Bytes, E>) -> Result<Bytes, E> {
         let mut frames = self.frames.0.lock();
-        if let Some((.., bytes)) = frames
-            .iter()
-            .find(|(kind, made, _)| *kind == self.kind && *made == tag)
-        {
+        if let Some((_, bytes)) = frames.iter().find(|(made, _)| *made == tag) {
             return Ok(bytes.clone());
         }
         let bytes = make(self)?;
-        frames.push((self.kind, tag, bytes.clone()));
+        frames.push((tag, bytes.clone()));
         Ok(bytes)
     }
 }
@@ -149,12 +145,8 @@ impl Initial {
         if let Some(entry) = entry {
             self.sent = Some(entry.key().clone());
             let revision = entry.mod_revision();
-            return Some(WatchEvent::Object(ObjectEvent::new(
-                EventKind::Added,
-                revision,
-                entry,
-                Arc::default(),
-            )));
+            let added = ObjectEvent::new(EventKind::Added, revision, entry);
+            return Some(WatchEvent::Object(Arc::new(added)));
         }
         let bookmark = WatchEvent::Bookmark {
             revision: self.snapshot.revision(),

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::entry::Entry;
 use super::index::IndexedFields;
 use super::state::EntryChange;
-use super::watch::{EventKind, Frames, ObjectEvent, Predicate, Scope, WatchEvent};
+use super::watch::{EventKind, ObjectEvent, Predicate, Scope, WatchEvent};
 use crate::versioned::Change;
 use crate::{Error, Key, Revision};
 
@@ -82,21 +82,21 @@ impl Watcher {
     }
 
     /// The change as this watcher sees it.
-    pub fn view(&self, change: &EntryChange, frames: &Arc<Frames>) -> Option<ObjectEvent> {
-        let current = change.current().filter(|entry| self.matches(entry));
-        let previous = change.previous().filter(|entry| self.matches(entry));
-        let (kind, entry) = match (previous, current) {
-            (None, None) => return None,
-            (None, Some(entry)) => (EventKind::Added, entry),
-            (Some(_), Some(entry)) => (EventKind::Modified, entry),
-            (Some(entry), None) => (EventKind::Deleted, entry),
+    pub fn view(&self, news: &mut News<'_>) -> Option<WatchEvent> {
+        let change = news.change;
+        let current = change.current().is_some_and(|entry| self.matches(entry));
+        let previous = match change.previous() {
+            Some(_) if news.selects_alike => current,
+            Some(entry) => self.matches(entry),
+            None => false,
         };
-        Some(ObjectEvent::new(
-            kind,
-            change.revision(),
-            entry.clone(),
-            frames.clone(),
-        ))
+        let kind = match (previous, current) {
+            (false, false) => return None,
+            (false, true) => EventKind::Added,
+            (true, true) => EventKind::Modified,
+            (true, false) => EventKind::Deleted,
+        };
+        news.event(kind).map(WatchEvent::Object)
     }
 
     /// Queues what the watcher gets at its start, however much it is: it exists already and is shared.
@@ -106,18 +106,18 @@ impl Watcher {
         queue.preloaded = queue.items.len();
     }
 
-    fn offer(&self, change: &EntryChange, frames: &Arc<Frames>) -> Queued {
-        if change.revision() <= self.start {
+    fn offer(&self, news: &mut News<'_>, waiting: &mut Vec<Waker>) -> Queued {
+        if news.change.revision() <= self.start {
             return Queued::Kept;
         }
-        match self.view(change, frames) {
-            Some(event) => self.push(WatchEvent::Object(event)),
+        match self.view(news) {
+            Some(event) => self.push(event, waiting),
             None => Queued::Kept,
         }
     }
 
-    /// Queues an item, or ends the watch when the reader is `buffer` items behind.
-    fn push(&self, item: WatchEvent) -> Queued {
+    /// Queues an item, or ends the watch when the reader is `buffer` items behind. Who waits for it is to be woken.
+    fn push(&self, item: WatchEvent, waiting: &mut Vec<Waker>) -> Queued {
         let mut queue = self.queue.lock();
         if queue.ended.is_some() {
             return Queued::Kept;
@@ -129,22 +129,19 @@ impl Watcher {
         } else {
             queue.items.push_back(item);
         }
-        let waker = queue.waker.take();
-        drop(queue);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waiting.extend(queue.waker.take());
         if is_full { Queued::Ended } else { Queued::Kept }
     }
 
     /// A bookmark is worth nothing to a reader that has events waiting.
-    fn bookmark(&self, revision: Revision) {
+    fn bookmark(&self, revision: Revision, waiting: &mut Vec<Waker>) {
         let idle = self.queue.lock().items.is_empty();
         if self.bookmarks && idle && revision >= self.start {
-            self.push(WatchEvent::Bookmark {
+            let bookmark = WatchEvent::Bookmark {
                 revision,
                 initial_events_end: false,
-            });
+            };
+            self.push(bookmark, waiting);
         }
     }
 
@@ -181,6 +178,44 @@ impl Watcher {
             queue.waker = Some(context.waker().clone());
         }
         Poll::Pending
+    }
+}
+
+/// A change on its way to the watchers: an event of it is made once, for all who see it so.
+pub(super) struct News<'a> {
+    change: &'a EntryChange,
+    /// Before and after it, every selector finds the same.
+    selects_alike: bool,
+    events: [Option<Arc<ObjectEvent>>; 3],
+}
+
+impl<'a> News<'a> {
+    pub fn new(change: &'a EntryChange) -> Self {
+        let selects_alike = match (change.previous(), change.current()) {
+            (Some(previous), Some(current)) => {
+                previous.labels() == current.labels() && previous.fields() == current.fields()
+            }
+            _ => false,
+        };
+        Self {
+            change,
+            selects_alike,
+            events: Default::default(),
+        }
+    }
+
+    /// `None` if it can't be seen so.
+    fn event(&mut self, kind: EventKind) -> Option<Arc<ObjectEvent>> {
+        let made = &mut self.events[kind as usize];
+        if made.is_none() {
+            let entry = match kind {
+                EventKind::Added | EventKind::Modified => self.change.current()?,
+                EventKind::Deleted => self.change.previous()?,
+            };
+            let event = ObjectEvent::new(kind, self.change.revision(), entry.clone());
+            *made = Some(Arc::new(event));
+        }
+        made.clone()
     }
 }
 
@@ -283,14 +318,14 @@ impl Watchers {
         self.buckets.lock().by_scope.values().map(BTreeMap::len).sum()
     }
 
-    /// Gives a change to every watcher that it concerns; returns how many were too slow for it.
+    /// Gives a change to every watcher that it concerns; returns how many were too slow for it. Only when all have it
+    /// their tasks are woken: one that serves many watchers finds what there is for all of them.
     pub fn dispatch(&self, change: &EntryChange) -> usize {
         let buckets = self.buckets.lock();
         if buckets.by_scope.is_empty() {
             return 0;
         }
-        let frames = Arc::new(Frames::default());
-        let mut ended = 0;
+        let (mut news, mut waiting, mut ended) = (News::new(change), Vec::new(), 0);
         self.for_each_bucket(change, |bucket| {
             for watcher in buckets
                 .by_scope
@@ -298,9 +333,11 @@ impl Watchers {
                 .into_iter()
                 .flat_map(BTreeMap::values)
             {
-                ended += usize::from(watcher.offer(change, &frames) == Queued::Ended);
+                ended += usize::from(watcher.offer(&mut news, &mut waiting) == Queued::Ended);
             }
         });
+        drop(buckets);
+        waiting.into_iter().for_each(Waker::wake);
         ended
     }
 
@@ -331,9 +368,11 @@ impl Watchers {
     }
 
     pub fn bookmark(&self, revision: Revision) {
+        let mut waiting = Vec::new();
         for watcher in self.buckets.lock().by_scope.values().flat_map(BTreeMap::values) {
-            watcher.bookmark(revision);
+            watcher.bookmark(revision, &mut waiting);
         }
+        waiting.into_iter().for_each(Waker::wake);
     }
 
     /// Ends every watch.

@@ -4,7 +4,9 @@
 //! metadata view cuts field 1 out; only tables look into objects.
 
 pub mod list;
+pub mod list_gzip;
 pub mod list_stream;
+pub mod runs;
 pub mod table;
 
 use std::sync::Arc;
@@ -29,6 +31,7 @@ const META: (&str, &str) = ("meta.k8s.io", "v1");
 /// Tags of the encodings of entries that are kept.
 const FULL_JSON: u16 = 1;
 const METADATA_JSON: u16 = 2;
+const PROTOBUF_ITEM: u16 = 3;
 
 /// How the objects of one request are shown.
 pub struct Renderer<'a> {
@@ -140,14 +143,22 @@ impl Renderer<'_> {
         } else {
             FULL_JSON
         };
+        match self.keeper(source) {
+            Some(entry) => self.kept.encoding(entry, tag, |_| self.make_json(source)),
+            None => self.make_json(source),
+        }
+    }
+
+    /// The entry that may keep encodings of the object. What is kept shows the entry's own revision, while a DELETED
+    /// event shows another one.
+    fn keeper<'s>(&self, source: &'s Source<'_>) -> Option<&'s Arc<Entry>> {
         match source {
-            // What is kept shows the entry's own revision: a DELETED event shows another one.
             Source::Cached(entry, revision)
                 if *revision == entry.mod_revision().0 && self.served.is_storage_version() =>
             {
-                self.kept.encoding(entry, tag, |_| self.make_json(source))
+                Some(entry)
             }
-            _ => self.make_json(source),
+            _ => None,
         }
     }
 

@@ -29,6 +29,7 @@ use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
 use crate::openapi;
 use crate::paths::TokenKeys;
 use crate::proxy::Backends;
+use crate::render::runs::Runs;
 use crate::request::Request;
 use crate::request::negotiate::Encoding;
 use crate::request::query::Plus;
@@ -42,6 +43,8 @@ use crate::subresources::TokenIssuer;
 
 /// Bytes of encodings that caches keep beside the stored form, for a while: clients that list, list again.
 pub(crate) const KEPT_ENCODINGS_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of compressed parts of lists that are kept: they stand for some ten times as many.
+const KEPT_RUNS_BYTES: usize = 16 * 1024 * 1024;
 /// An encoding is kept for once to twice that long.
 const KEPT_ENCODINGS_AGE: Duration = Duration::from_secs(15);
 
@@ -179,6 +182,7 @@ impl Server {
             authorizer: authorizer.clone(),
             clock: config.clock,
             kept: EncodingBudget::new(KEPT_ENCODINGS_BYTES),
+            runs: Runs::new(KEPT_RUNS_BYTES),
             metrics: metrics.clone(),
             min_request_timeout: config.limits.min_request_timeout,
             flow_control: flow_control.clone(),
@@ -253,7 +257,10 @@ async fn age_encodings(api: Weak<Api>) {
     loop {
         tokio::time::sleep(KEPT_ENCODINGS_AGE).await;
         match api.upgrade() {
-            Some(api) => api.kept.age(),
+            Some(api) => {
+                api.kept.age();
+                api.runs.age();
+            }
             None => return,
         }
     }

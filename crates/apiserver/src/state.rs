@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::openapi::Documents;
 use crate::paths::TokenKeys;
 use crate::proxy::Backends;
+use crate::render::runs::Runs;
 use crate::request::Request;
 use crate::resource::Resources;
 use crate::subresources::TokenIssuer;
@@ -39,6 +40,8 @@ pub struct Api {
     pub clock: Arc<dyn Clock>,
     /// Keeps the JSON of cached objects while it is asked for.
     pub kept: EncodingBudget,
+    /// Keeps compressed parts of lists while they are asked for.
+    pub runs: Runs,
     pub metrics: Arc<Metrics>,
     pub health: Health,
     /// What discovery shows.

@@ -58,6 +58,50 @@ async fn a_long_list_is_the_sum_of_its_pages() {
     assert_eq!((items.len(), &Value::from(items)), (COUNT, &whole["items"]));
 }
 
+fn inflated(answer: &Answer) -> Vec<u8> {
+    let (mut inflated, mut decoder) = (Vec::new(), flate2::read::GzDecoder::new(&answer.body[..]));
+    decoder.read_to_end(&mut inflated).expect("gzip");
+    assert!(decoder.into_inner().is_empty(), "one stream is all there is");
+    inflated
+}
+
+#[tokio::test]
+async fn compressed_lists_are_those_of_their_time() {
+    let server = filled().await;
+    let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    let check = async || {
+        for accept in [
+            "application/json",
+            "application/vnd.kubernetes.protobuf",
+            metadata,
+        ] {
+            for query in ["", "?fieldSelector=metadata.name!=map-000"] {
+                let plain = list(&server, query, &[("accept", accept)]).await;
+                for _ in 0..2 {
+                    let headers = [("accept", accept), ("accept-encoding", "gzip")];
+                    let compressed = list(&server, query, &headers).await;
+                    assert_eq!(compressed.headers["content-encoding"], "gzip");
+                    assert!(inflated(&compressed) == plain.body, "{accept} {query}");
+                }
+            }
+        }
+    };
+    check().await;
+    let text = "changed ".repeat(500);
+    let changed = json!({ "metadata": { "name": "map-070" }, "data": { "text": text } });
+    let path = format!("{MAPS}/map-070");
+    assert_eq!(server.call("PUT", &path, changed).await.code, 200);
+    check().await;
+    assert_eq!(
+        server
+            .call("DELETE", &format!("{MAPS}/map-000"), json!({}))
+            .await
+            .code,
+        200
+    );
+    check().await;
+}
+
 #[tokio::test]
 async fn in_protobuf_compressed_and_of_metadata() {
     let server = filled().await;
@@ -83,11 +127,7 @@ async fn in_protobuf_compressed_and_of_metadata() {
     let plain = list(&server, "", &[]).await;
     let compressed = list(&server, "", &[("accept-encoding", "gzip")]).await;
     assert_eq!(compressed.headers["content-encoding"], "gzip");
-    let mut inflated = Vec::new();
-    flate2::read::GzDecoder::new(&compressed.body[..])
-        .read_to_end(&mut inflated)
-        .expect("gzip");
-    assert_eq!(inflated, plain.body);
+    assert_eq!(inflated(&compressed), plain.body);
 
     let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
     let metadata = list(&server, "", &[("accept", accept)]).await.json();

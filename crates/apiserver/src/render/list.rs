@@ -1,11 +1,14 @@
 //! Lists and watch events.
 
+use std::sync::Arc;
+
 use api::codec::TypeMeta;
 use apimachinery::status::Status;
 use bytes::Bytes;
+use storage::cache::Entry;
 
 use super::table::end_table;
-use super::{META, Renderer, Source, internal, push_with_type, table_api_version};
+use super::{META, PROTOBUF_ITEM, Renderer, Source, internal, push_with_type, table_api_version};
 use crate::kind;
 use crate::proto::{self, Versioned};
 use crate::request::negotiate::{Encoding, View};
@@ -135,10 +138,9 @@ impl Renderer<'_> {
     /// Adds an item to the items of a list.
     pub(super) fn push_item(&self, out: &mut Vec<u8>, item: &Source<'_>) -> Result<(), Status> {
         if self.output.encoding == Encoding::Protobuf {
-            let raw = self.raw(item)?;
-            match self.versioned(&raw, item)? {
-                Some(object) => object.write_item(out),
-                None => proto::push_item(out, &self.protobuf(item)?),
+            match self.keeper(item).filter(|_| self.output.view == View::Full) {
+                Some(entry) => out.extend_from_slice(&self.protobuf_item(entry, item)?),
+                None => self.push_protobuf_item(out, item)?,
             }
             return Ok(());
         }
@@ -153,6 +155,24 @@ impl Renderer<'_> {
         Ok(())
     }
 
+    fn push_protobuf_item(&self, out: &mut Vec<u8>, item: &Source<'_>) -> Result<(), Status> {
+        let raw = self.raw(item)?;
+        match self.versioned(&raw, item)? {
+            Some(object) => object.write_item(out),
+            None => proto::push_item(out, &self.protobuf(item)?),
+        }
+        Ok(())
+    }
+
+    /// An item as it stands in lists, kept for others: it had to be unpacked.
+    fn protobuf_item(&self, entry: &Arc<Entry>, item: &Source<'_>) -> Result<Bytes, Status> {
+        self.kept.encoding(entry, PROTOBUF_ITEM, |_| {
+            let mut out = Vec::new();
+            self.push_protobuf_item(&mut out, item)?;
+            Ok(Bytes::from(out))
+        })
+    }
+
     /// As [`Renderer::push_item`], without keeping the encoding for others and without a copy of it. `scratch` may be
     /// used for the next item again.
     pub(super) fn push_item_once(
@@ -161,7 +181,10 @@ impl Renderer<'_> {
         item: &Source<'_>,
         scratch: &mut Vec<u8>,
     ) -> Result<(), Status> {
-        let is_plain_json = self.output.encoding == Encoding::Json && self.output.view == View::Full;
+        if self.output.encoding == Encoding::Protobuf {
+            return self.push_protobuf_item(out, item);
+        }
+        let is_plain_json = self.output.view == View::Full;
         let raw = self.raw(item)?;
         let Some(object) = self.versioned(&raw, item)?.filter(|_| is_plain_json) else {
             return self.push_item(out, item);
@@ -178,12 +201,20 @@ impl Renderer<'_> {
 
     /// How long [`Renderer::push_item`] makes a list in protobuf.
     pub(super) fn protobuf_item_len(&self, item: &Source<'_>) -> Result<usize, Status> {
+        match self.keeper(item).filter(|_| self.output.view == View::Full) {
+            Some(entry) => Ok(self.protobuf_item(entry, item)?.len()),
+            None => self.protobuf_item_len_once(item),
+        }
+    }
+
+    /// The same, without keeping the item for others.
+    pub(super) fn protobuf_item_len_once(&self, item: &Source<'_>) -> Result<usize, Status> {
         let raw = self.raw(item)?;
         if let Some(object) = self.versioned(&raw, item)? {
             return Ok(object.item_len());
         }
         let mut out = Vec::new();
-        self.push_item(&mut out, item)?;
+        self.push_protobuf_item(&mut out, item)?;
         Ok(out.len())
     }
 

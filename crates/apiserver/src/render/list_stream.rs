@@ -14,7 +14,6 @@ use super::{IncludeObject, Renderer, Source};
 use crate::request::negotiate::{Encoding, Output, View};
 use crate::resource::Served;
 use crate::response::BoxError;
-use crate::response::compress::Compressor;
 use crate::server::KEPT_ENCODINGS_BYTES;
 use crate::state::Api;
 
@@ -50,7 +49,6 @@ pub struct ListStream {
     tail: Option<&'static [u8]>,
     is_first: bool,
     is_long: bool,
-    compressor: Option<Compressor>,
 }
 
 impl ListStream {
@@ -61,12 +59,16 @@ impl ListStream {
         renderer: &Renderer<'_>,
         metadata: &ListMeta,
         entries: Vec<Arc<Entry>>,
-        compressor: Option<Compressor>,
     ) -> Result<ListStream, Status> {
+        let is_long = stored_bytes(&entries) > MAX_KEPT_BYTES;
         let mut items_len = 0;
         if renderer.output.encoding == Encoding::Protobuf {
             for entry in &entries {
-                items_len += renderer.protobuf_item_len(&Source::Cached(entry, entry.mod_revision().0))?;
+                let item = Source::Cached(entry, entry.mod_revision().0);
+                items_len += match is_long {
+                    true => renderer.protobuf_item_len_once(&item)?,
+                    false => renderer.protobuf_item_len(&item)?,
+                };
             }
         }
         let (pending, tail) = renderer.around(metadata, items_len);
@@ -78,31 +80,24 @@ impl ListStream {
             pending,
             tail: Some(tail),
             is_first: true,
-            is_long: stored_bytes(&entries) > MAX_KEPT_BYTES,
+            is_long,
             entries: entries.into_iter(),
-            compressor,
         })
     }
 
     /// The chunks of the answer's body. An object that can't be shown breaks the answer off.
     pub fn into_chunks(self) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static {
         stream::unfold(self, |mut list| async move {
-            loop {
-                match list.next_chunk() {
-                    Ok(Some(chunk)) if chunk.is_empty() => {}
-                    Ok(Some(chunk)) => return Some((Ok(chunk), list)),
-                    Ok(None) => return None,
-                    Err(error) => {
-                        tracing::error!(%error, "a list broke off");
-                        (list.tail, list.entries) = (None, Vec::new().into_iter());
-                        return Some((Err(error), list));
-                    }
-                }
+            let chunk = list.next_chunk().transpose()?;
+            if let Err(error) = &chunk {
+                tracing::error!(%error, "a list broke off");
+                (list.tail, list.entries) = (None, Vec::new().into_iter());
             }
+            Some((chunk, list))
         })
     }
 
-    /// `None` after the end. A chunk is empty when the compressor keeps it for the next.
+    /// `None` after the end.
     fn next_chunk(&mut self) -> Result<Option<Bytes>, BoxError> {
         let Some(tail) = self.tail else { return Ok(None) };
         let mut chunk = std::mem::take(&mut self.pending);
@@ -111,16 +106,7 @@ impl ListStream {
             chunk.extend_from_slice(tail);
             self.tail = None;
         }
-        let Some(compressor) = &mut self.compressor else {
-            return Ok(Some(Bytes::from(chunk)));
-        };
-        let mut compressed = compressor.compress(&chunk)?;
-        if self.tail.is_none()
-            && let Some(compressor) = self.compressor.take()
-        {
-            compressed.extend(compressor.finish()?);
-        }
-        Ok(Some(Bytes::from(compressed)))
+        Ok(Some(Bytes::from(chunk)))
     }
 
     fn fill(&mut self, chunk: &mut Vec<u8>) -> Result<(), Status> {

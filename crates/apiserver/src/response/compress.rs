@@ -22,28 +22,6 @@ pub fn accepts_gzip(headers: &HeaderMap) -> bool {
         .any(|coding| coding.split(';').next().is_some_and(|name| name.trim() == "gzip"))
 }
 
-/// Compresses a body chunk by chunk.
-pub struct Compressor(GzEncoder<Vec<u8>>);
-
-impl Default for Compressor {
-    fn default() -> Self {
-        Compressor(GzEncoder::new(Vec::new(), Compression::fast()))
-    }
-}
-
-impl Compressor {
-    /// What can be sent after this chunk; the rest comes later.
-    pub fn compress(&mut self, chunk: &[u8]) -> std::io::Result<Vec<u8>> {
-        self.0.write_all(chunk)?;
-        Ok(std::mem::take(self.0.get_mut()))
-    }
-
-    /// The end.
-    pub fn finish(self) -> std::io::Result<Vec<u8>> {
-        self.0.finish()
-    }
-}
-
 /// Says of a response that its body is compressed.
 pub fn mark(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);

@@ -13,13 +13,14 @@ use super::continue_token::ContinueToken;
 use super::{Selection, document, object_renderer, parse_version};
 use crate::objects::{Objects, TOO_OLD, failed};
 use crate::render::list::ListMeta;
+use crate::render::list_gzip::GzipList;
 use crate::render::list_stream::{self, ListStream};
 use crate::render::{Renderer, Source};
 use crate::request::Request;
 use crate::request::options::{ListOptions, VersionMatch};
 use crate::resource::Served;
-use crate::response::compress::{self, Compressor};
-use crate::response::{Response, stream};
+use crate::response::compress;
+use crate::response::{Body, Response, stream};
 use crate::state::Api;
 
 /// What upstream tells a client whose continue token is too old.
@@ -44,10 +45,14 @@ pub async fn list(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -
         remaining: page.remaining,
     };
     if list_stream::pays(&renderer.output, &page.entries) {
-        let compressor = compress::accepts_gzip(request.headers()).then(Compressor::default);
-        let is_compressed = compressor.is_some();
-        let list = ListStream::new(api, served, &renderer, &metadata, page.entries, compressor)?;
-        return Ok(streamed(&renderer, list, is_compressed));
+        if compress::accepts_gzip(request.headers()) {
+            let list = GzipList::new(api, served, &renderer, &metadata, page.entries)?;
+            let mut response = streamed(&renderer, stream(list.into_chunks()));
+            compress::mark(response.headers_mut());
+            return Ok(response);
+        }
+        let list = ListStream::new(api, served, &renderer, &metadata, page.entries)?;
+        return Ok(streamed(&renderer, stream(list.into_chunks())));
     }
     let items = page
         .entries
@@ -57,14 +62,11 @@ pub async fn list(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -
     Ok(document(&renderer, request, StatusCode::OK, shown))
 }
 
-fn streamed(renderer: &Renderer<'_>, list: ListStream, is_compressed: bool) -> Response {
-    let mut response = HttpResponse::new(stream(list.into_chunks()));
+fn streamed(renderer: &Renderer<'_>, body: Body) -> Response {
+    let mut response = HttpResponse::new(body);
     response
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static(renderer.content_type()));
-    if is_compressed {
-        compress::mark(response.headers_mut());
-    }
     response
 }
 

@@ -15,6 +15,7 @@ mod node;
 
 pub use applying::{Configuration, Request as ApplyRequest, apply};
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use api::Object;
@@ -25,7 +26,7 @@ use apimachinery::time::Time;
 use jiff::Timestamp;
 use serde_json::Value;
 use structured_merge::managers::{self, Manager, Owned};
-use structured_merge::{Managers, Set, Versions, compare};
+use structured_merge::{Except, Managers, Set, Share, Versions, compare, gained};
 
 use crate::proto;
 use crate::resource::Served;
@@ -80,7 +81,11 @@ pub fn track(origin: Origin<'_>, live: Option<&dyn Object>, new: &mut dyn Object
     }
     let before = encoded(origin.served, live)?;
     let after = encoded(origin.served, Some(new))?;
-    record_update(&mut entries, origin, &before, &after)?;
+    if entries.managers.is_empty() && !origin.served.is_custom() {
+        record_creation(&mut entries, origin, &before, &after).map_err(internal)?;
+    } else {
+        record_update(&mut entries, origin, &before, &after).map_err(internal)?;
+    }
     new.metadata_mut().managed_fields = entries.encode();
     Ok(())
 }
@@ -150,30 +155,38 @@ pub fn keep_times(new: &mut dyn Object, old: &dyn Object) -> Result<(), Status> 
     Ok(())
 }
 
+/// Records what is stated in an encoded object of the served version, and not in a zero one, while nobody owns anything.
+fn record_creation(
+    entries: &mut Entries,
+    origin: Origin<'_>,
+    zero: &[u8],
+    new: &[u8],
+) -> Result<(), managers::Error> {
+    let row = origin.served.row;
+    let ignored = KindVersions::new(origin.served, origin.subresource).ignored(row.api_version);
+    let except = Except {
+        ignored: Some(&ignored),
+        unowned: Some(&STRIPPED),
+    };
+    let (zero, new) = (Encoded::Whole(row.ty, zero), Encoded::Whole(row.ty, new));
+    let share = Share::Written(gained(zero, new, Node::Kind(row.ty), except)?);
+    if !share.is_empty() {
+        let (own, api_version) = (updater(origin), row.api_version.to_owned());
+        entries.managers.insert(own.clone(), Owned { share, api_version });
+        entries.times.insert(own, Some(Time(origin.now).truncated()));
+    }
+    Ok(())
+}
+
 /// Records what changes between two encoded objects of the served version.
 fn record_update(
     entries: &mut Entries,
     origin: Origin<'_>,
     before: &[u8],
     after: &[u8],
-) -> Result<(), Status> {
-    try_record_update(entries, origin, before, after).map_err(internal)
-}
-
-fn try_record_update(
-    entries: &mut Entries,
-    origin: Origin<'_>,
-    before: &[u8],
-    after: &[u8],
 ) -> Result<(), managers::Error> {
-    let versions = KindVersions::new(origin.served, origin.subresource);
-    let own = updater(origin);
-    // What this operation changes is found apart from what the manager owned before.
-    let current = Manager {
-        name: String::new(),
-        ..own.clone()
-    };
     if before != after {
+        let versions = KindVersions::new(origin.served, origin.subresource);
         let compare_at = |version: &str| {
             if origin.served.is_custom() {
                 let Some(schema) = versions.schema(version) else {
@@ -197,14 +210,10 @@ fn try_record_update(
             let (before, after) = (Encoded::Whole(ty, &before), Encoded::Whole(ty, &after));
             compare(before, after, Node::Kind(ty)).map(Some)
         };
-        managers::update(&mut entries.managers, &current, &versions, &compare_at)?;
-    }
-    strip(&mut entries.managers, &current)?;
-    if let Some(changed) = entries.managers.remove(&current) {
-        let owned = entries.managers.entry(own.clone()).or_default();
-        owned.share.add(changed.share.into_set()?)?;
-        owned.api_version = changed.api_version;
-        entries.times.insert(own, Some(Time(origin.now).truncated()));
+        let own = updater(origin);
+        if managers::update(&mut entries.managers, &own, &versions, &STRIPPED, &compare_at)? {
+            entries.times.insert(own, Some(Time(origin.now).truncated()));
+        }
     }
     entries.cap()
 }
@@ -256,8 +265,12 @@ fn encoded(served: &Served, object: Option<&dyn Object>) -> Result<Vec<u8>, Stat
         Some(object) => served.encode(object)?,
         None => served.encode(&*served.to_storage((served.row.new)())?)?,
     };
-    let bare = proto::without_managed_fields(&raw).map_err(Status::internal)?;
-    Ok(bare.into_owned())
+    Ok(
+        match proto::without_managed_fields(&raw).map_err(Status::internal)? {
+            Cow::Owned(bare) => bare,
+            Cow::Borrowed(_) => raw,
+        },
+    )
 }
 
 /// The same as JSON.

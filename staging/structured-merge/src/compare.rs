@@ -52,20 +52,24 @@ pub fn compare<S: Schema, V: View>(old: V, new: V, schema: S) -> Result<Comparis
 
 /// What happened at a place. An item that comes to share its name, or no longer does, is removed and added.
 #[derive(Clone, Copy, Default)]
-struct Fate {
-    added: bool,
-    modified: bool,
-    removed: bool,
+pub struct Fate {
+    pub added: bool,
+    pub modified: bool,
+    pub removed: bool,
 }
 
 /// What happened at a place and below it.
 #[derive(Default)]
-struct Difference {
-    fate: Fate,
-    below: Comparison,
+pub struct Difference {
+    pub fate: Fate,
+    pub below: Comparison,
 }
 
-fn visit<S: Schema, V: View>(old: Option<V>, new: Option<V>, schema: Option<S>) -> Result<Difference, Error> {
+pub fn visit<S: Schema, V: View>(
+    old: Option<V>,
+    new: Option<V>,
+    schema: Option<S>,
+) -> Result<Difference, Error> {
     if !V::IS_TREE && shape(schema) == Shape::Untyped {
         let tree = |value: Option<V>| value.map(V::to_tree).transpose();
         return visit(tree(old)?.as_ref(), tree(new)?.as_ref(), schema);

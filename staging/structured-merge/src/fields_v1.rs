@@ -33,7 +33,7 @@ pub fn common(json: &[u8], set: &Set) -> Result<usize, serde_json::Error> {
 }
 
 /// A member with something below it says so by `.`.
-fn write(set: &Set, is_member: bool, out: &mut Vec<u8>) {
+pub fn write(set: &Set, is_member: bool, out: &mut Vec<u8>) {
     out.push(b'{');
     let open = out.len();
     if is_member {
@@ -54,20 +54,75 @@ fn write(set: &Set, is_member: bool, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn write_name(element: &PathElement, out: &mut Vec<u8>) {
+pub fn write_name(element: &PathElement, out: &mut Vec<u8>) {
     match element {
-        // Names of fields need no escapes; names of a map's members may.
-        PathElement::Field(name) if name.bytes().all(is_plain) => {
-            out.extend_from_slice(b"\"f:");
-            out.extend_from_slice(name.as_bytes());
+        PathElement::Field(name) => write_field(name, out),
+        PathElement::Key(keys)
+            if keys
+                .iter()
+                .all(|(name, value)| are_plain(name) && is_simple(value)) =>
+        {
+            out.extend_from_slice(b"\"k:{");
+            for (at, (name, value)) in keys.iter().enumerate() {
+                out.extend_from_slice(if at == 0 { b"\\\"" } else { b",\\\"" });
+                out.extend_from_slice(name.as_bytes());
+                out.extend_from_slice(b"\\\":");
+                write_simple(value, out);
+            }
+            out.extend_from_slice(b"}\"");
+        }
+        PathElement::Value(value) if is_simple(value) => {
+            out.extend_from_slice(b"\"v:");
+            write_simple(value, out);
             out.push(b'"');
         }
-        element => out.extend_from_slice(Value::String(name(element)).to_string().as_bytes()),
+        element => write_escaped(name(element), out),
     }
 }
 
-fn is_plain(byte: u8) -> bool {
+pub fn write_field(name: &str, out: &mut Vec<u8>) {
+    // Names of fields need no escapes; names of a map's members may.
+    if are_plain(name) {
+        out.extend_from_slice(b"\"f:");
+        out.extend_from_slice(name.as_bytes());
+        out.push(b'"');
+    } else {
+        write_escaped(format!("f:{name}"), out);
+    }
+}
+
+fn write_escaped(name: String, out: &mut Vec<u8>) {
+    out.extend_from_slice(Value::String(name).to_string().as_bytes());
+}
+
+fn are_plain(text: &str) -> bool {
+    text.bytes().all(is_plain)
+}
+
+/// Whether a byte stands for itself in a string.
+pub fn is_plain(byte: u8) -> bool {
     (0x20..0x7f).contains(&byte) && !matches!(byte, b'"' | b'\\')
+}
+
+/// Whether [`write_simple`] takes it: what names nearly all items.
+fn is_simple(value: &Scalar) -> bool {
+    match &value.0 {
+        Value::String(text) => are_plain(text),
+        Value::Number(number) => number.is_i64(),
+        _ => false,
+    }
+}
+
+/// Writes a value within a name, which is a string itself.
+fn write_simple(value: &Scalar, out: &mut Vec<u8>) {
+    match &value.0 {
+        Value::String(text) => {
+            out.extend_from_slice(b"\\\"");
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(b"\\\"");
+        }
+        value => out.extend_from_slice(value.to_string().as_bytes()),
+    }
 }
 
 fn name(element: &PathElement) -> String {

@@ -4,8 +4,8 @@
 //! one implementation. What is applied is a JSON tree; what is compared may as well be encoded ([`View`]).
 //!
 //! Reading order: [`path`], [`set`] (and its form in `fieldsV1`), [`schema`], [`view`], [`items`] (how items of lists
-//! are named), [`field_set`] (the fields of a value), [`compare`], [`merge`], [`remove`], [`typed`] (is a value of its
-//! type?), [`share`] (what a manager owns), [`managers`] (update and apply).
+//! are named), [`field_set`] (the fields of a value), [`compare`], [`gain`] (the same in writing), [`merge`], [`remove`],
+//! [`typed`] (is a value of its type?), [`splice`] and [`share`] (what a manager owns), [`managers`] (update and apply).
 //!
 //! It does not know objects, versions beyond their names, or requests.
 //!
@@ -14,6 +14,7 @@
 mod compare;
 mod field_set;
 mod fields_v1;
+mod gain;
 mod items;
 pub mod managers;
 mod merge;
@@ -22,6 +23,7 @@ mod remove;
 mod schema;
 mod set;
 mod share;
+mod splice;
 mod typed;
 mod view;
 
@@ -30,6 +32,7 @@ mod tests;
 
 pub use compare::{Comparison, compare};
 pub use field_set::field_set;
+pub use gain::{Except, gained};
 pub use managers::{Conflict, Error, Manager, Managers, Versions};
 pub use merge::merge;
 pub use path::{Name, Path, PathElement, Scalar, show};

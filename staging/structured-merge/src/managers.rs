@@ -97,30 +97,28 @@ fn own_schema<V: Versions>(versions: &V) -> Result<V::Schema, Error> {
 }
 
 /// Records an update by a manager, given what changes at each version. Who owned what has changed owns it no longer.
-/// The manager's share holds what it changed or added; what it was already keeps.
+/// The manager's share holds what it changed or added, but for what nobody owns, and of what it had what is still
+/// there. Returns whether it changed or added something.
 pub fn update<V: Versions>(
     managers: &mut Managers,
     manager: &Manager,
     versions: &V,
+    unowned: &Set,
     compare_at: &CompareAt<'_>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let comparison = disown(managers, manager, versions, Force::Yes, compare_at)?;
-    let own = managers.remove(manager).unwrap_or_default().share.into_set()?;
-    let set = own
-        .difference(&comparison.removed)
-        .union(comparison.modified)
-        .union(comparison.added);
-    let set = set.recursive_difference(&versions.ignored(versions.own()));
-    if !set.is_empty() {
-        managers.insert(
-            manager.clone(),
-            Owned {
-                share: set.into(),
-                api_version: versions.own().to_owned(),
-            },
-        );
+    let lost = comparison.changed();
+    let gained = comparison.modified.union(comparison.added).difference(unowned);
+    let lost = lost.difference(&gained);
+    let has_gained = !gained.is_empty();
+    let owned = managers.entry(manager.clone()).or_default();
+    owned.share.remove(&lost)?;
+    owned.share.add(gained)?;
+    versions.own().clone_into(&mut owned.api_version);
+    if owned.share.is_empty() {
+        managers.remove(manager);
     }
-    Ok(())
+    Ok(has_gained)
 }
 
 /// Applies a configuration: merges it over the live value, drops what the manager applied before and no longer

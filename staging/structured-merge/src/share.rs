@@ -3,6 +3,7 @@
 use crate::fields_v1::common;
 use crate::managers::Error;
 use crate::set::Set;
+use crate::splice::splice;
 use std::borrow::Cow;
 
 /// A set of fields, written or read.
@@ -72,7 +73,7 @@ impl Share {
     /// Takes fields away. A share that has none of them stays as it is written.
     pub fn remove(&mut self, fields: &Set) -> Result<(), Error> {
         if let Self::Written(json) = self
-            && common(json, fields)? == 0
+            && (fields.is_empty() || common(json, fields)? == 0)
         {
             return Ok(());
         }
@@ -83,10 +84,14 @@ impl Share {
 
     /// Adds fields. A share that has all of them stays as it is written.
     pub fn add(&mut self, fields: Set) -> Result<(), Error> {
-        if let Self::Written(json) = self
-            && common(json, &fields)? == fields.len()
-        {
-            return Ok(());
+        if let Self::Written(json) = self {
+            if fields.is_empty() || common(json, &fields)? == fields.len() {
+                return Ok(());
+            }
+            if let Some(all) = splice(json, &fields) {
+                *json = all;
+                return Ok(());
+            }
         }
         let set = std::mem::take(self).into_set()?;
         *self = Self::Read(set.union(fields));

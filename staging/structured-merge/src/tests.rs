@@ -125,7 +125,8 @@ impl Story {
 
     fn updates(&mut self, name: &str, new: Value) -> &mut Self {
         let compare_at = |_: &str| compare(&self.live, &new, Toy::Object).map(Some);
-        update(&mut self.managers, &manager(name, false), &One, &compare_at).expect("toys compare");
+        let manager = manager(name, false);
+        update(&mut self.managers, &manager, &One, &Set::default(), &compare_at).expect("toys compare");
         self.live = new;
         self
     }
@@ -166,6 +167,56 @@ fn sets_are_written_and_read() {
     expect![[r#"{"f:a":{},"f:any":{"f:deep":{".":{},"f:list":{}},"f:empty":{}},"f:args":{},"f:labels":{"f:x":{}},"f:names":{"v:\"a\"":{},"v:\"b\"":{}},"f:ports":{"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{},"f:port":{}}}}"#]]
         .assert_eq(&text(&set));
     assert_eq!(Set::from_json(&set.to_json()).expect("our own form"), set);
+}
+
+/// What is put into a written set is what the union of both sets is.
+#[test]
+fn fields_are_put_into_written_sets() {
+    let written = [
+        r#"{}"#,
+        r#"{"f:b":{}}"#,
+        r#"{"f:b":{".":{},"f:y":{}},"f:d":{"f:z":{"f:deep":{}}}}"#,
+        r#"{"f:ports":{".":{},"k:{\"port\":80,\"protocol\":\"TCP\"}":{".":{},"f:name":{}}}}"#,
+        r#"{"f:b":{"f:a":{},"v:\"x\"":{}},"f:names":{"v:\"a}\"":{},"v:\"b\\\"\"":{}}}"#,
+        r#"{"f:a\"b":{},"f:b":{}}"#,
+        r#"{"f:d":{},"f:b":{}}"#,
+        r#"{"f:d": {}, "f:e":{}}"#,
+    ];
+    for old in written {
+        for new in written {
+            let [old_set, new_set] = [old, new].map(|json| Set::from_json(json.as_bytes()).expect("a set"));
+            let expected = text(&old_set.union(new_set.clone()));
+            let mut share = Share::Written(old.as_bytes().to_vec());
+            share.add(new_set).expect("well-formed");
+            let found = Set::from_json(&share.to_json()).expect("a set");
+            assert_eq!(text(&found), expected, "{old} {new}");
+        }
+    }
+    let splice = |old: &str, new: &str| -> String {
+        let set = Set::from_json(new.as_bytes()).expect("a set");
+        let spliced = crate::splice::splice(old.as_bytes(), &set);
+        spliced.map_or("read".to_owned(), |json| String::from_utf8(json).expect("text"))
+    };
+    expect![[r#"{"f:a":{},"f:b":{".":{},"f:x":{},"f:y":{}},"f:d":{"f:z":{"f:deep":{}}},"f:e":{}}"#]]
+        .assert_eq(&splice(written[2], r#"{"f:a":{},"f:b":{"f:x":{}},"f:e":{}}"#));
+    expect![[r#"{"f:b":{".":{},"f:x":{}}}"#]].assert_eq(&splice(written[1], r#"{"f:b":{"f:x":{}}}"#));
+    expect![[r#"{"f:b":{"f:a":{},"f:c":{},"v:\"x\"":{}},"f:names":{"v:\"a}\"":{},"v:\"b\\\"\"":{}}}"#]]
+        .assert_eq(&splice(written[4], r#"{"f:b":{"f:c":{}}}"#));
+    for unusual in [
+        written[5],
+        written[6],
+        written[7],
+        r#"{"f:a":[]}"#,
+        r#"{"f:a":{}"#,
+        r#"{"f:a":{}}}"#,
+        "null",
+    ] {
+        assert_eq!(
+            splice(unusual, r#"{"f:a":{"f:b":{}},"f:z":{}}"#),
+            "read",
+            "{unusual}"
+        );
+    }
 }
 
 #[test]

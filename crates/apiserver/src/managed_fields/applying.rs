@@ -98,7 +98,8 @@ pub fn apply(
             origin,
             &encoded(served, None)?,
             &encoded(served, live)?,
-        )?;
+        )
+        .map_err(internal)?;
     }
     let new = settle(request, configuration, &before, &mut entries)?;
     let mut object = match (new, live) {

@@ -111,6 +111,14 @@ impl View for Encoded<'_> {
     }
 
     fn to_tree(self) -> Result<Value, Error> {
+        if let Self::Part(part) = self {
+            if let Some(text) = part.text() {
+                return Ok(Value::from(text));
+            }
+            if let Some(number) = part.integer() {
+                return Ok(Value::from(number));
+            }
+        }
         let mut json = Vec::new();
         match self {
             Self::Whole(ty, proto) => api::codec::proto_to_json(None, ty, proto, &mut json),

@@ -250,6 +250,31 @@ impl<'a> Part<'a> {
         Ok(entries.into_iter().map(part).collect())
     }
 
+    /// What a string says, if the part is one on the wire.
+    pub fn text(&self) -> Option<&'a str> {
+        let (Held::Single(value) | Held::Item(Some(value))) = self.held else {
+            return None;
+        };
+        match (self.field.base, self.field.container, value.wire) {
+            (Base::String, Container::One | Container::List | Container::Map, Wire::Bytes(text)) => {
+                std::str::from_utf8(text).ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// What an integer is, if the part is one on the wire.
+    pub fn integer(&self) -> Option<i64> {
+        let (Held::Single(value) | Held::Item(Some(value))) = self.held else {
+            return None;
+        };
+        match (self.field.base, value.wire) {
+            (Base::Int32, Wire::Varint(number)) => Some(i64::from(number as i32)),
+            (Base::Int64, Wire::Varint(number)) => Some(number as i64),
+            _ => None,
+        }
+    }
+
     /// Appends the part's JSON.
     pub fn write_json(&self, out: &mut Vec<u8>) -> Result<(), DecodeError> {
         match self.held {

@@ -1,7 +1,7 @@
 use api::catalogue::{self, Resource};
 use api::codec::{TypeMeta, envelope};
 use serde_json::json;
-use structured_merge::compare;
+use structured_merge::{Except, Set, compare, gained};
 
 use super::*;
 use crate::managed_fields::node::Node;
@@ -20,8 +20,32 @@ fn tree(row: &Resource, proto: &[u8]) -> Value {
 fn check(row: &'static Resource, old: &[u8], new: &[u8]) {
     let schema = Node::Kind(row.ty);
     let encoded = compare(Encoded::Whole(row.ty, old), Encoded::Whole(row.ty, new), schema);
+    check_gain(row, old, new);
     let (old, new) = (tree(row, old), tree(row, new));
     assert_eq!(encoded, compare(&old, &new, schema), "{}\n{old}\n{new}", row.kind);
+}
+
+/// What is gained must be what the comparison finds added or modified.
+fn check_gain(row: &'static Resource, old: &[u8], new: &[u8]) {
+    let schema = Node::Kind(row.ty);
+    let (old, new) = (Encoded::Whole(row.ty, old), Encoded::Whole(row.ty, new));
+    let ignored = Set::of_fields(&[&["status"], &["spec", "volumes"]]);
+    let unowned = Set::of_fields(&[&["metadata"], &["metadata", "name"], &["spec", "securityContext"]]);
+    let none = Set::default();
+    for (ignored, unowned) in [(&none, &none), (&ignored, &unowned)] {
+        let except = Except {
+            ignored: Some(ignored),
+            unowned: Some(unowned),
+        };
+        let gained = gained(old, new, schema, except);
+        let compared = compare(old, new, schema).map(|found| {
+            let all = found.added.union(found.modified);
+            all.recursive_difference(ignored).difference(unowned).to_json()
+        });
+        let text =
+            |json: Result<Vec<u8>, Error>| json.map(|json| String::from_utf8_lossy(&json).into_owned());
+        assert_eq!(text(gained), text(compared), "{}", row.kind);
+    }
 }
 
 fn pod(document: Value) -> Vec<u8> {

@@ -3,7 +3,7 @@
 use crate::codec;
 use crate::meta::v1::{ListMeta, ObjectMeta};
 use crate::types::Type;
-use crate::wire::{DecodeError, Reader, Value, Writer};
+use crate::wire::{DecodeError, Reader, Value, Writer, written};
 use apimachinery::gvk::GroupVersionKind;
 use std::any::Any;
 use std::fmt::Debug;
@@ -19,9 +19,7 @@ pub trait Message: Any + Debug + Send + Sync {
     fn merge_field(&mut self, number: u32, value: Value<'_>) -> Result<(), DecodeError>;
 
     fn encode_to_vec(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(512);
-        self.encode_fields(&mut writer);
-        writer.into_vec()
+        written(&|writer| self.encode_fields(writer), <[u8]>::to_vec)
     }
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>
@@ -108,9 +106,8 @@ impl<T: Resource> Object for T {
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
-        let mut writer = Writer::with_capacity(1024);
-        self.encode_fields(&mut writer);
-        out.extend_from_slice(writer.written());
+        let write = |writer: &mut Writer| self.encode_fields(writer);
+        written(&write, |bytes| out.extend_from_slice(bytes));
     }
 
     fn clone_box(&self) -> Box<dyn Object> {

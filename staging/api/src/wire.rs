@@ -17,4 +17,4 @@ pub use field_value::{
     put_time, put_wrapped,
 };
 pub use reader::{DecodeError, MAX_DEPTH, Reader, Value, Wire};
-pub use writer::Writer;
+pub use writer::{Writer, written};

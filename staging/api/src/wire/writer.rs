@@ -1,5 +1,28 @@
 //! Writing protobuf from the end, so that each length is known before it is written.
 
+use std::cell::RefCell;
+
+/// A buffer that has become larger is not kept for the next message.
+const KEPT_BUFFER_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// Messages are written one after the other, and their lengths are not known before.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Writes into a buffer that the thread keeps, and gives what was written.
+pub fn written<T>(write: &dyn Fn(&mut Writer), give: impl FnOnce(&[u8]) -> T) -> T {
+    let buffer = BUFFER.take();
+    let start = buffer.len();
+    let mut writer = Writer { buffer, start };
+    write(&mut writer);
+    let given = give(writer.written());
+    if writer.buffer.len() <= KEPT_BUFFER_BYTES {
+        BUFFER.set(writer.buffer);
+    }
+    given
+}
+
 /// Fills its buffer backwards. Callers write fields in descending order.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -34,6 +57,12 @@ impl Writer {
         self.buffer
     }
 
+    fn byte(&mut self, byte: u8) {
+        self.reserve(1);
+        self.start -= 1;
+        self.buffer[self.start] = byte;
+    }
+
     pub fn bytes(&mut self, bytes: &[u8]) {
         self.reserve(bytes.len());
         let start = self.start - bytes.len();
@@ -42,6 +71,9 @@ impl Writer {
     }
 
     pub fn varint(&mut self, mut value: u64) {
+        if value < 0x80 {
+            return self.byte(value as u8);
+        }
         let mut encoded = [0u8; 10];
         let mut length = 0;
         loop {
@@ -77,10 +109,15 @@ impl Writer {
         self.tag(number, 2);
     }
 
+    #[inline]
     fn reserve(&mut self, length: usize) {
-        if self.start >= length {
-            return;
+        if self.start < length {
+            self.grow(length);
         }
+    }
+
+    #[cold]
+    fn grow(&mut self, length: usize) {
         let more = self.buffer.len().max(length).max(64);
         let (old, start) = (self.buffer.len(), self.start);
         self.buffer.resize(old + more, 0);

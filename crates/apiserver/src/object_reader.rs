@@ -14,6 +14,7 @@ use storage::{Error, Expect, Key};
 use tokio::sync::oneshot;
 
 use crate::objects::{CommitError, Objects};
+use crate::proto::Unread;
 use crate::resource::Resources;
 
 /// Reads through the watch caches.
@@ -28,8 +29,15 @@ impl CachedObjects {
 }
 
 fn decode(objects: &Objects, entry: &Entry) -> Option<Box<dyn Object>> {
-    match objects.decode(entry.stored().clone()) {
-        Ok(loaded) => Some(loaded.object),
+    told(
+        entry,
+        objects.decode(entry.stored().clone()).map(|loaded| loaded.object),
+    )
+}
+
+fn told(entry: &Entry, decoded: Result<Box<dyn Object>, Status>) -> Option<Box<dyn Object>> {
+    match decoded {
+        Ok(object) => Some(object),
         Err(error) => {
             tracing::error!(key = %entry.key(), %error, "stored object can't be read");
             None
@@ -174,12 +182,16 @@ async fn follow_once(
             initial_events_end: true,
         })
         .await?;
+    let (group, plural) = (objects.row.group, objects.row.plural);
+    let unread = follower.unread(group, plural).iter().copied();
+    let unread = Unread::new(objects.row.ty, unread.chain(["metadata.managedFields"]));
+    let read = |entry: &Entry| told(entry, objects.decode_part(entry.stored(), &unread));
     let mut present: BTreeMap<Key, Arc<Entry>> = BTreeMap::new();
     let mut filled = false;
     while let Some(event) = watch.next().await {
         match event? {
             WatchEvent::Object(event) => {
-                let Some(object) = decode(objects, &event.entry) else {
+                let Some(object) = read(&event.entry) else {
                     continue;
                 };
                 if event.kind == EventKind::Deleted {
@@ -202,7 +214,7 @@ async fn follow_once(
                     .filter(|(key, _)| !fed.contains_key(key))
                     .map(|(_, gone)| gone)
                 {
-                    decode(objects, &gone).inspect(|object| follower.apply(Change::Removed(&**object)));
+                    read(&gone).inspect(|object| follower.apply(Change::Removed(&**object)));
                 }
                 filled = true;
                 if let Some(ready) = ready.take() {

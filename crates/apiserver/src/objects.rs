@@ -12,7 +12,7 @@ use bytes::Bytes;
 use storage::cache::{Cache, Extract, Extracted};
 use storage::{Error, Expect, KeyValue, Revision, Store, Write};
 
-use crate::proto::Versioned;
+use crate::proto::{Unread, Versioned};
 use crate::strategy::{Behaviour, Strategy};
 
 /// Root of all keys.
@@ -145,16 +145,29 @@ impl Objects {
 
     /// Decodes a stored object, with defaults and its resourceVersion.
     pub fn decode(&self, stored: Arc<KeyValue>) -> Result<Loaded, Status> {
-        let mut object = self
-            .read(&stored.value.bytes())
-            .map_err(|error| Status::internal(format!("{}: {error}", stored.key)))?;
-        object.metadata_mut().resource_version = stored.mod_revision.to_string();
+        let object = self.settled(&stored, self.read(&stored.value.bytes()))?;
         Ok(Loaded { object, stored })
+    }
+
+    /// The same without the parts that are not read.
+    pub fn decode_part(&self, stored: &KeyValue, unread: &Unread) -> Result<Box<dyn Object>, Status> {
+        let value = stored.value.bytes();
+        self.settled(stored, read(self.row, self.strategy(), &value, Some(unread)))
+    }
+
+    fn settled(
+        &self,
+        stored: &KeyValue,
+        read: Result<Box<dyn Object>, crate::kind::Error>,
+    ) -> Result<Box<dyn Object>, Status> {
+        let mut object = read.map_err(|error| Status::internal(format!("{}: {error}", stored.key)))?;
+        object.metadata_mut().resource_version = stored.mod_revision.to_string();
+        Ok(object)
     }
 
     /// Reads a stored value, with what has a default, and without what the kind does not know any more.
     pub fn read(&self, value: &[u8]) -> Result<Box<dyn Object>, crate::kind::Error> {
-        read(self.row, self.strategy(), value)
+        read(self.row, self.strategy(), value, None)
     }
 
     /// The stored form of an object of the storage version.
@@ -280,8 +293,17 @@ fn read(
     row: &'static Resource,
     strategy: &dyn Strategy,
     value: &[u8],
+    unread: Option<&Unread>,
 ) -> Result<Box<dyn Object>, crate::kind::Error> {
-    let mut object = crate::kind::stored::decode(row, value)?;
+    // What can't be cut is read as a whole, or refused there.
+    let part = match unread {
+        Some(unread) => crate::kind::stored::raw(row, value)?.and_then(|raw| unread.cut(raw).ok()),
+        None => None,
+    };
+    let mut object = match part {
+        Some(part) => (row.decode)(&part)?,
+        None => crate::kind::stored::decode(row, value)?,
+    };
     strategy
         .prune(&mut *object)
         .map_err(crate::kind::Error::Pruning)?;
@@ -291,13 +313,28 @@ fn read(
 
 /// Reads labels and selectable fields for the watch cache.
 pub struct Selectable {
-    pub row: &'static Resource,
-    pub strategy: Arc<dyn Strategy>,
+    row: &'static Resource,
+    strategy: Arc<dyn Strategy>,
+    /// Most of an object tells nothing about these.
+    unread: Unread,
+}
+
+impl Selectable {
+    pub fn new(row: &'static Resource, strategy: Arc<dyn Strategy>) -> Self {
+        let unread = strategy.unselected().iter().copied();
+        let unread = Unread::new(row.ty, unread.chain(["metadata.managedFields"]));
+        Self {
+            row,
+            strategy,
+            unread,
+        }
+    }
 }
 
 impl Extract for Selectable {
     fn extract(&self, _key: &[u8], value: &[u8]) -> Result<Extracted, String> {
-        let object = read(self.row, &*self.strategy, value).map_err(|error| error.to_string())?;
+        let object = read(self.row, &*self.strategy, value, Some(&self.unread));
+        let object = object.map_err(|error| error.to_string())?;
         let names = self.strategy.selectable_fields();
         let fields = names
             .iter()

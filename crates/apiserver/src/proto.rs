@@ -2,7 +2,9 @@
 //! list in field 2.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
+use api::types::{Base, Field, Type};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// Field 1 of any object (and of any list), length-delimited.
@@ -142,6 +144,69 @@ pub fn without_managed_fields(object: &[u8]) -> Result<Cow<'_, [u8]>, Malformed>
     push_field(&mut out, METADATA_TAG >> 3, &kept);
     out.extend_from_slice(&object[span.end..]);
     Ok(Cow::Owned(out))
+}
+
+/// Parts of objects of one kind that somebody does not want to read: tags of fields, and what of these; all if nothing
+/// is named.
+#[derive(Default)]
+pub struct Unread(Vec<(u64, Unread)>);
+
+impl Unread {
+    /// Members by their paths, through lists as well: `data`, `spec.containers.env`. Names that there are not are left
+    /// out.
+    pub fn new<'p>(ty: &'static Type, paths: impl IntoIterator<Item = &'p str>) -> Self {
+        let mut members: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        let mut wholes = BTreeSet::new();
+        for path in paths {
+            match path.split_once('.') {
+                Some((name, rest)) => members.entry(name).or_default().push(rest),
+                None => _ = wholes.insert(path),
+            }
+        }
+        let whole = |name: &str| Some((tag_of(ty.field(name)?), Self::default()));
+        let part = |(name, rest): (&str, Vec<&str>)| {
+            let field = ty.field(name).filter(|_| !wholes.contains(name))?;
+            let Base::Message(inner) = field.base else {
+                return None;
+            };
+            let below = Self::new(inner, rest);
+            (!below.0.is_empty()).then_some((tag_of(field), below))
+        };
+        let wholes = wholes.iter().filter_map(|name| whole(name));
+        Self(wholes.chain(members.into_iter().filter_map(part)).collect())
+    }
+
+    /// The object without these parts.
+    pub fn cut(&self, object: &[u8]) -> Result<Vec<u8>, Malformed> {
+        let mut out = Vec::with_capacity(1024);
+        self.copy(object, &mut out)?;
+        Ok(out)
+    }
+
+    fn copy(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Malformed> {
+        let mut at = 0;
+        while let Some((tag, span)) = next_field(message, at)? {
+            match self.0.iter().find(|(unread, _)| *unread == tag) {
+                None => out.extend_from_slice(&message[at..span.end]),
+                Some((_, Unread(below))) if below.is_empty() => {}
+                Some((_, below)) => {
+                    put_varint(out, tag as usize);
+                    let start = out.len();
+                    below.copy(&message[span.content..span.end], out)?;
+                    let mut len = Vec::with_capacity(5);
+                    put_varint(&mut len, out.len() - start);
+                    out.splice(start..start, len);
+                }
+            }
+            at = span.end;
+        }
+        Ok(())
+    }
+}
+
+/// The tag of a field whose values have lengths.
+fn tag_of(field: &Field) -> u64 {
+    u64::from(field.number) << 3 | 2
 }
 
 /// A message that has only the metadata: PartialObjectMetadata.
@@ -392,6 +457,53 @@ mod tests {
         assert_eq!(
             without_managed_fields(&map.encode_to_vec()).expect("well-formed"),
             bare
+        );
+    }
+
+    #[test]
+    fn unread_parts_are_cut_out() {
+        let mut pod = api::core::v1::Pod::default();
+        pod.metadata.name = "a".to_owned();
+        pod.spec.node_name = "n".to_owned();
+        pod.status.phase = "Running".to_owned();
+        let bare = pod.encode_to_vec();
+        pod.metadata.managed_fields.push(Default::default());
+        pod.spec.containers.resize(2, Default::default());
+        pod.spec.volumes.push(Default::default());
+        let paths = [
+            "metadata.managedFields",
+            "spec.containers",
+            "spec.volumes",
+            "spec.none",
+            "none",
+        ];
+        let unread = Unread::new(pod.descriptor(), paths);
+        assert_eq!(unread.cut(&pod.encode_to_vec()).expect("well-formed"), bare);
+        let unread = Unread::new(pod.descriptor(), ["spec", "status.phase"]);
+        let read = api::core::v1::Pod::decode(&unread.cut(&bare).expect("well-formed")).expect("well-formed");
+        assert_eq!(
+            (read.metadata.name.as_str(), read.spec),
+            ("a", Default::default())
+        );
+        assert_eq!(read.status, Default::default());
+        assert!(unread.cut(&[0x0d, 1]).is_err());
+        let variable = |name: &str| api::core::v1::EnvVar {
+            name: name.to_owned(),
+            value_from: (name == "b").then(Default::default),
+            ..Default::default()
+        };
+        pod.spec.containers[0].env = vec![variable("a"), variable("b")];
+        let unread = Unread::new(
+            pod.descriptor(),
+            ["spec.containers.env.name", "spec.containers.name"],
+        );
+        let read = api::core::v1::Pod::decode(&unread.cut(&pod.encode_to_vec()).expect("well-formed"));
+        let env = &read.expect("well-formed").spec.containers[0].env;
+        assert_eq!(
+            env.iter()
+                .map(|one| (one.name.as_str(), one.value_from.is_some()))
+                .collect::<Vec<_>>(),
+            [("", false), ("", true)]
         );
     }
 

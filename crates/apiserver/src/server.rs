@@ -303,10 +303,7 @@ fn open_objects(
         .iter()
         .filter_map(|sub| Some((sub.name, (config.behaviour_of)(row, sub.name)?)))
         .collect();
-    let extract = Arc::new(Selectable {
-        row,
-        strategy: main.strategy.clone(),
-    });
+    let extract = Arc::new(Selectable::new(row, main.strategy.clone()));
     let metrics = metrics.of(row.group, row.plural);
     let options = CacheOptions {
         indexed_fields: indexed_fields(row),

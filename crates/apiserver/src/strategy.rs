@@ -143,6 +143,12 @@ pub trait Strategy: Send + Sync + 'static {
         &[]
     }
 
+    /// Paths of members that neither labels nor selectable fields depend on, nor the defaults of these: indexes are
+    /// kept without reading them.
+    fn unselected(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The selectable field that clients of `group` call `label`; `None`: they can't select by that.
     fn field_of_label(&self, _group: &str, label: &str) -> Option<&'static str> {
         self.selectable_fields()

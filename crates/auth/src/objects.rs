@@ -83,6 +83,13 @@ impl<'a> Change<'a> {
 pub trait Follower: Send + Sync {
     /// Group and plural name of what it wants to see.
     fn resources(&self) -> &'static [(&'static str, &'static str)];
+
+    /// Paths of members of a resource, through lists as well, that it does not look at: objects may come without them.
+    /// Nobody looks at the managers of fields.
+    fn unread(&self, _group: &str, _resource: &str) -> &'static [&'static str] {
+        &[]
+    }
+
     fn apply(&self, change: Change<'_>);
 }
 

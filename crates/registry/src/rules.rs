@@ -60,6 +60,8 @@ pub trait Rules: Send + Sync + 'static {
     const STATUS_IGNORES: &'static [&'static [&'static str]] = &[&["spec"]];
     /// Selectable fields beyond name and namespace.
     const FIELDS: &'static [&'static str] = &[];
+    /// Paths of members that neither labels nor these fields depend on, if they are large.
+    const UNSELECTED: &'static [&'static str] = &[];
     /// Fields by other names, in groups that have their own: group, label, field.
     const LABELS: &'static [(&'static str, &'static str, &'static str)] = &[];
     /// How long objects are kept after their last write.
@@ -389,6 +391,10 @@ impl<R: Rules> Strategy for Typed<R> {
 
     fn selectable_fields(&self) -> &'static [&'static str] {
         R::FIELDS
+    }
+
+    fn unselected(&self) -> &'static [&'static str] {
+        R::UNSELECTED
     }
 
     fn scale(&self, object: &dyn Object) -> Option<Scale> {

@@ -70,6 +70,30 @@ impl Authorizer for NodeAuthorizer {
     }
 }
 
+/// What does not lead to other objects, and is large.
+const UNREAD_OF_PODS: &[&str] = &[
+    "spec.affinity",
+    "spec.tolerations",
+    "spec.topologySpreadConstraints",
+    "spec.containers.name",
+    "spec.containers.image",
+    "spec.containers.command",
+    "spec.containers.args",
+    "spec.containers.ports",
+    "spec.containers.env.name",
+    "spec.containers.env.value",
+    "spec.containers.resources",
+    "spec.containers.volumeMounts",
+    "spec.containers.livenessProbe",
+    "spec.containers.readinessProbe",
+    "spec.containers.startupProbe",
+    "spec.containers.lifecycle",
+    "status.conditions",
+    "status.containerStatuses",
+    "status.initContainerStatuses",
+    "status.ephemeralContainerStatuses",
+];
+
 impl Follower for NodeAuthorizer {
     fn resources(&self) -> &'static [(&'static str, &'static str)] {
         &[
@@ -78,6 +102,10 @@ impl Follower for NodeAuthorizer {
             ("storage.k8s.io", "volumeattachments"),
             ("resource.k8s.io", "resourceslices"),
         ]
+    }
+
+    fn unread(&self, _group: &str, resource: &str) -> &'static [&'static str] {
+        if resource == "pods" { UNREAD_OF_PODS } else { &[] }
     }
 
     fn apply(&self, change: Change<'_>) {

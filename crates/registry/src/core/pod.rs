@@ -39,6 +39,18 @@ impl Rules for Pods {
         "status.podIP",
         "status.podIPs",
     ];
+    const UNSELECTED: &'static [&'static str] = &[
+        "spec.volumes",
+        "spec.containers",
+        "spec.initContainers",
+        "spec.ephemeralContainers",
+        "spec.affinity",
+        "spec.tolerations",
+        "status.conditions",
+        "status.containerStatuses",
+        "status.initContainerStatuses",
+        "status.ephemeralContainerStatuses",
+    ];
 
     crate::spec!();
     crate::generation!(spec);

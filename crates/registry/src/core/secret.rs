@@ -24,6 +24,7 @@ impl Rules for Secrets {
     type Object = Secret;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const FIELDS: &'static [&'static str] = &["type"];
+    const UNSELECTED: &'static [&'static str] = &["data"];
 
     fn default(secret: &mut Secret) {
         // Strings that the client wrote in the clear are data like any other.

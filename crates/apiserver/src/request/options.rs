@@ -237,15 +237,20 @@ impl WriteOptions {
         } else {
             "UpdateOptions"
         };
-        let mut options = serde_json::json!({ "kind": kind, "apiVersion": "meta.k8s.io/v1" });
+        // Written for every request, and read by few.
+        let mut options = r#"{"apiVersion":"meta.k8s.io/v1""#.to_owned();
         if self.dry_run {
-            options["dryRun"] = serde_json::json!(["All"]);
+            options.push_str(r#","dryRun":["All"]"#);
         }
         if !self.field_manager.is_empty() {
-            options["fieldManager"] = self.field_manager.as_str().into();
+            let manager = serde_json::Value::from(self.field_manager.as_str());
+            options.push_str(&format!(r#","fieldManager":{manager}"#));
         }
-        options["fieldValidation"] = format!("{:?}", self.field_validation).into();
-        OperationOptions(options.to_string().into_bytes())
+        let validation = self.field_validation;
+        options.push_str(&format!(
+            r#","fieldValidation":"{validation:?}","kind":"{kind}"}}"#
+        ));
+        OperationOptions(options.into_bytes())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pods and the templates of workloads.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use api::core::v1::{
@@ -85,11 +86,12 @@ fn spec(spec: &PodSpec, annotations: &Annotations, root: &Path, is_template: boo
         warnings.push(no_seccomp(&annotations_path.key(SECCOMP_POD)));
     }
     let app_armor = security.and_then(|own| own.app_armor_profile.as_deref());
-    for (one, at) in containers(spec, &path) {
-        warnings.extend(profiles(&one, annotations, &annotations_path));
+    let containers = containers(spec, &path);
+    for (one, at) in &containers {
+        warnings.extend(profiles(one, annotations, &annotations_path));
         if is_template {
             warnings.extend(app_armor_annotation(
-                &one,
+                one,
                 app_armor,
                 annotations,
                 &annotations_path,
@@ -98,7 +100,7 @@ fn spec(spec: &PodSpec, annotations: &Annotations, root: &Path, is_template: boo
         warnings.extend(amounts(&one.resources, &at.child("resources")));
         warnings.extend(variables(&one.env, &at.child("env")));
     }
-    warnings.extend(ports::warnings(&containers(spec, &path)));
+    warnings.extend(ports::warnings(&containers));
     if spec
         .termination_grace_period_seconds
         .is_some_and(|period| period < 0)
@@ -116,7 +118,7 @@ fn spec(spec: &PodSpec, annotations: &Annotations, root: &Path, is_template: boo
 }
 
 /// All containers, as plain ones, with their paths.
-fn containers(spec: &PodSpec, path: &Path) -> Vec<(Container, Path)> {
+fn containers<'s>(spec: &'s PodSpec, path: &Path) -> Vec<(Cow<'s, Container>, Path)> {
     let at = |list: &'static str, index: usize| path.child(list).index(index);
     let mut all = Vec::new();
     for (list, containers) in [
@@ -127,7 +129,7 @@ fn containers(spec: &PodSpec, path: &Path) -> Vec<(Container, Path)> {
             containers
                 .iter()
                 .enumerate()
-                .map(|(i, own)| (own.clone(), at(list, i))),
+                .map(|(i, own)| (Cow::Borrowed(own), at(list, i))),
         );
     }
     for (index, ephemeral) in spec.ephemeral_containers.iter().enumerate() {
@@ -140,7 +142,7 @@ fn containers(spec: &PodSpec, path: &Path) -> Vec<(Container, Path)> {
             security_context: own.security_context.clone(),
             ..Container::default()
         };
-        all.push((plain, at("ephemeralContainers", index)));
+        all.push((Cow::Owned(plain), at("ephemeralContainers", index)));
     }
     all
 }

@@ -1,12 +1,13 @@
 //! Ports of the containers of one pod, which share its addresses.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use api::core::v1::{Container, ContainerPort};
 use apimachinery::field::Path;
 use apimachinery::quote::quote;
 
-pub(super) fn warnings(containers: &[(Container, Path)]) -> Vec<String> {
+pub(super) fn warnings(containers: &[(Cow<'_, Container>, Path)]) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut seen: BTreeMap<(i32, &str), Vec<(&ContainerPort, Path)>> = BTreeMap::new();
     for (port, at) in ports(containers) {
@@ -36,7 +37,9 @@ pub(super) fn warnings(containers: &[(Container, Path)]) -> Vec<String> {
     warnings
 }
 
-fn ports(containers: &[(Container, Path)]) -> impl Iterator<Item = (&ContainerPort, Path)> {
+fn ports<'c>(
+    containers: &'c [(Cow<'_, Container>, Path)],
+) -> impl Iterator<Item = (&'c ContainerPort, Path)> {
     containers.iter().flat_map(|(container, path)| {
         let path = path.child("ports");
         let ports = container.ports.iter().enumerate();
@@ -75,7 +78,7 @@ mod tests {
     #[track_caller]
     fn check(ports: Value, expected: &[&str]) {
         let container: Container = parse(&json!({ "ports": ports }));
-        assert_eq!(warnings(&[(container, Path::new("c"))]), expected);
+        assert_eq!(warnings(&[(Cow::Owned(container), Path::new("c"))]), expected);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Custom resources: kinds that come of CustomResourceDefinitions while the server runs.
 //!
 //! Reading order: [`conditions`], [`names`] (who may have which names; pure), [`rows`] (a definition as rows of the
-//! catalogue), [`schema`] (what objects may be; pure), [`strategy`] (what a custom kind adds to the write path), [`served`] (a definition as a resource with its
+//! catalogue), [`schema`] (what objects may be; pure), [`strategy`] (what a custom kind adds to the write path), [`scale`], [`columns`]
+//! (of tables, by [`jsonpath`]), [`served`] (a definition as a resource with its
 //! cache), [`discovery`], [`finalizing`] (a definition goes after its objects), [`controller`] (which keeps all of
 //! this in step with the definitions).
 //!
@@ -10,12 +11,15 @@
 //!
 //! Upstream: `k8s.io/apiextensions-apiserver`.
 
+mod columns;
 mod conditions;
 pub mod controller;
 mod discovery;
 mod finalizing;
+mod jsonpath;
 mod names;
 mod rows;
+mod scale;
 mod schema;
 mod served;
 mod strategy;

@@ -8,7 +8,7 @@ use api::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionSpec,
     CustomResourceDefinitionVersion,
 };
-use api::catalogue::{Column, Resource};
+use api::catalogue::Resource;
 use apimachinery::status::Status;
 use apiserver::objects::{self, Behaviours, Objects, Selectable};
 use apiserver::resource::Table;
@@ -17,6 +17,7 @@ use apiserver::strategy::Behaviour;
 use storage::cache::{Cache, Options as CacheOptions};
 use storage::{Key, Measured, Store};
 
+use crate::columns;
 use crate::conditions::{ESTABLISHED, TERMINATING, holds};
 use crate::rows::Rows;
 use crate::strategy::CustomStrategy;
@@ -51,9 +52,11 @@ impl CustomResource {
         let terminating = Arc::new(AtomicBool::new(false));
         let mut strategies = Vec::new();
         for version in &definition.spec.versions {
-            let row = rows.row(definition, version, columns())?;
+            let (columns, cells) = columns::of(version, rows);
+            let row = rows.row(definition, version, columns)?;
             let selectable = rows.texts(&selectable(std::slice::from_ref(version)));
-            let strategy = CustomStrategy::new(definition, version, row, selectable, terminating.clone());
+            let mut strategy = CustomStrategy::new(definition, version, row, selectable, terminating.clone());
+            strategy.cells = cells;
             strategies.push((version, Arc::new(strategy)));
         }
         let stored = strategies.iter().find(|(version, _)| version.storage);
@@ -152,15 +155,4 @@ fn selectable(versions: &[CustomResourceDefinitionVersion]) -> Vec<String> {
         .map(|field| field.json_path.trim_start_matches('.'))
         .collect();
     names.into_iter().map(str::to_owned).collect()
-}
-
-fn columns() -> Vec<Column> {
-    let column = |name, format| Column {
-        name,
-        kind: if name == "Age" { "date" } else { "string" },
-        format,
-        description: "",
-        priority: 0,
-    };
-    vec![column("Name", "name"), column("Age", "")]
 }

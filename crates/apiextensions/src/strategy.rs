@@ -5,17 +5,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use api::apiextensions::v1::{CustomResourceDefinition, CustomResourceDefinitionVersion, JSONSchemaProps};
+use api::apiextensions::v1::{
+    CustomResourceDefinition, CustomResourceDefinitionVersion, CustomResourceSubresourceScale,
+    JSONSchemaProps,
+};
+use api::autoscaling::v1::Scale;
 use api::catalogue::Resource;
 use api::{Custom, Object};
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::quote::quote;
+use apimachinery::status::Status;
 use apimachinery::validation::{is_qualified_name, name_is_dns_subdomain, name_is_path_segment};
 use apiserver::strategy::{Context, Strategy};
 use jiff::Timestamp;
 use registry::metadata;
 use serde_json::Value;
 
+use crate::columns::Cell;
+use crate::scale;
 use crate::schema::{Schema, defaulting, embedded, lists, pruning, validation};
 
 const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
@@ -30,6 +37,8 @@ pub struct CustomStrategy {
     pub deprecation: Option<String>,
     /// Paths of selectable fields, without the dot before them.
     pub selectable: &'static [&'static str],
+    pub cells: Vec<Cell>,
+    scale: Option<scale::Paths>,
     /// Whether the definition is being deleted.
     pub terminating: Arc<AtomicBool>,
 }
@@ -53,6 +62,8 @@ impl CustomStrategy {
             has_status: row.subresource("status").is_some(),
             deprecation: version.deprecated.then(|| deprecation(definition, version)),
             selectable,
+            cells: Vec::new(),
+            scale: stated_scale(version).map(scale::Paths::new),
             terminating,
         }
     }
@@ -78,6 +89,10 @@ fn own(object: &dyn Object) -> &Custom {
 
 fn own_mut(object: &mut dyn Object) -> &mut Custom {
     Custom::of_mut(object).expect("invariant: rows of custom resources decode custom objects")
+}
+
+fn stated_scale(version: &CustomResourceDefinitionVersion) -> Option<&CustomResourceSubresourceScale> {
+    version.subresources.as_ref()?.scale.as_deref()
 }
 
 /// What clients of a deprecated version are told.
@@ -204,6 +219,12 @@ impl Strategy for CustomStrategy {
         if let Some(schema) = &self.schema {
             let document = Value::Object(object.document());
             errors.extend(validation::validate(&document, None, schema, ""));
+        }
+        if let Some(scale) = &self.scale {
+            errors.extend(scale.validate_spec(object));
+            errors.extend(scale.validate_status(object));
+        }
+        if let Some(schema) = &self.schema {
             errors.extend(embedded::validate(&object.content, schema));
             errors.extend(lists::validate(&object.content, schema));
         }
@@ -226,6 +247,12 @@ impl Strategy for CustomStrategy {
         errors.extend(metadata::validate_update(&object.metadata, &old.metadata));
         if let Some(schema) = &self.schema {
             errors.extend(validate_change(cx.subresource, object, old, schema));
+        }
+        if let Some(scale) = &self.scale {
+            if cx.subresource != "status" {
+                errors.extend(scale.validate_spec(object));
+            }
+            errors.extend(scale.validate_status(object));
         }
         errors
     }
@@ -261,12 +288,34 @@ impl Strategy for CustomStrategy {
         self.selectable
     }
 
+    fn scale(&self, object: &dyn Object) -> Option<Scale> {
+        self.scale.as_ref().map(|scale| scale.scale(own(object)))
+    }
+
+    fn check_scale(&self, object: &dyn Object) -> Result<(), Status> {
+        self.scale
+            .as_ref()
+            .map_or(Ok(()), |scale| scale.check(own(object)))
+    }
+
+    fn scale_row(&self, scale: &Scale, now: Timestamp) -> Vec<Value> {
+        registry::scale::row(scale, now)
+    }
+
+    fn set_scale(&self, object: &mut dyn Object, scale: &Scale) -> Result<(), Status> {
+        match &self.scale {
+            Some(paths) => paths.set(own_mut(object), scale),
+            None => Err(Status::path_not_found()),
+        }
+    }
+
     fn table_row(&self, object: &dyn Object, now: Timestamp) -> Vec<Value> {
-        let metadata = object.metadata();
-        vec![
-            metadata.name.as_str().into(),
-            registry::table::age(metadata, now).into(),
-        ]
+        let object = own(object);
+        let document = Value::Object(object.document());
+        let cells = self.cells.iter().map(|cell| cell.show(&document, now));
+        std::iter::once(object.metadata.name.as_str().into())
+            .chain(cells)
+            .collect()
     }
 }
 

@@ -162,6 +162,11 @@ pub trait Strategy: Send + Sync + 'static {
         None
     }
 
+    /// Why the `scale` subresource of an object can't be read though its kind has one.
+    fn check_scale(&self, _object: &dyn Object) -> Result<(), Status> {
+        Ok(())
+    }
+
     /// Cells of a Scale's Table row: name, desired and available replicas, age.
     fn scale_row(&self, _scale: &Scale, _now: jiff::Timestamp) -> Vec<serde_json::Value> {
         Vec::new()

@@ -100,7 +100,16 @@ impl Judge {
             self.checks += 1;
             return;
         }
-        let detail = format!("{name} in body must be of type {}: \"{own}\"", types.join(","));
+        let format = schema.limits.format.as_str();
+        let (wanted, own) = match value {
+            // Of what is no text, the format is what counts.
+            Value::Number(number) if !format.is_empty() => (
+                format.to_owned(),
+                if number.is_f64() { "float64" } else { "int64" },
+            ),
+            _ => (types.join(","), own),
+        };
+        let detail = format!("{name} in body must be of type {wanted}: \"{own}\"");
         self.errors.push(Error::type_invalid(&path(name), own, detail));
     }
 
@@ -225,11 +234,17 @@ impl Judge {
             ));
         }
         let shown = || Value::Number(number.clone());
-        if let Some(step) = limits.multiple_of
-            && !is_multiple(number, step)
-        {
-            let what = format!("should be a multiple of {}", plain(step));
-            self.invalid(name, shown(), &what);
+        match limits.multiple_of {
+            // Integers are divided by integers.
+            Some(step) if !number.is_f64() && step < 1.0 => {
+                let detail = format!("factor MultipleOf declared for {name} must be positive: 0");
+                self.errors.push(Error::invalid(&path(name), 0, detail));
+            }
+            Some(step) if !is_multiple(number, step) => {
+                let what = format!("should be a multiple of {}", plain(step));
+                self.invalid(name, shown(), &what);
+            }
+            _ => {}
         }
         match limits.minimum {
             Some(Bound {
@@ -354,8 +369,7 @@ fn counterpart<'a>(item: &Value, old: &'a [Value], schema: &Schema) -> Option<&'
 }
 
 fn is_multiple(number: &Number, step: f64) -> bool {
-    // Whole numbers are divided as such.
-    if let (Some(value), true) = (number.as_i64(), step.fract() == 0.0 && step.abs() >= 1.0) {
+    if let Some(value) = number.as_i64() {
         return value.checked_rem(step as i64) == Some(0);
     }
     let times = number.as_f64().unwrap_or_default() / step;

@@ -3,7 +3,7 @@
 use api::autoscaling::v1::Scale;
 use api::catalogue::Column;
 use api::codec::TypeMeta;
-use api::{Message, Object};
+use api::{Custom, Message, Object};
 use apimachinery::field::{Error, Path};
 use apimachinery::gvk::GroupKind;
 use apimachinery::status::Status;
@@ -120,6 +120,7 @@ async fn get(served: &Served, request: &Request, form: &Form) -> Result<Response
         .map_err(|error| failed(&error))?;
     let entry = entry.ok_or_else(|| Status::not_found(&served.group_resource(), &request.info.name))?;
     let loaded = served.objects.decode(entry.stored().clone())?;
+    served.objects.strategy().check_scale(&*loaded.object)?;
     let scale = served
         .objects
         .strategy()
@@ -234,7 +235,8 @@ impl Change for ScaleChange<'_> {
                 self.name
             )));
         }
-        if scale.spec.replicas < 0 {
+        // What a custom kind takes is for its own validation to say.
+        if scale.spec.replicas < 0 && Custom::of(current).is_none() {
             let error = Error::invalid(
                 &Path::new("spec").child("replicas"),
                 i64::from(scale.spec.replicas),
@@ -247,10 +249,10 @@ impl Change for ScaleChange<'_> {
             ));
         }
         let mut object = current.clone_box();
-        object
-            .metadata_mut()
-            .resource_version
-            .clone_from(&scale.metadata.resource_version);
+        if !scale.metadata.resource_version.is_empty() {
+            let version = &scale.metadata.resource_version;
+            object.metadata_mut().resource_version.clone_from(version);
+        }
         if !scale.metadata.uid.is_empty() {
             object.metadata_mut().uid.clone_from(&scale.metadata.uid);
         }

@@ -143,7 +143,7 @@ fn open_cache(
     };
     let prefix = Key::from(objects::prefix(row));
     let store: Arc<dyn Store> = Arc::new(Measured::new(api.store.of(&prefix).clone(), metrics));
-    let extract = Arc::new(Selectable { row, strategy });
+    let extract = Arc::new(Selectable::new(row, strategy));
     let cache = Cache::start(store.clone(), prefix, extract, options);
     (store, cache)
 }

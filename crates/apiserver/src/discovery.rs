@@ -17,6 +17,7 @@ use api::catalogue::{self, GROUPS, RESOURCES};
 use arc_swap::ArcSwap;
 use base64::Engine;
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 
 pub use aggregated::{ListVersion, aggregated};
 pub use legacy::{api_versions, group, group_list, resource_list};
@@ -25,13 +26,19 @@ pub use legacy::{api_versions, group, group_list, resource_list};
 pub struct Groups {
     built_in: Vec<Group>,
     all: ArcSwap<Vec<Group>>,
+    /// Others have come or gone.
+    pub changed: Notify,
 }
 
 impl Groups {
     /// These groups, and no others yet.
     pub fn new(built_in: Vec<Group>) -> Groups {
         let all = ArcSwap::from_pointee(built_in.clone());
-        Groups { built_in, all }
+        Groups {
+            built_in,
+            all,
+            changed: Notify::new(),
+        }
     }
 
     /// All groups as they are now.
@@ -49,6 +56,7 @@ impl Groups {
             }
         }
         self.all.store(Arc::new(all));
+        self.changed.notify_one();
     }
 }
 

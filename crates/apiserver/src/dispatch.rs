@@ -13,7 +13,7 @@ use crate::resource::Served;
 use crate::response::{Response, page_not_found, refusal};
 use crate::stack::Endpoint;
 use crate::state::Api;
-use crate::{deprecation, routes, subresources, verbs, virtual_resources};
+use crate::{aggregation, deprecation, routes, subresources, verbs, virtual_resources};
 
 /// The end of the stack.
 pub struct Dispatch {
@@ -23,7 +23,10 @@ pub struct Dispatch {
 impl Endpoint for Dispatch {
     fn serve<'a>(&'a self, request: &'a mut Request) -> BoxFuture<'a, Response> {
         Box::pin(async move {
-            let answer = if request.info.is_resource_request {
+            let backend = self.api.aggregation.backend(&request.info.path);
+            let answer = if let Some(backend) = backend {
+                aggregation::forward(&self.api, &backend, request).await
+            } else if request.info.is_resource_request {
                 self.resource(request).await
             } else {
                 paths::serve(&self.api, request).await

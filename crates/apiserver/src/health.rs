@@ -29,6 +29,11 @@ pub const POST_START_HOOKS: &[&str] = &[
     "priority-and-fairness-config-producer",
     "bootstrap-controller",
     "start-kubernetes-service-cidr-controller",
+    "apiservice-registration-controller",
+    "kube-apiserver-autoregistration",
+    "apiservice-status-local-available-controller",
+    "apiservice-status-remote-available-controller",
+    "apiservice-discovery-controller",
 ];
 
 /// What else a server depends on, such as its stores.

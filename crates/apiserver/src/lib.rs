@@ -12,6 +12,7 @@
 //!
 //! Upstream: `k8s.io/apiserver/pkg/{server,endpoints,registry}`.
 
+pub mod aggregation;
 pub mod decode;
 mod deprecation;
 pub mod discovery;

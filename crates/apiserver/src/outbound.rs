@@ -10,5 +10,5 @@ pub mod services;
 pub mod trust;
 pub mod webhook;
 
-pub use services::{Routing, Services};
+pub use services::{Reach, Routing, Services};
 pub use webhook::WebhookClient;

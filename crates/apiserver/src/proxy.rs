@@ -31,6 +31,7 @@ use crate::websocket::{self, Payload};
 use target::Target;
 
 pub use connect::{Backends, KubeletAccess, KubeletTls};
+pub use forward::exchange;
 
 /// Serves log, exec, attach, portforward and proxy.
 pub async fn serve(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -> Result<Response, Status> {

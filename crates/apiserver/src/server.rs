@@ -19,6 +19,7 @@ use storage::cache::{Cache, EncodingBudget, Options as CacheOptions};
 use storage::metrics::Metrics as StoreMetrics;
 use storage::{Key, Measured, Store, Stores};
 
+use crate::aggregation::Aggregation;
 use crate::discovery;
 use crate::dispatch::Dispatch;
 use crate::health::{Dependencies, Health};
@@ -27,6 +28,8 @@ use crate::metrics::Metrics;
 use crate::object_reader::{CachedObjects, follow};
 use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
 use crate::openapi;
+use crate::outbound::Reach;
+use crate::outbound::trust::Identity;
 use crate::paths::TokenKeys;
 use crate::proxy::Backends;
 use crate::render::runs::Runs;
@@ -113,6 +116,10 @@ pub struct Config {
     pub token_issuer: Option<TokenIssuer>,
     pub backends: Backends,
     pub lifecycle: Lifecycle,
+    /// How the services of extension servers are reached.
+    pub reach: Reach,
+    /// What extension servers know this one by.
+    pub proxy_client: Option<Identity>,
 }
 
 /// A server that is ready to answer.
@@ -124,7 +131,7 @@ pub struct Server {
 
 impl Server {
     /// Opens the caches, builds what decides over requests, and waits until that knows all it needs.
-    pub async fn build<F>(config: Config, security: F) -> Result<Server, crate::Error>
+    pub async fn build<F>(mut config: Config, security: F) -> Result<Server, crate::Error>
     where
         F: FnOnce(Arc<dyn auth::Objects>, Arc<dyn Kinds>) -> Result<Security, crate::Error>,
     {
@@ -133,6 +140,9 @@ impl Server {
         for objects in resources.all() {
             objects.cache.ready().await?;
         }
+        let objects: Arc<dyn auth::Objects> = Arc::new(CachedObjects {
+            resources: resources.clone(),
+        });
         let Security {
             authenticator,
             token_authenticator,
@@ -140,13 +150,16 @@ impl Server {
             admission,
             followers,
         } = security(
-            Arc::new(CachedObjects {
-                resources: resources.clone(),
-            }),
+            objects.clone(),
             Arc::new(ServedKinds {
                 resources: resources.clone(),
             }),
         )?;
+        let aggregation = Arc::new(Aggregation::new(
+            config.reach.services(objects),
+            config.proxy_client.take(),
+        ));
+        follow(&resources, aggregation.clone()).await?;
         for follower in followers {
             follow(&resources, follower).await?;
         }
@@ -162,6 +175,7 @@ impl Server {
             "start-apiserver-admission-initializer",
             "generic-apiserver-start-informers",
             "storage-readiness",
+            "apiservice-registration-controller",
         ] {
             health.done(hook);
         }
@@ -178,6 +192,7 @@ impl Server {
             store_metrics,
             resources,
             admission,
+            aggregation,
             token_authenticator,
             authorizer: authorizer.clone(),
             clock: config.clock,

@@ -15,6 +15,7 @@ use storage::Stores;
 use storage::cache::EncodingBudget;
 use storage::metrics::Metrics as StoreMetrics;
 
+use crate::aggregation::Aggregation;
 use crate::discovery::Groups;
 use crate::health::Health;
 use crate::lifecycle::Lifecycle;
@@ -33,6 +34,8 @@ pub struct Api {
     pub store_metrics: Arc<StoreMetrics>,
     pub resources: Arc<Resources>,
     pub admission: admission::Chain,
+    /// Groups that other servers serve.
+    pub aggregation: Arc<Aggregation>,
     pub token_authenticator: Arc<dyn TokenAuthenticator>,
     /// Of tokens that are meant for this server.
     pub audiences: Vec<String>,

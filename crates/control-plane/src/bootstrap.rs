@@ -4,6 +4,7 @@
 //! administrator deletes by mistake is made again.
 
 mod access;
+mod api_services;
 mod endpoints;
 mod flow_control;
 mod identity;
@@ -76,6 +77,11 @@ impl Bootstrap {
             "scheduling/bootstrap-system-priority-classes",
             Duration::MAX,
             |this| async move { priority_classes::ensure(&this.local).await },
+        ));
+        keep(self.keep(
+            "kube-apiserver-autoregistration",
+            Duration::MAX,
+            |this| async move { api_services::ensure(&this.local).await },
         ));
         keep(self.keep(
             "start-kubernetes-service-cidr-controller",

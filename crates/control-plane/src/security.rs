@@ -2,14 +2,13 @@
 
 mod reload;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
 use admission::matching::Kinds;
 use admission::{Chain as AdmissionChain, Selection, plugins, webhooks};
 use apiserver::Security;
-use apiserver::outbound::{Routing, Services, WebhookClient};
+use apiserver::outbound::{Reach, WebhookClient};
 use apiserver::paths::TokenKeys;
 use auth::authenticators::request_header::HeaderNames;
 use auth::authenticators::{
@@ -105,27 +104,8 @@ pub struct Parts<'a> {
     pub clock: Arc<dyn Clock>,
     pub metrics: Registry,
     pub shutdown: Shutdown,
-    /// Where this server listens.
-    pub address: SocketAddr,
-}
-
-impl Parts<'_> {
-    /// How the services of webhooks and of aggregated servers are found.
-    pub fn services(&self, objects: Arc<dyn Objects>) -> Services {
-        let mut own = self.address;
-        if own.ip().is_unspecified() {
-            own.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        Services {
-            objects,
-            routing: if self.options.aggregator_routing {
-                Routing::Endpoints
-            } else {
-                Routing::ClusterIp
-            },
-            own: Some(own),
-        }
-    }
+    /// How the services of webhooks are reached.
+    pub reach: Reach,
 }
 
 /// Builds all of it over the served objects.
@@ -143,7 +123,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
     let webhooks = webhooks::build(&webhooks::Dependencies {
         objects: objects.clone(),
         kinds: kinds.clone(),
-        caller: Arc::new(WebhookClient::new(parts.services(objects.clone()))),
+        caller: Arc::new(WebhookClient::new(parts.reach.services(objects.clone()))),
         clock: parts.clock.clone(),
         metrics: parts.metrics.clone(),
     });

@@ -1,10 +1,12 @@
 //! Builds and runs the server: options -> build (bound, nothing served) -> run.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use apiserver::lifecycle::Lifecycle;
 use apiserver::local::Local;
+use apiserver::outbound::trust::Identity;
+use apiserver::outbound::{Reach, Routing};
 use apiserver::proxy::{Backends, KubeletAccess, KubeletTls};
 use apiserver::server::BehaviourOf;
 use apiserver::subresources::TokenIssuer;
@@ -64,6 +66,7 @@ impl ControlPlane {
         let tokens = TokenAuthority::load(&options.service_accounts)?;
         let store::Opened { stores, dependencies } = store::open(&options.store, &metrics, &background)?;
         let store = stores.main().clone();
+        let reach = reach(&options, address);
         let config = Config {
             behaviour_of: behaviours(&options, &store)?,
             store: stores,
@@ -77,6 +80,8 @@ impl ControlPlane {
             audiences: tokens.audiences.clone(),
             backends: backends(&options.kubelet)?,
             lifecycle: lifecycle.clone(),
+            reach,
+            proxy_client: proxy_client(&options)?,
         };
         let parts = Parts {
             options: &options,
@@ -85,7 +90,7 @@ impl ControlPlane {
             clock: clock.clone(),
             metrics,
             shutdown: background,
-            address,
+            reach,
         };
         let server = Server::build(config, |objects, kinds| {
             security::build(&parts, objects, kinds).map_err(into_server_error)
@@ -134,6 +139,7 @@ impl ControlPlane {
         };
         let drained = ending.lifecycle.drained.clone();
         crate::flow_control::start(&self.bootstrap.local, &drained);
+        crate::aggregation::start(&self.bootstrap.local, &drained);
         let bootstrap::Started { complete, left } = self.bootstrap.start();
         tokio::spawn(async move {
             complete.await;
@@ -220,6 +226,33 @@ fn backends(options: &KubeletOptions) -> Result<Backends, Error> {
         address_types: options.address_types.clone(),
     };
     Backends::new(access, KubeletTls { client, authorities }, options.timeout).map_err(Error::KubeletTls)
+}
+
+/// How the services of webhooks and of extension servers are reached.
+fn reach(options: &Options, address: SocketAddr) -> Reach {
+    let mut own = address;
+    if own.ip().is_unspecified() {
+        own.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    Reach {
+        routing: if options.aggregator_routing {
+            Routing::Endpoints
+        } else {
+            Routing::ClusterIp
+        },
+        own: Some(own),
+    }
+}
+
+/// The certificate that extension servers know this one by.
+fn proxy_client(options: &Options) -> Result<Option<Identity>, Error> {
+    match &options.proxy_client {
+        Some(files) => Ok(Some((
+            tls::certificates(&files.certificate)?,
+            tls::private_key(&files.key)?,
+        ))),
+        None => Ok(None),
+    }
 }
 
 fn limits(options: &Options) -> Limits {

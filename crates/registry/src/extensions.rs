@@ -1,5 +1,5 @@
 //! Kinds that extend the API: custom resource definitions and API services. What definitions add is served by the
-//! crate `apiextensions`; what API services add is not.
+//! crate `apiextensions`, what API services add is passed on by `apiserver::aggregation`.
 
 mod columns;
 mod defaults;

@@ -38,13 +38,37 @@ pub struct Address {
     pub port: u16,
 }
 
+impl Address {
+    /// As a URL states it.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// How services are reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Reach {
+    pub routing: Routing,
+    /// Where this server itself is: the `kubernetes` service needs no detour.
+    pub own: Option<SocketAddr>,
+}
+
+impl Reach {
+    /// Finds services so, through these caches.
+    pub fn services(self, objects: Arc<dyn Objects>) -> Services {
+        Services { objects, reach: self }
+    }
+}
+
 /// Finds services through the server's caches.
 #[derive(Clone)]
 pub struct Services {
     pub objects: Arc<dyn Objects>,
-    pub routing: Routing,
-    /// Where this server itself is: the `kubernetes` service needs no detour.
-    pub own: Option<SocketAddr>,
+    pub reach: Reach,
 }
 
 impl Services {
@@ -53,7 +77,7 @@ impl Services {
     /// # Errors
     /// There is no such service or port, it is of a type that has no address, or nothing stands behind it.
     pub fn resolve(&self, namespace: &str, name: &str, port: i32) -> Result<Address, Error> {
-        if let (Some(own), "default", "kubernetes") = (self.own, namespace, name) {
+        if let (Some(own), "default", "kubernetes") = (self.reach.own, namespace, name) {
             return Ok(Address {
                 host: own.ip().to_string(),
                 port: own.port(),
@@ -61,7 +85,7 @@ impl Services {
         }
         let service = self.objects.cached::<Service>(namespace, name);
         let service = service.ok_or_else(|| Error::NotFound(name.to_owned()))?;
-        match self.routing {
+        match self.reach.routing {
             Routing::ClusterIp => own_address(&service, port),
             Routing::Endpoints => {
                 let port_name = endpoint_port(&service, port)?;
@@ -176,11 +200,11 @@ mod tests {
             });
             objects.insert::<EndpointSlice>(parse(&slice));
         }
-        let services = Services {
-            objects: Arc::new(objects),
+        let reach = Reach {
             routing,
             own: Some(SocketAddr::from(([192, 0, 2, 1], 6443))),
         };
+        let services = reach.services(Arc::new(objects));
         let told = match services.resolve("ns", "s", 443) {
             Ok(address) => format!("{}:{}", address.host, address.port),
             Err(error) => error.to_string(),

@@ -7,7 +7,8 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH, VARY};
 use sha2::{Digest, Sha512};
 
-use crate::discovery::{self, ListVersion};
+use crate::aggregation::discovery::merged;
+use crate::discovery::{self, Group, ListVersion};
 use crate::request::Request;
 use crate::request::negotiate::{DiscoveryDocument, Encoding, Offers, Output, negotiate_discovery};
 use crate::response::{Response, bytes, full, json_document, page_not_found};
@@ -16,8 +17,9 @@ use crate::state::Api;
 
 /// Serves one document; 404 for groups and versions that there are not.
 pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response, Status> {
-    let groups = &*api.groups.load();
-    if let Some(absent) = absent(api, segments) {
+    let own = api.groups.load();
+    let groups = &*merged(&own, &api.aggregation.state());
+    if let Some(absent) = absent(groups, segments) {
         return absent;
     }
     // The list of groups is the aggregator's, which takes any method.
@@ -43,26 +45,25 @@ pub fn serve(api: &Api, segments: &[&str], request: &Request) -> Result<Response
             output,
         ),
         (["apis"], _) => legacy(&discovery::group_list(groups), "v1", "APIGroupList", output),
-        (["api", version], _) => resource_list("", version, "", api, output),
+        (["api", version], _) => resource_list("", version, "", groups, output),
         (["apis", group], _) => match group_of(group).filter(|group| !group.name.is_empty()) {
             Some(group) => legacy(&discovery::group(group), "v1", "APIGroup", output),
             None => Ok(page_not_found()),
         },
-        (["apis", group, version], _) => resource_list(group, version, "v1", api, output),
+        (["apis", group, version], _) => resource_list(group, version, "v1", groups, output),
         _ => Ok(page_not_found()),
     }
 }
 
 /// The answer for groups and versions that there are not, whatever is asked of them: of a group that is served it is a
 /// Status.
-fn absent(api: &Api, segments: &[&str]) -> Option<Result<Response, Status>> {
+fn absent(groups: &[Group], segments: &[&str]) -> Option<Result<Response, Status>> {
     let (group, version) = match segments {
         ["api", version] => ("", Some(version)),
         ["apis", group] if !group.is_empty() => (*group, None),
         ["apis", group, version] if !group.is_empty() => (*group, Some(version)),
         _ => return None,
     };
-    let groups = api.groups.load();
     let Some(group) = groups.iter().find(|known| known.name == group) else {
         return Some(Ok(page_not_found()));
     };
@@ -77,10 +78,9 @@ fn resource_list(
     group: &str,
     version: &str,
     api_version: &str,
-    api: &Api,
+    groups: &[Group],
     output: Output,
 ) -> Result<Response, Status> {
-    let groups = api.groups.load();
     let found = groups.iter().find(|known| known.name == group);
     let found =
         found.and_then(|group| Some((group, group.versions.iter().find(|known| known.name == version)?)));

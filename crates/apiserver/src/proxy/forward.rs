@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use super::connect::Backends;
+use super::connect::{Backends, Connection};
 use super::target::Target;
 use crate::request::Request;
 use crate::response::{Body, Response, full};
@@ -40,11 +40,36 @@ pub async fn forward(
         .connect(target)
         .await
         .map_err(|error| unreachable(&error))?;
+    exchange(stream, &target.authority(), &target.path, request, shutdown)
+        .await
+        .map_err(|error| match error {
+            Exchange::Request(status) => status,
+            Exchange::Backend(error) => unreachable(&error),
+        })
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Exchange {
+    /// The request can't be sent on, or the answer not be passed.
+    #[error("{0}")]
+    Request(#[from] Status),
+    #[error(transparent)]
+    Backend(#[from] hyper::Error),
+}
+
+/// Sends the request over a connection; what comes back is the answer, or the start of a joined stream.
+pub async fn exchange(
+    stream: Box<dyn Connection>,
+    authority: &str,
+    path: &str,
+    request: &mut Request,
+    shutdown: &Shutdown,
+) -> Result<Response, Exchange> {
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .preserve_header_case(true)
         .handshake::<_, Body>(TokioIo::new(stream))
-        .await
-        .map_err(|error| unreachable(&error))?;
+        .await?;
     tokio::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "connection to a backend ended");
@@ -55,11 +80,8 @@ pub async fn forward(
         .extensions
         .remove::<OnUpgrade>()
         .filter(|_| is_upgrade(request.headers()));
-    let outgoing = outgoing(target, request, client_upgrade.is_some())?;
-    let mut answer = sender
-        .send_request(outgoing)
-        .await
-        .map_err(|error| unreachable(&error))?;
+    let outgoing = outgoing(authority, path, request, client_upgrade.is_some())?;
+    let mut answer = sender.send_request(outgoing).await?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         let client = client_upgrade
             .ok_or_else(|| Status::internal("the backend switched protocols without being asked"))?;
@@ -89,12 +111,16 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
             .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-fn outgoing(target: &Target, request: &mut Request, upgrade: bool) -> Result<HttpRequest<Body>, Status> {
+fn outgoing(
+    authority: &str,
+    path: &str,
+    request: &mut Request,
+    upgrade: bool,
+) -> Result<HttpRequest<Body>, Status> {
     let body = request.take_body().unwrap_or_else(|| full(Vec::new()));
     let mut outgoing = HttpRequest::new(body);
     *outgoing.method_mut() = request.head.method.clone();
-    *outgoing.uri_mut() = target
-        .path
+    *outgoing.uri_mut() = path
         .parse()
         .map_err(|error| Status::bad_request(format!("invalid path: {error}")))?;
     let mut headers = request.head.headers.clone();
@@ -103,10 +129,7 @@ fn outgoing(target: &Target, request: &mut Request, upgrade: bool) -> Result<Htt
         headers.remove(CONNECTION);
         headers.remove(UPGRADE);
     }
-    headers.insert(
-        HOST,
-        HeaderValue::from_str(&target.authority()).map_err(Status::internal)?,
-    );
+    headers.insert(HOST, HeaderValue::from_str(authority).map_err(Status::internal)?);
     headers.insert(
         "x-forwarded-for",
         HeaderValue::from_str(&request.peer.addr.ip().to_string()).map_err(Status::internal)?,

@@ -162,6 +162,11 @@ impl TestServer {
             )
             .expect("no certificates"),
             lifecycle: lifecycle.clone(),
+            reach: apiserver::outbound::Reach {
+                routing: apiserver::outbound::Routing::ClusterIp,
+                own: None,
+            },
+            proxy_client: None,
         };
         let security = |_objects: Arc<dyn auth::Objects>, _kinds: Arc<dyn admission::matching::Kinds>| {
             Ok(Security {

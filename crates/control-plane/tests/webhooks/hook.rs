@@ -1,19 +1,13 @@
-//! A webhook in this process: an HTTPS server that answers by the path it is asked at, and keeps what it was asked.
+//! A webhook in this process: it answers by the path that it is asked at, and keeps what it was asked.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use component_base::serving::{self, Options, Request, Response, body};
-use component_base::shutdown::Shutdown;
-use component_base::tls::{ClientCertificates, MinVersion, in_memory, server_config};
+use component_base::serving::{Request, Response, body};
 use http_body_util::BodyExt;
-use jiff::Timestamp;
-use pki::{AltNames, Authority, PrivateKey, Subject, Template, Usage};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+
+use crate::https::Https;
 
 /// See the module.
 pub struct Hook {
@@ -21,35 +15,24 @@ pub struct Hook {
     /// PEM in base64, as configurations have it.
     pub ca_bundle: String,
     asked: Arc<Mutex<Vec<Value>>>,
-    shutdown: Shutdown,
-}
-
-impl Drop for Hook {
-    fn drop(&mut self) {
-        self.shutdown.trigger();
-    }
+    _server: Https,
 }
 
 impl Hook {
-    /// Serves on a free port, with a certificate for these names.
+    /// Serves with a certificate for these names.
     pub async fn start(names: &[&str]) -> Hook {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        let (authority, tls) = certificates(names);
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let shutdown = Shutdown::new();
         let seen = asked.clone();
-        let handler = Arc::new(move |request: Request| {
+        let handler = move |request: Request| {
             let seen = seen.clone();
             async move { answer(request, &seen).await }
-        });
-        let serving = serving::Server::new(Options::default());
-        tokio::spawn(serving.serve(listener, Some(tls), handler, shutdown.clone()));
+        };
+        let server = Https::start(names, Arc::new(handler)).await;
         Hook {
-            address,
-            ca_bundle: base64::Engine::encode(&base64::engine::general_purpose::STANDARD, authority),
+            address: server.address,
+            ca_bundle: server.ca_bundle.clone(),
             asked,
-            shutdown,
+            _server: server,
         }
     }
 
@@ -57,29 +40,6 @@ impl Hook {
     pub fn take(&self) -> Vec<Value> {
         std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-fn certificates(names: &[&str]) -> (String, Arc<rustls::ServerConfig>) {
-    let now = Timestamp::now();
-    let (not_before, not_after) = (now - Duration::from_secs(60), now + Duration::from_secs(3600));
-    let authority = Authority::self_signed("hooks", not_before, not_after).expect("an authority");
-    let key = PrivateKey::generate().expect("a key");
-    let mut alt_names = AltNames::default();
-    names.iter().for_each(|name| alt_names.push(name));
-    let template = Template {
-        subject: Subject::new("hook", &[]),
-        alt_names,
-        usages: vec![Usage::DigitalSignature, Usage::KeyEncipherment, Usage::ServerAuth],
-        not_before,
-        not_after,
-    };
-    let certificate = authority.issue(&template, key.public()).expect("a certificate");
-    let chain = vec![CertificateDer::from_pem_slice(certificate.to_pem().as_bytes()).expect("PEM")];
-    let key = PrivateKeyDer::from_pem_slice(key.to_pem().as_bytes()).expect("PEM");
-    let resolver = in_memory(chain, key).expect("a pair");
-    let config =
-        server_config(resolver, ClientCertificates::None, MinVersion::Tls12).expect("a configuration");
-    (authority.certificate().to_pem(), config)
 }
 
 async fn answer(request: Request, seen: &Mutex<Vec<Value>>) -> Response {

@@ -1,6 +1,8 @@
 //! Admission webhooks, asked over TLS: what they see, and what comes of their answers, in upstream's words.
 
 mod hook;
+#[path = "../support/https.rs"]
+mod https;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -162,7 +162,9 @@ impl Trickling {
         self.bell.task.register(cx.waker());
         self.bell.is_heard.swap(true, Ordering::AcqRel);
         let waker = Waker::from(self.bell.clone());
-        for _ in 0..MAX_ROUNDS {
+        // The set returns after two streams that rang for themselves, as those do that were given room to write: it is
+        // asked on until all have had their say, and each once more at most.
+        for _ in 0..=self.running.len() {
             self.bell.rung.store(false, Ordering::Release);
             let mut within = Context::from_waker(&waker);
             while let Poll::Ready(Some(())) = self.running.poll_next_unpin(&mut within) {}
@@ -176,10 +178,6 @@ impl Trickling {
         }
     }
 }
-
-/// How often streams are asked in one turn. The set of streams rings whenever it has asked them all, mostly for nothing:
-/// that costs a look at the set, and not another turn of the connection.
-const MAX_ROUNDS: usize = 2;
 
 /// Rung by streams that have something to say; wakes the connection unless it listens already.
 #[derive(Default)]

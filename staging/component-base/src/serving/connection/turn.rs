@@ -62,7 +62,7 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
     use std::task::Poll;
 
-    use tokio::sync::mpsc;
+    use tokio::sync::{mpsc, watch};
 
     use super::super::super::Trickle;
     use super::super::super::coalesce::{Mode, coalesce};
@@ -108,6 +108,54 @@ mod tests {
         settle().await;
         assert_eq!(written.load(Ordering::Relaxed), 1);
         assert_eq!(turns.load(Ordering::Relaxed), before + 1);
+        served.abort();
+    }
+
+    #[tokio::test]
+    async fn all_streams_have_their_say_in_one_turn() {
+        const STREAMS: usize = 50;
+        let (executor, mut trickling) = streams();
+        let (tick, ticks) = watch::channel(());
+        let said = Arc::new(AtomicUsize::new(0));
+        for _ in 0..STREAMS {
+            let (mut ticks, saying) = (ticks.clone(), said.clone());
+            let stream = async move {
+                let trickle = Trickle::default();
+                trickle.begin();
+                Answerer::trickle(trickle);
+                while ticks.changed().await.is_ok() {
+                    saying.fetch_add(1, Ordering::Relaxed);
+                    // As HTTP/2 does to a stream that is given room to write.
+                    poll_fn(|cx| {
+                        cx.waker().wake_by_ref();
+                        Poll::Ready(())
+                    })
+                    .await;
+                }
+            };
+            hyper::rt::Executor::execute(&executor, stream);
+        }
+        let (heard, mut hearing) = mpsc::unbounded_channel();
+        let connection = poll_fn(move |_| {
+            heard.send(said.load(Ordering::Relaxed)).ok();
+            Poll::Pending
+        });
+        let served = tokio::spawn(async move {
+            let (_, flusher) = coalesce(tokio::io::duplex(1).0, Mode::AtOnce);
+            take_turns(&flusher, &mut trickling, pin!(connection)).await
+        });
+        for _ in 0..10 * STREAMS {
+            tokio::task::yield_now().await;
+        }
+        tick.send_replace(());
+        let first = async {
+            loop {
+                if let count @ 1.. = hearing.recv().await.unwrap() {
+                    return count;
+                }
+            }
+        };
+        assert_eq!(first.await, STREAMS);
         served.abort();
     }
 }

@@ -4,12 +4,14 @@
 //! and one that hears of another's write do the same.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::apiextensions::v1::CustomResourceDefinition;
 use apimachinery::status::Status;
 use apiserver::local::Local;
 use apiserver::objects::failed;
+use apiserver::openapi::CustomKind;
 use apiserver::resource::Table;
 use component_base::shutdown::Shutdown;
 use futures_util::{FutureExt, StreamExt};
@@ -45,6 +47,8 @@ pub struct Controller {
     local: Local,
     rows: Rows,
     resources: BTreeMap<String, CustomResource>,
+    /// What OpenAPI documents show.
+    published: Vec<CustomKind>,
     /// Definitions, by uid, whose objects are being deleted.
     finalizing: BTreeSet<String>,
     ended: (mpsc::Sender<String>, mpsc::Receiver<String>),
@@ -57,6 +61,7 @@ impl Controller {
             local,
             rows: Rows::default(),
             resources: BTreeMap::new(),
+            published: Vec::new(),
             finalizing: BTreeSet::new(),
             ended: mpsc::channel(ENDINGS),
         }
@@ -186,7 +191,7 @@ impl Controller {
         before.into_values().for_each(|gone| gone.cache.retire());
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let mut table = Table::default();
         self.resources
             .values()
@@ -194,6 +199,13 @@ impl Controller {
         let api = self.local.api();
         api.resources.set_custom(table);
         api.groups.set_custom(discovery::groups(self.resources.values()));
+        let kinds = self.resources.values().filter(|resource| resource.is_shown);
+        let kinds: Vec<CustomKind> = kinds.flat_map(CustomResource::kinds).collect();
+        if kinds != self.published {
+            self.published.clone_from(&kinds);
+            let documents = api.openapi.load().with_custom(kinds);
+            api.openapi.store(Arc::new(documents));
+        }
     }
 
     /// Writes a decision, unless the definition has become another meanwhile: then there comes another pass.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use api::Message;
 use api::apiextensions::v1::{
     CustomResourceDefinition, CustomResourceDefinitionNames, CustomResourceDefinitionSpec,
     CustomResourceDefinitionVersion,
@@ -11,6 +12,7 @@ use api::apiextensions::v1::{
 use api::catalogue::Resource;
 use apimachinery::status::Status;
 use apiserver::objects::{self, Behaviours, Objects, Selectable};
+use apiserver::openapi::CustomKind;
 use apiserver::resource::Table;
 use apiserver::state::Api;
 use apiserver::strategy::Behaviour;
@@ -117,6 +119,22 @@ impl CustomResource {
         self.is_shown = holds(definition, ESTABLISHED);
         self.is_terminating = holds(definition, TERMINATING);
         self.terminating.store(self.is_terminating, Ordering::Relaxed);
+    }
+
+    /// The served versions as OpenAPI shows them.
+    pub fn kinds(&self) -> Vec<CustomKind> {
+        let served = self.versions.iter().filter(|version| version.is_served);
+        let kind = |version: &Version| {
+            let strategy = version.objects.strategy();
+            CustomKind {
+                row: version.row,
+                schema: strategy
+                    .schema()
+                    .and_then(|schema| serde_json::from_slice(&schema.to_json()).ok()),
+                selectable: strategy.selectable_fields(),
+            }
+        };
+        served.map(kind).collect()
     }
 
     /// Adds the versions to what a server serves.

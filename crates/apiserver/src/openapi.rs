@@ -3,12 +3,13 @@
 //! A document is written definition by definition and path by path, so that none is ever held as a tree, and kept
 //! compressed once a client has asked for it. Field descriptions are not published.
 //!
-//! Reading order: [`names`], [`definitions`] (schemas of types), [`operations`] (what can be asked of a path),
+//! Reading order: [`names`], [`definitions`] (schemas of types), [`custom`] (of kinds without one), [`operations`] (what can be asked of a path),
 //! [`document`] (both put together, in either version), [`gnostic`] (the protobuf form of version 2),
 //! [`Documents`] (what is served).
 //!
 //! Upstream: `k8s.io/kube-openapi`, `apiserver/pkg/endpoints/openapi`.
 
+pub mod custom;
 mod definitions;
 mod document;
 mod gnostic;
@@ -19,6 +20,7 @@ mod served;
 #[cfg(test)]
 mod tests;
 
+pub use custom::CustomKind;
 pub use served::{Documents, Form, Served};
 
 use api::catalogue::{self, RESOURCES};

@@ -42,7 +42,7 @@ pub async fn serve(api: &Api, request: &mut Request) -> Result<Response, Status>
         ["metrics"] => metrics(api).await,
         ["api" | "apis", ..] => discovery::serve(api, &segments, request),
         ["debug", "api_priority_and_fairness", dump] => Ok(flow_control_dump(api, dump, request)),
-        ["openapi", rest @ ..] => openapi::serve(&api.openapi, rest, request).await,
+        ["openapi", rest @ ..] => openapi::serve(&api.openapi.load_full(), rest, request).await,
         [".well-known", "openid-configuration"] => {
             routes::check_document(request, &[Encoding::Json.media_type()])?;
             api.token_keys.configuration()

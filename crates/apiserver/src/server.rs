@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use admission::matching::Kinds;
 use api::catalogue::{RESOURCES, Resource};
+use arc_swap::ArcSwap;
 use auth::{Authenticator, Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
 use component_base::metrics::Registry;
@@ -182,7 +183,7 @@ impl Server {
         let api = Arc::new(Api {
             health,
             groups: discovery::Groups::new(discovery::built_in(|_, _| true)),
-            openapi: Arc::new(openapi::Documents::new(|_, _| true)),
+            openapi: ArcSwap::from_pointee(openapi::Documents::new(|_, _| true)),
             server_address: config.server_address,
             token_keys: config.token_keys,
             audiences: config.audiences,

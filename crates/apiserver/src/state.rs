@@ -8,6 +8,7 @@ use api::Object;
 use api::catalogue::Resource;
 use apimachinery::gvk::GroupVersionResource;
 use apimachinery::status::Status;
+use arc_swap::ArcSwap;
 use auth::{Authorizer, TokenAuthenticator};
 use component_base::clock::Clock;
 use flow_control::FlowControl;
@@ -49,7 +50,7 @@ pub struct Api {
     pub health: Health,
     /// What discovery shows.
     pub groups: Groups,
-    pub openapi: Arc<Documents>,
+    pub openapi: ArcSwap<Documents>,
     /// `address:port` where clients reach this server.
     pub server_address: String,
     pub token_keys: TokenKeys,

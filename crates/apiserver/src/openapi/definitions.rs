@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 use api::catalogue::KINDS;
 use api::descriptions::{self, Description};
+use api::types::meta_v1::{LIST_META, OBJECT_META};
 use api::types::{Base, Container, Field, Form, Omit, Type};
 use serde_json::{Map, Value, json};
 
 use super::Dialect;
+use super::custom::CustomKind;
 use super::names;
 
 /// The definitions that a set of types needs, by name.
 #[derive(Default)]
 pub struct Definitions(BTreeMap<String, Definition>);
 
-#[derive(Clone, Copy)]
 enum Definition {
+    /// Of a custom kind, in the document's version.
+    Made(Value),
     Type(&'static Type),
     BuiltIn(Base),
     /// Named by operations alone: a patch, the server's version.
@@ -35,6 +38,15 @@ impl Definitions {
             return;
         }
         self.add_fields(ty);
+    }
+
+    /// Adds the objects and lists of a custom kind, and what they refer to.
+    pub fn add_custom(&mut self, kind: &CustomKind, dialect: Dialect) {
+        for (name, schema) in kind.definitions(dialect) {
+            self.0.insert(name, Definition::Made(schema));
+        }
+        self.add(&OBJECT_META);
+        self.add(&LIST_META);
     }
 
     pub fn add_patch(&mut self) {
@@ -66,6 +78,7 @@ impl Definitions {
     pub fn schemas(&self, dialect: Dialect) -> impl Iterator<Item = (&str, Value)> {
         self.0.iter().map(move |(name, definition)| {
             let schema = match definition {
+                Definition::Made(schema) => schema.clone(),
                 Definition::Type(ty) => struct_schema(ty, dialect),
                 Definition::BuiltIn(base) => built_in_schema(*base, dialect),
                 Definition::Patch => json!({"type": "object"}),

@@ -6,9 +6,11 @@ use api::catalogue::{self, Resource};
 use api::types::Type;
 use serde_json::{Map, Value, json};
 
+use super::custom::{self, CustomKind};
 use super::definitions::Definitions;
 use super::operations::{
-    self, Answer, Body, Operation, PATCH_TYPES, Parameter, PathItem, Place, Produces, resource_paths,
+    self, Answer, Body, CUSTOM_PATCH_TYPES, Operation, PATCH_TYPES, Parameter, PathItem, Place, Produces,
+    resource_paths,
 };
 use super::{Dialect, names};
 
@@ -21,7 +23,7 @@ pub struct Document {
 
 impl Document {
     /// Everything in one document: version 2.
-    pub fn whole(rows: &[&'static Resource]) -> Self {
+    pub fn whole(rows: &[&'static Resource], custom: &[CustomKind]) -> Self {
         let mut document = Self::empty(Dialect::V2);
         for path in [versions(), group_list(), server_version()] {
             document.add(path);
@@ -33,19 +35,26 @@ impl Document {
             document.add(resource_list(row.group, row.version));
             document.add_resource(row);
         }
+        custom.iter().for_each(|kind| document.add_custom(kind));
         document
     }
 
     /// One group and version: version 3.
-    pub fn group_version(rows: &[&'static Resource], group: &str, version: &str) -> Self {
+    pub fn group_version(
+        rows: &[&'static Resource],
+        custom: &[CustomKind],
+        group: &str,
+        version: &str,
+    ) -> Self {
         let mut document = Self::empty(Dialect::V3);
-        document.add(resource_list(group, version));
-        for row in rows
-            .iter()
-            .filter(|row| row.group == group && row.version == version)
-        {
-            document.add_resource(row);
+        let is_of = |row: &Resource| row.group == group && row.version == version;
+        let mut rows = rows.iter().filter(|row| is_of(row)).peekable();
+        if rows.peek().is_some() {
+            document.add(resource_list(group, version));
         }
+        rows.for_each(|row| document.add_resource(row));
+        let custom = custom.iter().filter(|kind| is_of(kind.row));
+        custom.for_each(|kind| document.add_custom(kind));
         document
     }
 
@@ -70,18 +79,24 @@ impl Document {
         }
     }
 
+    fn add_custom(&mut self, kind: &CustomKind) {
+        self.definitions.add_custom(kind, self.dialect);
+        self.add_resource(kind.row);
+    }
+
     fn add(&mut self, path: PathItem) {
         for operation in &path.operations {
             match operation.body {
                 Some(Body::Object(ty, _)) => self.definitions.add(ty),
-                Some(Body::Patch) => self.definitions.add_patch(),
-                None => {}
+                Some(Body::Patch | Body::CustomPatch) => self.definitions.add_patch(),
+                // What custom kinds are was added with them.
+                Some(Body::Custom(_)) | None => {}
             }
             for (_, answer) in &operation.responses {
                 match answer {
                     Answer::Object(ty) => self.definitions.add(ty),
                     Answer::Version => self.definitions.add_version(),
-                    Answer::Text | Answer::Nothing => {}
+                    Answer::Custom(_) | Answer::CustomList(_) | Answer::Text | Answer::Nothing => {}
                 }
             }
         }
@@ -193,6 +208,8 @@ fn operation_v2(operation: &Operation) -> Value {
     };
     let consumes: &[&str] = match (operation.body, operation.produces) {
         (Some(Body::Patch), _) => PATCH_TYPES,
+        (Some(Body::CustomPatch), _) => CUSTOM_PATCH_TYPES,
+        (_, Produces::Custom) => operation.produces.media_types(),
         (_, Produces::Groups | Produces::Json) => operation.produces.media_types(),
         _ => &["*/*"],
     };
@@ -231,10 +248,11 @@ fn operation_v3(operation: &Operation) -> Value {
         );
     }
     if let Some(body) = operation.body {
-        let types: &[&str] = if matches!(body, Body::Patch) {
-            PATCH_TYPES
-        } else {
-            &["*/*"]
+        let types: &[&str] = match body {
+            Body::Patch => PATCH_TYPES,
+            Body::CustomPatch => CUSTOM_PATCH_TYPES,
+            Body::Custom(_) => operation.produces.media_types(),
+            Body::Object(..) => &["*/*"],
         };
         let schema = body_schema(body, Dialect::V3);
         let mut request = json!({"content": content(types, &schema)});
@@ -323,17 +341,26 @@ fn place(parameter: &Parameter) -> &'static str {
 fn body_schema(body: Body, dialect: Dialect) -> Value {
     match body {
         Body::Object(ty, _) => reference(ty, dialect),
-        Body::Patch => json!({"$ref": dialect.reference(&format!("{}.Patch", names::META))}),
+        Body::Custom(row) => custom_reference(row, row.kind, dialect),
+        Body::Patch | Body::CustomPatch => {
+            json!({"$ref": dialect.reference(&format!("{}.Patch", names::META))})
+        }
     }
 }
 
 fn answer_schema(answer: Answer, dialect: Dialect) -> Option<Value> {
     match answer {
         Answer::Object(ty) => Some(reference(ty, dialect)),
+        Answer::Custom(row) => Some(custom_reference(row, row.kind, dialect)),
+        Answer::CustomList(row) => Some(custom_reference(row, row.list_kind, dialect)),
         Answer::Text => Some(json!({"type": "string"})),
         Answer::Version => Some(json!({"$ref": dialect.reference("io.k8s.apimachinery.pkg.version.Info")})),
         Answer::Nothing => None,
     }
+}
+
+fn custom_reference(row: &Resource, kind: &str, dialect: Dialect) -> Value {
+    json!({"$ref": dialect.reference(&custom::definition_name(row, kind))})
 }
 
 fn reference(ty: &'static Type, dialect: Dialect) -> Value {

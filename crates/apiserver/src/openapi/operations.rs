@@ -3,7 +3,7 @@
 mod parameters;
 
 use api::catalogue::{Resource, Subresource, kind};
-use api::types::Type;
+use api::types::{Form, Type};
 
 use super::names;
 use parameters::{CREATE, DELETE, LIST, PATCH, connect};
@@ -43,12 +43,18 @@ pub struct Gvk {
 pub enum Body {
     /// An object; whether it has to be there.
     Object(&'static Type, bool),
+    /// An object of a custom resource.
+    Custom(&'static Resource),
     Patch,
+    CustomPatch,
 }
 
 #[derive(Clone, Copy)]
 pub enum Answer {
     Object(&'static Type),
+    /// An object of a custom resource, or a list of such.
+    Custom(&'static Resource),
+    CustomList(&'static Resource),
     Text,
     Version,
     Nothing,
@@ -58,6 +64,8 @@ pub enum Answer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Produces {
     Objects,
+    /// Objects of custom resources.
+    Custom,
     /// As `Objects`, without CBOR.
     Groups,
     Watchable,
@@ -73,6 +81,7 @@ impl Produces {
         const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
         match self {
             Self::Objects => &[JSON, YAML, PROTOBUF],
+            Self::Custom => &[JSON, YAML],
             Self::Groups => &[JSON, YAML, PROTOBUF],
             Self::Watchable => &[
                 JSON,
@@ -95,6 +104,36 @@ pub const PATCH_TYPES: &[&str] = &[
     "application/apply-patch+yaml",
 ];
 
+/// Patches of custom resources.
+pub const CUSTOM_PATCH_TYPES: &[&str] = &[
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/apply-patch+yaml",
+];
+
+/// What operations take and answer.
+#[derive(Clone, Copy)]
+enum Shape {
+    Type(&'static Type),
+    Custom(&'static Resource),
+}
+
+impl Shape {
+    fn body(self) -> Body {
+        match self {
+            Self::Type(ty) => Body::Object(ty, true),
+            Self::Custom(row) => Body::Custom(row),
+        }
+    }
+
+    fn answer(self) -> Answer {
+        match self {
+            Self::Type(ty) => Answer::Object(ty),
+            Self::Custom(row) => Answer::Custom(row),
+        }
+    }
+}
+
 /// Every path of a resource, its subresources and its (deprecated) watches.
 pub fn resource_paths(row: &'static Resource) -> Vec<PathItem> {
     let resource = Paths::new(row);
@@ -110,7 +149,7 @@ pub fn resource_paths(row: &'static Resource) -> Vec<PathItem> {
             paths.push(resource.subresource(sub, "/{path}"));
         }
     }
-    if row.verbs.contains(&"watch") {
+    if row.verbs.contains(&"watch") && !resource.is_custom() {
         paths.extend(resource.watches());
     }
     paths.retain(|path| !path.operations.is_empty());
@@ -179,7 +218,11 @@ impl Paths {
             kind: Some(self.own()),
             parameters: Vec::new(),
             body: None,
-            produces: Produces::Objects,
+            produces: if self.is_custom() {
+                Produces::Custom
+            } else {
+                Produces::Objects
+            },
             responses: vec![(401, Answer::Nothing)],
         }
     }
@@ -196,10 +239,25 @@ impl Paths {
         parameters
     }
 
-    /// The type of the resource's lists.
-    fn list_type(&self) -> &'static Type {
+    fn is_custom(&self) -> bool {
+        self.row.ty.form == Form::Open
+    }
+
+    fn shape(&self) -> Shape {
+        if self.is_custom() {
+            Shape::Custom(self.row)
+        } else {
+            Shape::Type(self.row.ty)
+        }
+    }
+
+    /// The resource's lists.
+    fn lists(&self) -> Answer {
+        if self.is_custom() {
+            return Answer::CustomList(self.row);
+        }
         let list = kind(self.row.group, self.row.version, self.row.list_kind);
-        list.map_or(self.row.ty, |info| info.ty)
+        Answer::Object(list.map_or(self.row.ty, |info| info.ty))
     }
 
     /// The collection across namespaces.
@@ -218,10 +276,10 @@ impl Paths {
     fn list(&self, id: String) -> Operation {
         let mut operation = self.operation("get", "list", id);
         operation.parameters = LIST.to_vec();
-        operation.produces = Produces::Watchable;
-        operation
-            .responses
-            .insert(0, (200, Answer::Object(self.list_type())));
+        if !self.is_custom() {
+            operation.produces = Produces::Watchable;
+        }
+        operation.responses.insert(0, (200, self.lists()));
         operation
     }
 
@@ -232,7 +290,7 @@ impl Paths {
             operations.push(self.list(self.id("list", &noun)));
         }
         if self.has("create") {
-            operations.push(self.create(self.id("create", &noun), self.row.ty, self.own()));
+            operations.push(self.create(self.id("create", &noun), self.shape(), self.own()));
         }
         if self.has("deletecollection") {
             let id = self.id("delete", &format!("Collection{noun}"));
@@ -252,20 +310,20 @@ impl Paths {
         }
     }
 
-    fn create(&self, id: String, ty: &'static Type, kind: Gvk) -> Operation {
+    fn create(&self, id: String, shape: Shape, kind: Gvk) -> Operation {
         let mut operation = self.operation("post", "post", id);
         operation.kind = Some(kind);
         operation.parameters = CREATE.to_vec();
-        operation.body = Some(Body::Object(ty, true));
+        operation.body = Some(shape.body());
         for (index, code) in [200, 201, 202].into_iter().enumerate() {
-            operation.responses.insert(index, (code, Answer::Object(ty)));
+            operation.responses.insert(index, (code, shape.answer()));
         }
         operation
     }
 
     fn item(&self) -> PathItem {
         let noun = self.noun();
-        let mut operations = self.modifications(self.row.verbs, self.row.ty, self.own(), &noun);
+        let mut operations = self.modifications(self.row.verbs, self.shape(), self.own(), &noun);
         if self.has("delete") {
             operations.push(self.delete(&noun));
         }
@@ -277,9 +335,9 @@ impl Paths {
     }
 
     /// GET, PUT and PATCH, as far as the verbs allow.
-    fn modifications(&self, verbs: &[&str], ty: &'static Type, kind: Gvk, noun: &str) -> Vec<Operation> {
+    fn modifications(&self, verbs: &[&str], shape: Shape, kind: Gvk, noun: &str) -> Vec<Operation> {
         let mut operations = Vec::new();
-        let object = Answer::Object(ty);
+        let object = shape.answer();
         if verbs.contains(&"get") {
             let mut operation = self.operation("get", "get", self.id("read", noun));
             operation.responses.insert(0, (200, object));
@@ -288,14 +346,18 @@ impl Paths {
         if verbs.contains(&"update") {
             let mut operation = self.operation("put", "put", self.id("replace", noun));
             operation.parameters = CREATE.to_vec();
-            operation.body = Some(Body::Object(ty, true));
+            operation.body = Some(shape.body());
             operation.responses = vec![(200, object), (201, object), (401, Answer::Nothing)];
             operations.push(operation);
         }
         if verbs.contains(&"patch") {
             let mut operation = self.operation("patch", "patch", self.id("patch", noun));
             operation.parameters = PATCH.to_vec();
-            operation.body = Some(Body::Patch);
+            operation.body = Some(if self.is_custom() {
+                Body::CustomPatch
+            } else {
+                Body::Patch
+            });
             operation.responses = vec![(200, object), (201, object), (401, Answer::Nothing)];
             operations.push(operation);
         }
@@ -332,7 +394,7 @@ impl Paths {
     fn subresource(&self, sub: &'static Subresource, rest: &str) -> PathItem {
         let noun = format!("{}{}", self.noun(), names::capitalized(sub.name));
         let info = kind(sub.group, sub.version, sub.kind);
-        let ty = info.map_or(self.row.ty, |info| info.ty);
+        let shape = info.map_or(self.shape(), |info| Shape::Type(info.ty));
         let gvk = Gvk {
             group: sub.group,
             version: sub.version,
@@ -360,9 +422,9 @@ impl Paths {
                 vec![operation]
             }
             _ => {
-                let mut operations = self.modifications(sub.verbs, ty, gvk, &noun);
+                let mut operations = self.modifications(sub.verbs, shape, gvk, &noun);
                 if sub.verbs.contains(&"create") {
-                    operations.push(self.create(self.id("create", &noun), ty, gvk));
+                    operations.push(self.create(self.id("create", &noun), shape, gvk));
                 }
                 operations
             }

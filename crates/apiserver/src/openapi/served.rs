@@ -12,6 +12,7 @@ use flate2::write::GzEncoder;
 use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 
+use super::custom::CustomKind;
 use super::document::{self, Document};
 use super::{gnostic, rows};
 
@@ -82,6 +83,7 @@ fn hash(content: &[u8]) -> String {
 /// Every OpenAPI document of a server.
 pub struct Documents {
     rows: Vec<&'static Resource>,
+    custom: Vec<CustomKind>,
     v2_json: OnceLock<Served>,
     v2_protobuf: OnceLock<Served>,
     /// By the path below `/openapi/v3/`.
@@ -90,6 +92,7 @@ pub struct Documents {
 }
 
 /// What a document of version 3 covers.
+#[derive(Clone, Copy)]
 enum Part {
     GroupVersion(&'static str, &'static str),
     Group(&'static str),
@@ -119,6 +122,49 @@ impl Documents {
         }
         Self {
             rows,
+            custom: Vec::new(),
+            v2_json: OnceLock::new(),
+            v2_protobuf: OnceLock::new(),
+            v3,
+            index: OnceLock::new(),
+        }
+    }
+
+    /// The same with these custom kinds and no others. Documents about built-in kinds alone stay as they were made.
+    pub fn with_custom(&self, custom: Vec<CustomKind>) -> Self {
+        let is_custom = |part: &Part| {
+            let Part::GroupVersion(group, version) = *part else {
+                return false;
+            };
+            let is_of = |kind: &CustomKind| kind.row.group == group && kind.row.version == version;
+            self.custom.iter().chain(&custom).any(is_of)
+        };
+        let built_in = |part: &Part| match *part {
+            Part::GroupVersion(group, version) => self
+                .rows
+                .iter()
+                .any(|row| row.group == group && row.version == version),
+            _ => true,
+        };
+        let kept = self.v3.iter().filter(|(_, (part, _))| built_in(part));
+        let mut v3: BTreeMap<String, (Part, OnceLock<Served>)> = kept
+            .map(|(path, (part, cell))| {
+                let cell = if is_custom(part) {
+                    OnceLock::new()
+                } else {
+                    cell.clone()
+                };
+                (path.clone(), (*part, cell))
+            })
+            .collect();
+        for CustomKind { row, .. } in &custom {
+            let part = Part::GroupVersion(row.group, row.version);
+            let path = format!("apis/{}/{}", row.group, row.version);
+            v3.entry(path).or_insert((part, OnceLock::new()));
+        }
+        Self {
+            rows: self.rows.clone(),
+            custom,
             v2_json: OnceLock::new(),
             v2_protobuf: OnceLock::new(),
             v3,
@@ -133,7 +179,7 @@ impl Documents {
             Form::Protobuf => &self.v2_protobuf,
         };
         let served = cell.get_or_init(|| {
-            let document = Document::whole(&self.rows);
+            let document = Document::whole(&self.rows, &self.custom);
             Served::new(&match form {
                 Form::Json => document.json(),
                 Form::Protobuf => gnostic::encode(&document),
@@ -167,7 +213,9 @@ impl Documents {
 
     fn part(&self, part: &Part) -> Document {
         match part {
-            Part::GroupVersion(group, version) => Document::group_version(&self.rows, group, version),
+            Part::GroupVersion(group, version) => {
+                Document::group_version(&self.rows, &self.custom, group, version)
+            }
             Part::Group(group) => Document::single(document::group_path(group)),
             Part::Versions => Document::single(document::versions()),
             Part::Groups => Document::single(document::group_list()),

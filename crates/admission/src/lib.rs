@@ -10,9 +10,11 @@
 
 pub mod attributes;
 pub mod chain;
+pub mod expressions;
 pub mod matching;
 pub mod plugin;
 pub mod plugins;
+pub mod policies;
 pub mod webhooks;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use admission::matching::Kinds;
+use admission::policies::ValidatingAdmissionPolicy;
 use admission::{Chain as AdmissionChain, Selection, plugins, webhooks};
 use apiserver::Security;
 use apiserver::outbound::{Reach, WebhookClient};
@@ -128,6 +129,9 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
         metrics: parts.metrics.clone(),
     });
     followers.extend(webhooks.followers);
+    let policies =
+        ValidatingAdmissionPolicy::new(objects.clone(), kinds.clone(), authorizer.clone(), &parts.metrics);
+    followers.push(policies.follower());
     let mut plugins = plugins::all(&plugins::Dependencies {
         objects,
         kinds,
@@ -139,6 +143,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
         unreachable_toleration_seconds: parts.options.unreachable_toleration.as_secs() as i64,
     });
     plugins.extend(webhooks.plugins);
+    plugins.push(Arc::new(policies));
     let admission = AdmissionChain::new(plugins, &selection, parts.clock.clone(), &parts.metrics)
         .map_err(apiserver::Error::from)?;
     Ok(Security {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use admission::expressions::{Compiled, Compiler};
 use api::admissionregistration::v1::{MatchCondition, MatchResources, Rule, RuleWithOperations};
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_qualified_name, is_valid_path_segment_name};
@@ -170,7 +171,18 @@ pub(super) fn validate_mutated_operations(resources: &MatchResources, path: &Pat
         .collect()
 }
 
-pub(super) fn validate_conditions(conditions: &[MatchCondition], path: &Path) -> ErrorList {
+/// An error if an expression is none.
+pub(super) fn compiles(expression: &str, compiled: Compiled, path: &Path) -> Option<Error> {
+    let error = compiled.err()?;
+    Some(Error::invalid(path, expression, error))
+}
+
+/// `parameters`: whether conditions may name them.
+pub(super) fn validate_conditions(conditions: &[MatchCondition], parameters: bool, path: &Path) -> ErrorList {
+    if conditions.is_empty() {
+        return ErrorList::new();
+    }
+    let compiler = Compiler::new(parameters);
     let mut errors = ErrorList::new();
     if conditions.len() > MOST_CONDITIONS {
         errors.push(Error::too_many(path, conditions.len(), MOST_CONDITIONS));
@@ -179,8 +191,10 @@ pub(super) fn validate_conditions(conditions: &[MatchCondition], path: &Path) ->
     for (index, condition) in conditions.iter().enumerate() {
         let path = path.index(index);
         let (name, at) = (&condition.name, path.child("name"));
-        if condition.expression.trim().is_empty() {
-            errors.push(Error::required(&path.child("expression"), ""));
+        let expression = path.child("expression");
+        match condition.expression.trim() {
+            "" => errors.push(Error::required(&expression, "")),
+            text => errors.extend(compiles(text, compiler.condition(text), &expression)),
         }
         if name.is_empty() {
             errors.push(Error::required(&at, ""));

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use admission::expressions::Compiler;
 use api::admissionregistration::v1::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Mutation, ParamKind, ParamRef,
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation, Variable,
 };
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{
     is_dns1035_label, is_dns1123_subdomain, is_qualified_name, is_valid_path_segment_name,
     name_is_dns_subdomain,
 };
+use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -24,6 +26,7 @@ const ACTIONS: [&str; 3] = ["Audit", "Deny", "Warn"];
 const REINVOCATION: [&str; 2] = ["IfNeeded", "Never"];
 const PATCH_TYPES: [&str; 2] = ["ApplyConfiguration", "JSONPatch"];
 const MOST_AUDIT_ANNOTATIONS: usize = 20;
+const LONGEST_VALUE_EXPRESSION: usize = 5 * 1024;
 
 /// ValidatingAdmissionPolicies.
 pub struct ValidatingPolicies;
@@ -47,49 +50,15 @@ impl Rules for ValidatingPolicies {
     }
 
     fn validate(policy: &ValidatingAdmissionPolicy) -> ErrorList {
-        let (spec, path) = (&policy.spec, Path::new("spec"));
-        let mut errors = ErrorList::new();
-        errors.extend(matching::failure_policy(spec.failure_policy.as_deref(), &path));
-        if let Some(kind) = &spec.param_kind {
-            errors.extend(validate_param_kind(kind, &path.child("paramKind")));
-        }
-        let at = path.child("matchConstraints");
-        match &spec.match_constraints {
-            None => errors.push(Error::required(&at, "")),
-            Some(resources) => {
-                errors.extend(matching::validate_match_resources(resources, &at));
-                if resources.resource_rules.is_empty() {
-                    errors.push(Error::required(&at.child("resourceRules"), ""));
-                }
-            }
-        }
-        let at = path.child("matchConditions");
-        errors.extend(matching::validate_conditions(&spec.match_conditions, &at));
-        for (index, variable) in spec.variables.iter().enumerate() {
-            let path = path.child("variables").index(index);
-            errors.extend(present(
-                &variable.name,
-                "name is not specified",
-                &path.child("name"),
-            ));
-            let at = path.child("expression");
-            errors.extend(present(&variable.expression, "expression is not specified", &at));
-        }
-        if spec.validations.is_empty() && spec.audit_annotations.is_empty() {
-            let detail = "validations or auditAnnotations must contain at least one item";
-            for field in ["validations", "auditAnnotations"] {
-                errors.push(Error::required(&path.child(field), detail));
-            }
-            return errors;
-        }
-        for (index, validation) in spec.validations.iter().enumerate() {
-            errors.extend(validate_validation(
-                validation,
-                &path.child("validations").index(index),
-            ));
-        }
-        errors.extend(validate_audit(policy, &path.child("auditAnnotations")));
-        errors
+        validate_policy(policy, None)
+    }
+
+    fn validate_update(
+        _cx: &Context<'_>,
+        policy: &ValidatingAdmissionPolicy,
+        old: &ValidatingAdmissionPolicy,
+    ) -> ErrorList {
+        validate_policy(policy, Some(old))
     }
 
     fn row(object: &ValidatingAdmissionPolicy, now: Timestamp) -> Vec<Value> {
@@ -97,12 +66,101 @@ impl Rules for ValidatingPolicies {
     }
 }
 
+fn validate_policy(policy: &ValidatingAdmissionPolicy, old: Option<&ValidatingAdmissionPolicy>) -> ErrorList {
+    let (spec, path) = (&policy.spec, Path::new("spec"));
+    let mut errors = ErrorList::new();
+    errors.extend(matching::failure_policy(spec.failure_policy.as_deref(), &path));
+    if let Some(kind) = &spec.param_kind {
+        errors.extend(validate_param_kind(kind, &path.child("paramKind")));
+    }
+    let at = path.child("matchConstraints");
+    match &spec.match_constraints {
+        None => errors.push(Error::required(&at, "")),
+        Some(resources) => {
+            errors.extend(matching::validate_match_resources(resources, &at));
+            if resources.resource_rules.is_empty() {
+                errors.push(Error::required(&at.child("resourceRules"), ""));
+            }
+        }
+    }
+    let parameters = spec.param_kind.is_some();
+    let kept = old.is_some_and(|old| {
+        old.spec.param_kind == spec.param_kind && old.spec.match_conditions == spec.match_conditions
+    });
+    if !kept {
+        let at = path.child("matchConditions");
+        errors.extend(matching::validate_conditions(
+            &spec.match_conditions,
+            parameters,
+            &at,
+        ));
+    }
+    let mut compiler = compiler(parameters, &spec.variables);
+    errors.extend(validate_variables(
+        &spec.variables,
+        &mut compiler,
+        &path.child("variables"),
+    ));
+    if spec.validations.is_empty() && spec.audit_annotations.is_empty() {
+        let detail = "validations or auditAnnotations must contain at least one item";
+        for field in ["validations", "auditAnnotations"] {
+            errors.push(Error::required(&path.child(field), detail));
+        }
+        return errors;
+    }
+    for (index, validation) in spec.validations.iter().enumerate() {
+        let at = path.child("validations").index(index);
+        errors.extend(validate_validation(validation, &compiler, &at));
+    }
+    errors.extend(validate_audit(policy, &compiler, &path.child("auditAnnotations")));
+    errors
+}
+
+/// Without variables nothing of that name is declared.
+fn compiler(parameters: bool, variables: &[Variable]) -> Compiler {
+    let compiler = Compiler::new(parameters);
+    if variables.is_empty() {
+        compiler
+    } else {
+        compiler.with_variables()
+    }
+}
+
+fn validate_variables(variables: &[Variable], compiler: &mut Compiler, list: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    for (index, variable) in variables.iter().enumerate() {
+        let path = list.index(index);
+        let (name, at) = (variable.name.as_str(), path.child("name"));
+        match present(name, "name is not specified", &at) {
+            Some(error) => errors.push(error),
+            None if !is_identifier(name) => {
+                errors.push(Error::invalid(&at, name, "must be a valid CEL identifier"));
+            }
+            None => {}
+        }
+        let (text, at) = (variable.expression.as_str(), path.child("expression"));
+        match present(text, "expression is not specified", &at) {
+            Some(error) => errors.push(error),
+            None => errors.extend(matching::compiles(text, compiler.variable(name, text), &at)),
+        }
+    }
+    errors
+}
+
+fn is_identifier(name: &str) -> bool {
+    !name.starts_with(|c: char| c.is_ascii_digit())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !cel::is_reserved(name)
+}
+
 /// An error if a text has only blanks.
 fn present(text: &str, detail: &str, path: &Path) -> Option<Error> {
     text.trim().is_empty().then(|| Error::required(path, detail))
 }
 
-fn validate_audit(policy: &ValidatingAdmissionPolicy, list: &Path) -> ErrorList {
+fn validate_audit(policy: &ValidatingAdmissionPolicy, compiler: &Compiler, list: &Path) -> ErrorList {
     let annotations = &policy.spec.audit_annotations;
     let mut errors = ErrorList::new();
     if annotations.len() > MOST_AUDIT_ANNOTATIONS {
@@ -124,10 +182,9 @@ fn validate_audit(policy: &ValidatingAdmissionPolicy, list: &Path) -> ErrorList 
             let full = format!("{}/{key}", policy.metadata.name);
             errors.extend(messages(&at, &full, is_qualified_name(&full)));
         }
-        let detail = "valueExpression is not specified";
-        errors.extend(present(
+        errors.extend(validate_value(
             &annotation.value_expression,
-            detail,
+            compiler,
             &path.child("valueExpression"),
         ));
         if !seen.insert(key) {
@@ -137,23 +194,38 @@ fn validate_audit(policy: &ValidatingAdmissionPolicy, list: &Path) -> ErrorList 
     errors
 }
 
-fn validate_validation(validation: &Validation, path: &Path) -> ErrorList {
-    let mut errors = ErrorList::new();
-    let at = path.child("expression");
-    errors.extend(present(
-        &validation.expression,
-        "expression is not specified",
-        &at,
-    ));
-    for (text, field) in [
-        (&validation.message_expression, "messageExpression"),
-        (&validation.message, "message"),
-    ] {
-        if !text.is_empty() && text.trim().is_empty() {
-            let detail = "must be non-empty if specified";
-            errors.push(Error::invalid(&path.child(field), text.as_str(), detail));
+/// An audit annotation's expression.
+fn validate_value(text: &str, compiler: &Compiler, path: &Path) -> Option<Error> {
+    match text.trim() {
+        "" => Some(Error::required(path, "valueExpression is not specified")),
+        trimmed if trimmed.len() > LONGEST_VALUE_EXPRESSION => {
+            let detail = format!("must not exceed {LONGEST_VALUE_EXPRESSION} bytes in length");
+            Some(Error::required(path, detail))
         }
+        trimmed => matching::compiles(text, compiler.annotation(trimmed), path),
     }
+}
+
+fn validate_validation(validation: &Validation, compiler: &Compiler, path: &Path) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let (text, at) = (validation.expression.as_str(), path.child("expression"));
+    errors.extend(match present(text, "expression is not specified", &at) {
+        None => matching::compiles(text, compiler.condition(text), &at),
+        missing => missing,
+    });
+    let (text, at) = (
+        validation.message_expression.as_str(),
+        path.child("messageExpression"),
+    );
+    let blank = |text: &str, at: &Path| {
+        let is_blank = !text.is_empty() && text.trim().is_empty();
+        is_blank.then(|| Error::invalid(at, text, "must be non-empty if specified"))
+    };
+    errors.extend(match blank(text, &at) {
+        None if !text.is_empty() => matching::compiles(text, compiler.message(text), &at),
+        wrong => wrong,
+    });
+    errors.extend(blank(&validation.message, &path.child("message")));
     if validation.message.trim().contains(['\n', '\r']) {
         let detail = "must not contain line breaks";
         errors.push(Error::invalid(
@@ -243,7 +315,12 @@ impl Rules for MutatingPolicies {
             }
         }
         let at = path.child("matchConditions");
-        errors.extend(matching::validate_conditions(&spec.match_conditions, &at));
+        let parameters = spec.param_kind.is_some();
+        errors.extend(matching::validate_conditions(
+            &spec.match_conditions,
+            parameters,
+            &at,
+        ));
         let at = path.child("mutations");
         if spec.mutations.is_empty() {
             errors.push(Error::required(&at, "mutations must contain at least one item"));

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use api::admissionregistration::v1::{
-    MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhook,
+    MatchCondition, MutatingWebhook, MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhook,
     ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use api::meta::v1::LabelSelector;
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_dns1035_label, is_fully_qualified_name};
+use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -95,7 +96,20 @@ impl Rules for MutatingWebhooks {
 
     fn validate(configuration: &MutatingWebhookConfiguration) -> ErrorList {
         let view = |hook| view_mutating(hook);
-        validate_all(configuration.webhooks.iter().map(view))
+        validate_all(configuration.webhooks.iter().map(view), Conditions::Judged)
+    }
+
+    fn validate_update(
+        _cx: &Context<'_>,
+        configuration: &MutatingWebhookConfiguration,
+        old: &MutatingWebhookConfiguration,
+    ) -> ErrorList {
+        let conditions = Conditions::of(
+            configuration.webhooks.iter().map(|hook| &hook.match_conditions),
+            old.webhooks.iter().map(|hook| &hook.match_conditions),
+        );
+        let view = |hook| view_mutating(hook);
+        validate_all(configuration.webhooks.iter().map(view), conditions)
     }
 
     fn row(object: &MutatingWebhookConfiguration, now: Timestamp) -> Vec<Value> {
@@ -124,7 +138,22 @@ impl Rules for ValidatingWebhooks {
     }
 
     fn validate(configuration: &ValidatingWebhookConfiguration) -> ErrorList {
-        validate_all(configuration.webhooks.iter().map(view_validating))
+        validate_all(
+            configuration.webhooks.iter().map(view_validating),
+            Conditions::Judged,
+        )
+    }
+
+    fn validate_update(
+        _cx: &Context<'_>,
+        configuration: &ValidatingWebhookConfiguration,
+        old: &ValidatingWebhookConfiguration,
+    ) -> ErrorList {
+        let conditions = Conditions::of(
+            configuration.webhooks.iter().map(|hook| &hook.match_conditions),
+            old.webhooks.iter().map(|hook| &hook.match_conditions),
+        );
+        validate_all(configuration.webhooks.iter().map(view_validating), conditions)
     }
 
     fn row(object: &ValidatingWebhookConfiguration, now: Timestamp) -> Vec<Value> {
@@ -136,13 +165,32 @@ fn view_validating(hook: &ValidatingWebhook) -> Hook<'_> {
     view!(hook, None)
 }
 
-fn validate_all<'a>(hooks: impl Iterator<Item = Hook<'a>>) -> ErrorList {
+/// Conditions that an update leaves alone are not judged again: they may be of an older server's language.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conditions {
+    Judged,
+    Kept,
+}
+
+impl Conditions {
+    fn of<'a>(
+        new: impl ExactSizeIterator<Item = &'a Vec<MatchCondition>>,
+        old: impl ExactSizeIterator<Item = &'a Vec<MatchCondition>>,
+    ) -> Self {
+        match new.eq(old) {
+            true => Self::Kept,
+            false => Self::Judged,
+        }
+    }
+}
+
+fn validate_all<'a>(hooks: impl Iterator<Item = Hook<'a>>, conditions: Conditions) -> ErrorList {
     let list = Path::new("webhooks");
     let mut seen = BTreeSet::new();
     let mut errors = ErrorList::new();
     for (index, hook) in hooks.enumerate() {
         let path = list.index(index);
-        errors.extend(validate_hook(&hook, &path));
+        errors.extend(validate_hook(&hook, conditions, &path));
         errors.extend(validate_versions(
             hook.versions,
             &path.child("admissionReviewVersions"),
@@ -154,7 +202,7 @@ fn validate_all<'a>(hooks: impl Iterator<Item = Hook<'a>>) -> ErrorList {
     errors
 }
 
-fn validate_hook(hook: &Hook<'_>, path: &Path) -> ErrorList {
+fn validate_hook(hook: &Hook<'_>, conditions: Conditions, path: &Path) -> ErrorList {
     let mut errors = is_fully_qualified_name(&path.child("name"), hook.name);
     for (index, rule) in hook.rules.iter().enumerate() {
         errors.extend(matching::validate_rule(rule, &path.child("rules").index(index)));
@@ -196,10 +244,10 @@ fn validate_hook(hook: &Hook<'_>, path: &Path) -> ErrorList {
         ),
         _ => vec![Error::required(&at, "exactly one of url or service is required")],
     });
-    errors.extend(matching::validate_conditions(
-        hook.conditions,
-        &path.child("matchConditions"),
-    ));
+    if conditions == Conditions::Judged {
+        let at = path.child("matchConditions");
+        errors.extend(matching::validate_conditions(hook.conditions, false, &at));
+    }
     errors
 }
 

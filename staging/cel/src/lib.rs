@@ -9,19 +9,15 @@
 //! **Nothing that a user writes ends a daemon or holds it up**: expressions nest to a limit, evaluation has a budget of
 //! cost, patterns match in linear time, strings grow to a limit.
 //!
-//! To check rules of a custom resource (`x-kubernetes-validations`):
+//! [`rules`] checks objects by the `x-kubernetes-validations` of a structural schema:
 //!
 //! ```text
-//! let schema = Schema::new(&structural_json, "rootname", true);
-//! let environment = Environment::new()
-//!     .with("self", schema.declared().clone())
-//!     .with("oldSelf", schema.declared().clone());
-//! let program = compile(&environment, "self.spec.min <= self.spec.max")?;
-//! let outcome = program.evaluate(&[Value::shaped(&json, Some(&schema)), Value::shaped(&old, Some(&schema))], budget);
+//! let rules = Rules::new(&schema_json, true);                    // once per version of a definition
+//! let found = rules.validate(&Path::nil(), &object, old.as_ref(), rules::BUDGET);
+//! // found.errors refuse; found.warnings are failures of what an update leaves alone
 //! ```
 //!
-//! With `optionalOldSelf`, `oldSelf` is declared as `Type::optional(..)` and given as [`Value::some`] or
-//! `Value::Optional(None)`.
+//! and [`rules::Rule::new`] compiles one rule over a [`Schema`], for the validation of definitions.
 //!
 //! It knows nothing of kinds, HTTP or stores; who may do what is asked through [`authorizer::Answers`].
 //!
@@ -39,12 +35,15 @@ mod library;
 mod macros;
 mod parser;
 mod plan;
+pub mod rules;
 mod schema;
 mod types;
 mod value;
 
 #[cfg(test)]
 mod tests;
+
+use std::collections::BTreeSet;
 
 pub use cost::PER_CALL_LIMIT;
 pub use environment::Environment;
@@ -59,6 +58,7 @@ pub use value::{Key, List, Map, Text, Value, equal};
 /// An expression ready to be evaluated, any number of times.
 pub struct Program {
     node: plan::Node,
+    used: BTreeSet<usize>,
     output: Type,
 }
 
@@ -77,17 +77,22 @@ pub fn compile(environment: &Environment, source: &str) -> Result<Program, Issue
     if !issues.is_empty() {
         return Err(Issues::new(source, issues));
     }
-    let Some(node) = plan::plan(environment, &expr) else {
+    let Some((node, used)) = plan::plan(environment, &expr) else {
         let message = "program instantiation failed".to_owned();
         return Err(Issues::new(source, vec![Issue { at: None, message }]));
     };
-    Ok(Program { node, output })
+    Ok(Program { node, used, output })
 }
 
 impl Program {
     /// The type that the checker found.
     pub fn output(&self) -> &Type {
         &self.output
+    }
+
+    /// Whether it names the variable of a place.
+    pub fn uses(&self, slot: usize) -> bool {
+        self.used.contains(&slot)
     }
 
     /// The value, and what it cost. It fails with [`Error::Cost`] rather than cost more than `limit`.

@@ -1,5 +1,7 @@
 //! A checked expression made ready to be evaluated: names are places, functions are code.
 
+use std::collections::BTreeSet;
+
 use regex_lite::Regex;
 
 use crate::ast::{ACCUMULATOR, Comprehension, Expr, Kind, Literal};
@@ -117,18 +119,22 @@ fn constant_list(nodes: Vec<(Node, bool)>) -> Node {
     }
 }
 
-/// `None`: the expression names something that is not there, which the checker does not let pass.
-pub(crate) fn plan(environment: &Environment, expr: &Expr) -> Option<Node> {
+/// The expression, and the places of the variables that it names. `None`: it names something that is not there, which
+/// the checker does not let pass.
+pub(crate) fn plan(environment: &Environment, expr: &Expr) -> Option<(Node, BTreeSet<usize>)> {
     let mut planner = Planner {
         environment,
         locals: Vec::new(),
+        used: BTreeSet::new(),
     };
-    planner.node(expr)
+    let node = planner.node(expr)?;
+    Some((node, planner.used))
 }
 
 struct Planner<'e> {
     environment: &'e Environment,
     locals: Vec<Box<str>>,
+    used: BTreeSet<usize>,
 }
 
 fn constant(literal: &Literal) -> Value<'static> {
@@ -197,11 +203,12 @@ impl Planner<'_> {
         })
     }
 
-    fn ident(&self, name: &str) -> Option<Node> {
+    fn ident(&mut self, name: &str) -> Option<Node> {
         if let Some(place) = self.locals.iter().rposition(|local| &**local == name) {
             return Some(Node::Local(place));
         }
         if let Some(slot) = self.environment.slot(name) {
+            self.used.insert(slot);
             let cost = name.split('.').count() as u64;
             return Some(Node::Variable { slot, cost });
         }

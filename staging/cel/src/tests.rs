@@ -3,6 +3,7 @@
 mod costs;
 mod depth;
 mod errors;
+mod rules;
 mod values;
 
 use serde_json::json;

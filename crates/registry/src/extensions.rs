@@ -4,6 +4,7 @@
 mod columns;
 mod defaults;
 pub mod definitions;
+mod expressions;
 mod formats;
 mod hoisted;
 mod schema;

@@ -172,6 +172,7 @@ impl Checker<'_> {
         };
         match &**function {
             "_?._" => return self.check_optional_select(at, args),
+            "@bind" => return self.check_bind(args),
             "@optMap" | "@optFlatMap" => return self.check_optional_map(at, &function.clone(), args),
             _ => {}
         }
@@ -214,6 +215,20 @@ impl Checker<'_> {
         let operand = self.check(operand);
         let found = self.field(at, &operand, field, true);
         self.bindings.resolve(&found, false)
+    }
+
+    fn check_bind(&mut self, args: &mut [Expr]) -> Type {
+        let [variable, value, body] = args else {
+            return Type::Error;
+        };
+        let value = self.check(value);
+        let Kind::Ident(variable) = &variable.kind else {
+            return Type::Error;
+        };
+        self.scopes.push(HashMap::from([(variable.clone(), value)]));
+        let found = self.check(body);
+        self.scopes.pop();
+        found
     }
 
     fn check_optional_map(&mut self, at: u32, function: &str, args: &mut [Expr]) -> Type {

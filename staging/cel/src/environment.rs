@@ -12,6 +12,8 @@ use crate::types::Type;
 pub struct Environment {
     variables: Vec<(String, Type)>,
     types: BTreeMap<String, Type>,
+    /// Whether `cel.bind` is there.
+    pub(crate) bindings: bool,
 }
 
 impl Environment {
@@ -23,6 +25,13 @@ impl Environment {
     #[must_use]
     pub fn with(mut self, name: &str, of: Type) -> Self {
         self.declare(name, of);
+        self
+    }
+
+    /// Lets expressions name a value: `cel.bind(x, value, expression about x)`.
+    #[must_use]
+    pub fn with_bindings(mut self) -> Self {
+        self.bindings = true;
         self
     }
 

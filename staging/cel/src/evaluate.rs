@@ -124,6 +124,13 @@ impl<'a> Evaluator<'_, 'a> {
                 _ => Err(Error::overload()),
             },
             Node::OptionalMap { target, body, wrap } => self.optional_map(target, body, *wrap),
+            Node::Bind { value, body } => {
+                let value = self.node(value)?;
+                self.locals.push(value);
+                let result = self.node(body);
+                self.locals.pop();
+                result
+            }
             Node::Call { row, args } => {
                 let args = self.nodes(args)?;
                 let result = (row.code)(&args);

@@ -72,7 +72,7 @@ impl std::fmt::Debug for Program {
 
 /// Reads and checks an expression.
 pub fn compile(environment: &Environment, source: &str) -> Result<Program, Issues> {
-    let mut expr = parser::parse(source)?;
+    let mut expr = parser::parse(source, environment.bindings)?;
     let (output, issues) = checker::check(environment, &mut expr);
     if !issues.is_empty() {
         return Err(Issues::new(source, issues));

@@ -224,3 +224,13 @@ fn optional(at: u32, name: &str, target: Expr, mut args: Vec<Expr>) -> Expanded 
     args.insert(0, target);
     Ok(Expr::call(at, &format!("@{name}"), args))
 }
+
+/// `cel.bind(x, value, body)`.
+pub fn bind(at: u32, args: Vec<Expr>) -> Expanded {
+    let named = args.len() == 3 && matches!(args[0].kind, Kind::Ident(_));
+    if !named {
+        let at = args.first().map_or(at, |first| first.at);
+        return issue(at, "cel.bind() variable names must be simple identifiers");
+    }
+    Ok(Expr::call(at, "@bind", args))
+}

@@ -81,8 +81,8 @@ pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 
-/// The expression, macros expanded.
-pub fn parse(source: &str) -> Result<Expr, Issues> {
+/// The expression, macros expanded; `cel.bind` among them if there are bindings.
+pub fn parse(source: &str, bindings: bool) -> Result<Expr, Issues> {
     let size = source.chars().count();
     if size > LONGEST {
         let message = format!("expression code point size exceeds limit: size: {size}, limit {LONGEST}");
@@ -93,6 +93,7 @@ pub fn parse(source: &str) -> Result<Expr, Issues> {
         tokens,
         next: 0,
         depth: 0,
+        bindings,
         issues,
     };
     let parsed = parser.start();
@@ -114,6 +115,7 @@ struct Parser<'s> {
     tokens: Vec<Lexeme<'s>>,
     next: usize,
     depth: u32,
+    bindings: bool,
     issues: Vec<Issue>,
 }
 
@@ -355,7 +357,16 @@ impl<'s> Parser<'s> {
 
     /// A call, or what its macro says.
     fn call(&mut self, at: u32, name: &str, target: Option<Expr>, args: Vec<Expr>) -> Parsed {
-        match macros::expand(at, name, target, args) {
+        let binds = self.bindings
+            && name == "bind"
+            && target
+                .as_ref()
+                .is_some_and(|target| target.kind == Kind::Ident("cel".into()));
+        let expanded = match binds {
+            true => macros::bind(at, args),
+            false => macros::expand(at, name, target, args),
+        };
+        match expanded {
             Ok(expr) => Ok(expr),
             Err(issue) => {
                 self.issues.push(issue);

@@ -50,6 +50,10 @@ pub(crate) enum Node {
         body: Box<Node>,
         wrap: bool,
     },
+    Bind {
+        value: Box<Node>,
+        body: Box<Node>,
+    },
     Call {
         row: &'static Row,
         args: Vec<Node>,
@@ -259,6 +263,16 @@ impl Planner<'_> {
                     body: body?,
                     wrap: function == "@optMap",
                 });
+            }
+            ("@bind", None, [variable, value, body]) => {
+                let value = self.boxed(value)?;
+                let Kind::Ident(variable) = &variable.kind else {
+                    return None;
+                };
+                self.locals.push(variable.clone());
+                let body = self.boxed(body);
+                self.locals.pop();
+                return Some(Node::Bind { value, body: body? });
             }
             ("matches", ..) => {
                 let mut all = target.into_iter().chain(args);

@@ -24,6 +24,7 @@ fn environment() -> Environment {
         ],
     );
     Environment::new()
+        .with_bindings()
         .with("object", Type::Dyn)
         .with("pod", object)
         .with("dotted.name", Type::Int)

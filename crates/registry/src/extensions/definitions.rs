@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::hoisted::Hoisted;
 use super::schema::{self, Place};
-use super::{columns, defaults, formats, structural};
+use super::{columns, defaults, expressions, formats, structural};
 use crate::core::pod::validation::one_of;
 use crate::internal::shown_list;
 use crate::metadata::messages;
@@ -358,7 +358,11 @@ fn validate_schema(
         }
         errors.extend(wrong);
     }
-    errors.extend(schema::validate(schema, &Place::ROOT, &path));
+    let wrong = schema::validate(schema, &Place::ROOT, &path);
+    if wrong.is_empty() && errors.is_empty() {
+        errors.extend(expressions::validate(schema, &path));
+    }
+    errors.extend(wrong);
     if let Some(why) = unreadable.filter(|_| errors.is_empty()) {
         errors.push(Error::invalid(&path, "", why));
     }

@@ -1,6 +1,6 @@
 //! Schemas of custom resources: what OpenAPI is allowed in them.
 //!
-//! Rules of `x-kubernetes-validations` are judged but for their expressions: nothing here compiles CEL.
+//! Rules of `x-kubernetes-validations` are judged but for their expressions, which stand in `expressions`.
 
 use std::collections::BTreeSet;
 

@@ -8,6 +8,7 @@ use api::resource::v1::{
 };
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_dns1123_subdomain, is_qualified_name, is_valid_label_value};
+use cel::{Environment, Type};
 
 use super::names::{
     validate_fully_qualified_name, validate_label, validate_list, validate_parameters, validate_set,
@@ -229,7 +230,7 @@ fn validate_mode(mode: &str, count: i64, path: &Path) -> Option<Error> {
     }
 }
 
-/// Selectors are expressions, whose length is judged. Nothing here compiles CEL.
+/// Selectors are expressions about devices. What they might cost at most is not estimated.
 pub(super) fn validate_selectors(selectors: &[DeviceSelector], path: &Path, stored: Stored) -> ErrorList {
     validate_list(selectors, MOST_SELECTORS, path, |selector, path| {
         let path = path.child("cel");
@@ -237,11 +238,40 @@ pub(super) fn validate_selectors(selectors: &[DeviceSelector], path: &Path, stor
             return vec![Error::required(&path, "")];
         };
         let too_long = cel.expression.len() > MAX_EXPRESSION && stored == Stored::No;
-        too_long
-            .then(|| Error::too_long(&path.child("expression"), MAX_EXPRESSION))
+        let path = path.child("expression");
+        if too_long {
+            return vec![Error::too_long(&path, MAX_EXPRESSION)];
+        }
+        let wrong = selects(&cel.expression).err();
+        wrong
+            .map(|error| Error::invalid(&path, cel.expression.as_str(), error))
             .into_iter()
             .collect()
     })
+}
+
+/// Compiles an expression that says whether a device will do.
+fn selects(expression: &str) -> Result<(), String> {
+    let of_domains = |of| Type::map(Type::String, Type::map(Type::String, of));
+    let device = Type::object(
+        "kubernetes.DRADevice",
+        [
+            ("driver".to_owned(), Type::String),
+            ("attributes".to_owned(), of_domains(Type::Dyn)),
+            (
+                "capacity".to_owned(),
+                of_domains(Type::opaque("kubernetes.Quantity")),
+            ),
+            ("allowMultipleAllocations".to_owned(), Type::Bool),
+        ],
+    );
+    let environment = Environment::new().with_bindings().with("device", device);
+    let program =
+        cel::compile(&environment, expression).map_err(|issues| format!("compilation failed: {issues}"))?;
+    match program.output() {
+        Type::Bool | Type::Dyn => Ok(()),
+        other => Err(format!("must evaluate to bool or the unknown type, not {other}")),
+    }
 }
 
 fn validate_constraint(constraint: &DeviceConstraint, names: &Names<'_>, path: &Path) -> ErrorList {

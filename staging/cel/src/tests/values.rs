@@ -135,6 +135,7 @@ fn macros() {
         {'a': 1}.map(k, k) => ["a"]
         object.spec.containers.map(c, c.name) => ["a", "b"]
         object.spec.containers.all(c, has(c.image)) => false
+        cel.bind(x, object.spec.replicas, x + x) => 10
         [1, 2].map(x, [3, 4].map(y, x * y)) => [[3, 4], [6, 8]]
         ['a', 'b'].all(i, v, i < 2 && v != '') => true
         [5, 6].transformList(i, v, i + v) => [5, 7]

@@ -49,6 +49,7 @@ impl Names {
             .with("oldObject", Type::Dyn)
             .with("namespaceObject", namespace())
             .with("request", request());
+        environment.declare_types();
         // A name that must not be used keeps its place under one that cannot be written.
         let mut declare = |name: &str, shown: bool, of: Type| match shown {
             true => environment.declare(name, of),

@@ -40,6 +40,8 @@ pub fn check(environment: &Environment, expr: &mut Expr) -> (Type, Vec<Issue>) {
 /// The types of what a list or map is written of, to be compared when all variables are known.
 struct Aggregate {
     parts: Vec<(u32, Type)>,
+    /// Of a map every part is told that differs from the first, of a list one.
+    is_map: bool,
 }
 
 struct Checker<'e> {
@@ -329,18 +331,12 @@ impl Checker<'_> {
         }
     }
 
-    /// The type of two elements of an aggregate together.
-    fn join(&mut self, at: u32, earlier: Option<Type>, found: Type) -> Type {
+    /// The type of two elements of an aggregate together; that they differ is told when all is known.
+    fn join(&mut self, earlier: Option<Type>, found: Type) -> Type {
         match earlier {
             None => found,
             Some(earlier) if self.bindings.assign(&earlier, &found) => most_general(&earlier, &found),
-            Some(earlier) => {
-                let (earlier, found) = (
-                    self.bindings.resolve(&earlier, false),
-                    self.bindings.resolve(&found, false),
-                );
-                self.mismatch(at, &earlier, &found)
-            }
+            Some(_) => Type::Dyn,
         }
     }
 
@@ -354,9 +350,9 @@ impl Checker<'_> {
                 found = self.unwrap_optional(at, found);
             }
             parts.push((at, found.clone()));
-            joined = Some(self.join(at, joined, found));
+            joined = Some(self.join(joined, found));
         }
-        self.literals.push(Aggregate { parts });
+        self.literals.push(Aggregate { parts, is_map: false });
         Type::list(joined.unwrap_or_else(|| self.bindings.fresh()))
     }
 
@@ -367,17 +363,23 @@ impl Checker<'_> {
             let at = entry.key.at;
             let found = self.check(&mut entry.key);
             key_parts.push((at, found.clone()));
-            keys = Some(self.join(at, keys, found));
+            keys = Some(self.join(keys, found));
             let at = entry.value.at;
             let mut found = self.check(&mut entry.value);
             if entry.optional {
                 found = self.unwrap_optional(at, found);
             }
             value_parts.push((at, found.clone()));
-            values = Some(self.join(at, values, found));
+            values = Some(self.join(values, found));
         }
-        self.literals.push(Aggregate { parts: key_parts });
-        self.literals.push(Aggregate { parts: value_parts });
+        self.literals.push(Aggregate {
+            parts: key_parts,
+            is_map: true,
+        });
+        self.literals.push(Aggregate {
+            parts: value_parts,
+            is_map: true,
+        });
         let keys = keys.unwrap_or_else(|| self.bindings.fresh());
         Type::map(keys, values.unwrap_or_else(|| self.bindings.fresh()))
     }
@@ -389,7 +391,13 @@ impl Checker<'_> {
         let object = match &found {
             Type::Type(Some(of)) => match &**of {
                 Type::Object(object) => object.clone(),
-                other => return self.report(at, format!("'{}' is not a message type", other.name())),
+                other => {
+                    let wrong = self.report(at, format!("'{}' is not a message type", other.name()));
+                    for field in fields {
+                        self.report(field.at, format!("undefined field '{}'", field.name));
+                    }
+                    return wrong;
+                }
             },
             other => return self.report(at, format!("'{}' is not a type", other.name())),
         };

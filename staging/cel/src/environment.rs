@@ -43,9 +43,20 @@ impl Environment {
         }
     }
 
-    /// Lets expressions make objects of a type: `Name{field: value}`.
-    pub fn declare_type(&mut self, object: Type) {
-        self.types.insert(object.name().to_owned(), object);
+    /// Lets expressions make objects of the types that variables have, and of those within: `Name{field: value}`.
+    pub fn declare_types(&mut self) {
+        let mut left: Vec<Type> = self.variables.iter().map(|(_, of)| of.clone()).collect();
+        while let Some(of) = left.pop() {
+            match &of {
+                Type::Object(object) if !self.types.contains_key(&object.name) => {
+                    left.extend(object.fields.values().cloned());
+                    self.types.insert(object.name.clone(), of);
+                }
+                Type::List(element) => left.push((**element).clone()),
+                Type::Map(_, value) => left.push((**value).clone()),
+                _ => {}
+            }
+        }
     }
 
     /// The place of a variable among those declared.

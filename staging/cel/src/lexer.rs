@@ -108,7 +108,7 @@ impl<'s> Lexer<'s> {
     fn unrecognized(&self, first: char) -> usize {
         let second = self.rest[first.len_utf8()..].chars().next();
         match first {
-            '\'' | '"' => self.rest.find(['\n', '\r']).unwrap_or(self.rest.len()).max(1),
+            '\'' | '"' => unended(self.rest),
             '&' | '|' | '=' | '`' => 1 + second.map_or(0, char::len_utf8),
             _ => first.len_utf8(),
         }
@@ -197,6 +197,27 @@ fn string(text: &str) -> Option<(Token, usize)> {
             _ => at += 1,
         }
     }
+}
+
+/// How much of a string that does not end is read before that is known: up to an escape that is none, or to the end
+/// of the line.
+fn unended(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\n' | b'\r' => return at,
+            b'\\' => match escape(&bytes[at..]) {
+                Some(length) => at += length,
+                None => {
+                    let wrong = text[at + 1..].chars().next().map_or(0, char::len_utf8);
+                    return at + 1 + wrong;
+                }
+            },
+            _ => at += 1,
+        }
+    }
+    bytes.len()
 }
 
 /// The length of an escape sequence.

@@ -168,11 +168,20 @@ impl<'s> Parser<'s> {
     fn expect(&mut self, sign: &str) -> Parsed<Lexeme<'s>> {
         match self.eat(sign) {
             Some(lexeme) => Ok(lexeme),
-            None if self.peek().token == Token::End => {
+            // What could go on after the sign is only told that the sign is missing.
+            None if self.peek().token == Token::End && matches!(sign, ")" | "]") => {
                 let at = self.peek().at;
                 stop(at, format!("Syntax error: missing '{sign}' at '<EOF>'"))
             }
             None => self.unexpected(&format!("'{sign}'")),
+        }
+    }
+
+    /// The end of a list or map, where another element may follow.
+    fn expect_end(&mut self, sign: &str) -> Parsed<()> {
+        match self.eat(sign) {
+            Some(_) => Ok(()),
+            None => self.unexpected(&format!("{{'{sign}', ','}}")),
         }
     }
 
@@ -183,17 +192,18 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// A field's name, which may stand in backquotes.
+    /// A field's name. One in backquotes is no syntax here.
     fn field_name(&mut self) -> Parsed<&'s str> {
-        match self.peek().token {
+        let found = self.peek();
+        match found.token {
             Token::Ident => Ok(self.bump().text),
-            Token::Escaped => Ok(self.bump().text.trim_matches('`')),
-            _ => {
-                let found = self.peek();
-                let message = format!(
-                    "Syntax error: no viable alternative at input '.{}'",
-                    found.text.trim_start_matches('.')
-                );
+            Token::Escaped => {
+                self.report(found.at, "unsupported syntax: '`'");
+                Ok(self.bump().text)
+            }
+            token => {
+                let text = if token == Token::End { "" } else { found.text };
+                let message = format!("Syntax error: no viable alternative at input '.{text}'");
                 stop(found.at, message)
             }
         }
@@ -226,17 +236,7 @@ impl<'s> Parser<'s> {
             let message = format!("Syntax error: extraneous input '{}' expecting <EOF>", found.text);
             return stop(found.at, message);
         }
-        let expecting = match self.is("[") || self.is("{") {
-            true => "<EOF>",
-            false => {
-                "{<EOF>, '==', '!=', 'in', '<', '<=', '>=', '>', '&&', '||', '[', '.', '-', '?', '+', '*', '/', '%'}"
-            }
-        };
-        self.unexpected(if self.peek().token == Token::Ident {
-            "<EOF>"
-        } else {
-            expecting
-        })
+        self.unexpected("<EOF>")
     }
 
     fn expr(&mut self) -> Parsed {
@@ -451,7 +451,7 @@ impl<'s> Parser<'s> {
                 break;
             }
         }
-        self.expect("]")?;
+        self.expect_end("]")?;
         Ok(Expr::new(at, Kind::List(elements)))
     }
 
@@ -468,7 +468,7 @@ impl<'s> Parser<'s> {
                 break;
             }
         }
-        self.expect("}")?;
+        self.expect_end("}")?;
         Ok(Expr::new(at, Kind::Map(entries)))
     }
 
@@ -531,7 +531,7 @@ impl<'s> Parser<'s> {
                 break;
             }
         }
-        self.expect("}")?;
+        self.expect_end("}")?;
         let name = name.into();
         Ok(Expr::new(at, Kind::Struct { name, fields }))
     }

@@ -181,7 +181,12 @@ async fn conditions_and_failures() {
     check(&with("true", ""), DENY, "422 failed expression: false").await;
     let failing = "422 expression 'object.none == 1' resulted in error: no such key: none";
     check(&with("object.none == 1", ""), DENY, failing).await;
-    check(&with("object.none == 1", r#""failurePolicy":"Ignore","#), DENY, "ok").await;
+    check(
+        &with("object.none == 1", r#""failurePolicy":"Ignore","#),
+        DENY,
+        "ok",
+    )
+    .await;
     let fails = r#""failurePolicy":"Ignore","validations":[{"expression":"object.none == 1"}]"#;
     check(fails, DENY, "ok").await;
 }

@@ -8,17 +8,21 @@ use super::Aggregate;
 use super::unify::Bindings;
 
 /// The elements of a list, the keys and the values of a map are each of one type.
-pub(super) fn homogeneous(bindings: &Bindings, aggregate: &Aggregate) -> Option<Issue> {
+pub(super) fn homogeneous(bindings: &Bindings, aggregate: &Aggregate) -> Vec<Issue> {
     let mut parts = aggregate
         .parts
         .iter()
         .map(|(at, part)| (*at, bindings.resolve(part, true)));
-    let (_, first) = parts.next()?;
-    let (at, other) = parts.find(|(_, part)| *part != first)?;
-    Some(Issue {
+    let Some((_, first)) = parts.next() else {
+        return Vec::new();
+    };
+    let wrong = parts.filter(|(_, part)| *part != first).map(|(at, part)| Issue {
         at: Some(at),
-        message: format!("expected type '{}' but found '{}'", first.shown(), other.shown()),
-    })
+        message: format!("expected type '{}' but found '{}'", first.shown(), part.shown()),
+    });
+    wrong
+        .take(if aggregate.is_map { usize::MAX } else { 1 })
+        .collect()
 }
 
 /// Durations, timestamps and patterns that are written out are well-formed.

@@ -115,7 +115,7 @@ fn to_bool<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         [Value::String(text)] => match &**text {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
-            other => wrong(format!("strconv.ParseBool: parsing {other:?}: invalid syntax")),
+            _ => unconverted(&args[0], "bool"),
         },
         [other] => unconverted(other, "bool"),
         _ => overload(),

@@ -90,11 +90,7 @@ pub(super) const MORE: &[Row] = &[
     },
     Row {
         name: "flatten",
-        signatures: &[
-            "list(list(A)).() -> list(A)",
-            "list(dyn).() -> list(dyn)",
-            "list(dyn).(int) -> list(dyn)",
-        ],
+        signatures: &["list(list(A)).() -> list(A)", "list(dyn).(int) -> list(dyn)"],
         cost: Cost::Deep,
         code: flatten,
     },

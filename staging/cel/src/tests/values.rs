@@ -202,9 +202,9 @@ fn strings() {
         'abc'.split('') => ["a","b","c"]
         ['a', 'b'].join('-') => "a-b"
         strings.quote('a"b') => "\"a\\\"b\""
-        '%s is %d, %.2f'.format(['x', dyn(3), 1.5]) => "x is 3, 1.50"
-        '%s'.format([['a', dyn(1.5)]]) => "[\"a\", 1.5]"
-        '%s'.format([{'b': dyn(1), 'a': null}]) => "{\"a\":null, \"b\":1}"
+        '%s is %d, %.2f'.format(['x', 3, 1.5]) => "x is 3, 1.50"
+        '%s'.format([['a', 1.5]]) => "[\"a\", 1.5]"
+        '%s'.format([{'b': 1, 'a': null}]) => "{\"a\":null, \"b\":1}"
         '%x %X %o %b'.format([255, 255, 8, 5]) => "ff FF 10 101"
         '%f'.format([1234567.5]) => "1,234,567.500000"
         '%d'.format(['x']) => error: error during formatting: decimal clause can only be used on integers, was given string

@@ -20,7 +20,7 @@ use std::time::Duration;
 use api::admissionregistration::v1::WebhookClientConfig;
 use apimachinery::quote::quote;
 use apimachinery::status::Status;
-use auth::{Follower, Objects};
+use auth::{Authorizer, Follower, Objects};
 use component_base::clock::Clock;
 use component_base::metrics::Registry;
 use futures_util::future::BoxFuture;
@@ -56,6 +56,8 @@ pub struct Dependencies {
     pub objects: Arc<dyn Objects>,
     pub kinds: Arc<dyn Kinds>,
     pub caller: Arc<dyn Caller>,
+    /// Asked by match conditions.
+    pub authorizer: Arc<dyn Authorizer>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Registry,
 }

@@ -125,6 +125,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
         objects: objects.clone(),
         kinds: kinds.clone(),
         caller: Arc::new(WebhookClient::new(parts.reach.services(objects.clone()))),
+        authorizer: authorizer.clone(),
         clock: parts.clock.clone(),
         metrics: parts.metrics.clone(),
     });

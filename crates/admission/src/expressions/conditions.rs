@@ -20,6 +20,11 @@ impl OnFailure {
             _ => Self::Fail,
         }
     }
+
+    /// Of a webhook that is passed over, or not, when something fails.
+    pub fn of(fails_open: bool) -> Self {
+        if fails_open { Self::Ignore } else { Self::Fail }
+    }
 }
 
 /// The conditions of a webhook or policy, compiled once.

@@ -6,14 +6,18 @@ use api::Object;
 use apimachinery::gvk::GroupVersionKind;
 use apimachinery::quote::quote;
 use apimachinery::status::Status;
-use auth::Objects;
+use auth::{Authorizer, Objects};
 use component_base::clock::Clock;
+use serde_json::Value as Json;
 
 use super::hooks::Hook;
 use super::metrics::Metrics;
 use super::review::{self, Answer, Documents, Question, Sort, Version};
 use super::{Caller, Dependencies, Failure};
 use crate::Attributes;
+use crate::expressions::answers::{Known, MOST_CHECKS};
+use crate::expressions::conditions::{OnFailure, Verdict};
+use crate::expressions::inputs::{self, Inputs};
 use crate::matching::{self, Kinds, Rule, ServedAs};
 
 /// What a failed call counts as if nothing was answered.
@@ -27,6 +31,7 @@ pub struct Asking {
     pub metrics: Metrics,
     objects: Arc<dyn Objects>,
     caller: Arc<dyn Caller>,
+    authorizer: Arc<dyn Authorizer>,
 }
 
 /// The name of what a request is about; a new object may not have one yet.
@@ -45,6 +50,7 @@ impl Asking {
             metrics: Metrics::new(&with.metrics),
             objects: with.objects.clone(),
             caller: with.caller.clone(),
+            authorizer: with.authorizer.clone(),
         }
     }
 
@@ -68,14 +74,49 @@ impl Asking {
         };
         let selectors = hook.selectors.as_ref().map_err(Status::internal)?;
         let selected = selectors.matches(attributes, object, old, &*self.objects).await?;
-        match (selected, hook.conditional, hook.fails_open) {
-            (true, false, _) => Ok(Some(found)),
-            (false, ..) | (true, true, true) => Ok(None),
-            // As a condition that can't be evaluated.
-            (true, true, false) => {
-                Err(attributes.forbidden(object, "match conditions are not evaluated by this server"))
+        if !selected || hook.conditions.is_empty() {
+            return Ok(selected.then_some(found));
+        }
+        let holds = self.holds(hook, attributes, object, old, &found).await?;
+        Ok(holds.then_some(found))
+    }
+
+    /// Whether the match conditions hold, evaluated as often as they ask something new of the authorizer.
+    async fn holds(
+        &self,
+        hook: &Hook,
+        attributes: &Attributes<'_>,
+        object: Option<&dyn Object>,
+        old: Option<&dyn Object>,
+        form: &ServedAs,
+    ) -> Result<bool, Status> {
+        let document = |object: Option<&dyn Object>| match object {
+            Some(object) => {
+                let document = self.kinds.document(object, &form.kind)?;
+                serde_json::from_slice(&document).map_err(Status::internal)
+            }
+            None => Ok(Json::Null),
+        };
+        let documents = inputs::Documents {
+            object: document(object)?,
+            old: document(old)?,
+            request: inputs::request(attributes, form),
+            namespace: Json::Null,
+        };
+        let known = Arc::new(Known::default());
+        for _ in 0..MOST_CHECKS {
+            let verdict = {
+                let inputs = Inputs::new(attributes, &documents, &Json::Null, &[], &known);
+                hook.conditions.decide(&inputs, OnFailure::of(hook.fails_open))
+            };
+            match verdict {
+                Verdict::Matches => return Ok(true),
+                Verdict::Excluded => return Ok(false),
+                Verdict::Fails(message) => return Err(attributes.forbidden(object, message)),
+                Verdict::Unanswered(check) => known.ask(&*self.authorizer, attributes.user, *check).await,
             }
         }
+        Err(attributes.forbidden(object, "too many authorization checks"))
     }
 
     /// Both states of the object as documents of a kind.

@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use api::Object;
 use api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration, WebhookClientConfig,
+    MatchCondition, MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration,
+    WebhookClientConfig,
 };
 use auth::{Change, Follower};
 
+use crate::expressions::Compiler;
+use crate::expressions::conditions::Conditions;
 use crate::matching::{MatchPolicy, Selectors};
 
 /// How long a webhook is waited for if it does not say; the API defaults it to the same.
@@ -35,8 +38,7 @@ pub struct Hook {
     pub versions: Vec<String>,
     /// It wants to see again what others made of the object after it.
     pub reinvoked: bool,
-    /// It has match conditions.
-    pub conditional: bool,
+    pub conditions: Conditions,
 }
 
 /// Both sorts of webhooks are two types with the same fields.
@@ -65,11 +67,19 @@ macro_rules! compile {
                 timeout: timeout($hook.timeout_seconds),
                 versions: $hook.admission_review_versions.clone(),
                 reinvoked: $reinvoked,
-                conditional: !$hook.match_conditions.is_empty(),
+                conditions: conditions(&$hook.match_conditions),
             }
         });
         compiled.map(Arc::new).collect::<Vec<_>>()
     }};
+}
+
+/// Most have none: that costs no compiler.
+fn conditions(conditions: &[MatchCondition]) -> Conditions {
+    match conditions {
+        [] => Conditions::default(),
+        some => Conditions::new(some, &Compiler::new(false)),
+    }
 }
 
 fn timeout(seconds: Option<i32>) -> Duration {

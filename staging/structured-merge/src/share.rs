@@ -82,7 +82,8 @@ impl Share {
         Ok(())
     }
 
-    /// Adds fields. A share that has all of them stays as it is written.
+    /// Adds fields. A share that has all of them stays as it is written; into another one they are put in between, if
+    /// that can be done without reading it.
     pub fn add(&mut self, fields: Set) -> Result<(), Error> {
         if let Self::Written(json) = self {
             if fields.is_empty() || common(json, &fields)? == fields.len() {

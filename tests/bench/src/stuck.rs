@@ -21,8 +21,10 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// What the kernel may keep of what was not read, and what a window lets through.
+/// What the kernel may keep of what was not read, or what a window lets through.
 const SMALL_BYTES: u32 = 4096;
+/// The window of one who is stuck below HTTP/2: the socket must be what is full.
+const LARGE_WINDOW_BYTES: u32 = 64 << 20;
 
 /// How a client is stuck.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +55,13 @@ async fn send(
 ) -> Result<http::Response<Body>, BoxError> {
     let deaf = Arc::new(AtomicBool::new(false));
     let stream = connect(request.uri(), tls, deaf.clone()).await?;
+    let window = match stuck {
+        Stuck::Deaf => LARGE_WINDOW_BYTES,
+        Stuck::Unwilling => SMALL_BYTES,
+    };
     let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(SMALL_BYTES)
+        .initial_stream_window_size(window)
+        .initial_connection_window_size(LARGE_WINDOW_BYTES)
         .handshake(TokioIo::new(stream))
         .await?;
     tokio::spawn(connection);

@@ -16,6 +16,14 @@ pub fn groups<'a>(resources: impl Iterator<Item = &'a CustomResource>) -> Vec<Gr
     for resource in resources.filter(|resource| resource.is_shown) {
         for version in resource.versions.iter().filter(|version| version.is_served) {
             let mut shown = Resource::from_row(version.row);
+            let kinds = shown.subresources.iter_mut().map(|sub| &mut sub.kind);
+            for kind in kinds
+                .chain([&mut shown.kind])
+                .filter(|kind| kind.group.is_empty())
+            {
+                version.row.group.clone_into(&mut kind.group);
+                version.row.version.clone_into(&mut kind.version);
+            }
             if resource.is_terminating {
                 shown.verbs = VERBS_OF_TERMINATING.map(str::to_owned).to_vec();
             }

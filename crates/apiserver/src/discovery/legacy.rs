@@ -51,8 +51,22 @@ pub fn group(group: &Group) -> APIGroup {
 pub fn resource_list(group: &Group, version: &Version) -> APIResourceList {
     APIResourceList {
         group_version: group.group_version(&version.name),
-        resources: version.resources.iter().flat_map(resources).collect(),
+        resources: version
+            .resources
+            .iter()
+            .flat_map(resources)
+            .map(|resource| without_own(resource, group, version))
+            .collect(),
     }
+}
+
+/// Here a kind names its group and version only if these are others than the resource's.
+fn without_own(mut resource: APIResource, group: &Group, version: &Version) -> APIResource {
+    if resource.group == group.name && resource.version == version.name {
+        resource.group.clear();
+        resource.version.clear();
+    }
+    resource
 }
 
 /// A resource, then its subresources as `NAME/SUBRESOURCE`.

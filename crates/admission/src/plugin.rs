@@ -14,6 +14,8 @@ pub struct Review<'a> {
     /// In a box, so that a webhook's or a policy's answer can take its place; the kind stays.
     pub object: Option<&'a mut Box<dyn Object>>,
     pub old: Option<&'a dyn Object>,
+    /// On a connect, its options as a JSON document.
+    pub connect: Option<Vec<u8>>,
     /// For the `Warning` headers of the response.
     pub warnings: Vec<String>,
     /// For the audit log: key and value.

@@ -23,6 +23,7 @@ use hyper::upgrade::OnUpgrade;
 
 use crate::request::Request;
 use crate::request::negotiate::Offers;
+use crate::request::options::flag;
 use crate::resource::Served;
 use crate::response::Response;
 use crate::stack;
@@ -203,9 +204,11 @@ async fn admit_connect(api: &Api, served: &Served, request: &Request) -> Result<
     let kind = row
         .subresource(&info.subresource)
         .map(|sub| GroupVersionKind::new(sub.group, sub.version, sub.kind));
+    let kind = kind.unwrap_or_default();
+    let connect = connect_options(request, &kind);
     let attributes = Attributes {
         operation: Operation::Connect,
-        kind: kind.unwrap_or_default(),
+        kind,
         resource: GroupVersionResource::new(row.group, row.version, row.plural),
         subresource: &info.subresource,
         namespace: &info.namespace,
@@ -215,9 +218,49 @@ async fn admit_connect(api: &Api, served: &Served, request: &Request) -> Result<
         options: b"",
         now: api.clock.now(),
     };
-    let mut review = Review::new(None, None);
+    let mut review = Review {
+        connect: Some(connect),
+        ..Review::default()
+    };
     api.admission.mutate(&attributes, &mut review).await?;
     api.admission.validate(&attributes, &mut review).await
+}
+
+/// The options of a connect as a document.
+fn connect_options(request: &Request, kind: &GroupVersionKind) -> Vec<u8> {
+    let query = &request.query;
+    let api_version = crate::kind::api_version_of(&kind.group, &kind.version);
+    let mut options = serde_json::json!({ "kind": kind.kind, "apiVersion": api_version });
+    match request.info.subresource.as_str() {
+        "exec" | "attach" => {
+            for name in ["stdin", "stdout", "stderr", "tty"] {
+                if flag(query, name) == Some(true) {
+                    options[name] = true.into();
+                }
+            }
+            if let Some(container) = query.get("container").filter(|name| !name.is_empty()) {
+                options["container"] = container.into();
+            }
+            let command: Vec<&str> = query.all("command").collect();
+            if !command.is_empty() {
+                options["command"] = command.into();
+            }
+        }
+        "portforward" => {
+            let ports: Vec<i32> = query.all("ports").filter_map(|port| port.parse().ok()).collect();
+            if !ports.is_empty() {
+                options["ports"] = ports.into();
+            }
+        }
+        _ => {
+            let path = request.head.uri.path();
+            let rest = path.strip_prefix(target::prefix(request)).unwrap_or_default();
+            if !rest.is_empty() {
+                options["path"] = rest.into();
+            }
+        }
+    }
+    options.to_string().into_bytes()
 }
 
 fn no_content() -> Response {

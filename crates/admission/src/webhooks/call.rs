@@ -14,11 +14,11 @@ use super::hooks::Hook;
 use super::metrics::Metrics;
 use super::review::{self, Answer, Documents, Question, Sort, Version};
 use super::{Caller, Dependencies, Failure};
-use crate::Attributes;
 use crate::expressions::answers::{Known, MOST_CHECKS};
 use crate::expressions::conditions::{OnFailure, Verdict};
 use crate::expressions::inputs::{self, Inputs};
 use crate::matching::{self, Kinds, Rule, ServedAs};
+use crate::{Attributes, Review};
 
 /// What a failed call counts as if nothing was answered.
 const UNAVAILABLE: u16 = 503;
@@ -119,17 +119,13 @@ impl Asking {
         Err(attributes.forbidden(object, "too many authorization checks"))
     }
 
-    /// Both states of the object as documents of a kind.
-    pub fn documents(
-        &self,
-        kind: &GroupVersionKind,
-        object: Option<&dyn Object>,
-        old: Option<&dyn Object>,
-    ) -> Result<Documents, Status> {
+    /// Both states of the object as documents of a kind; the options of a connect are its object.
+    pub fn documents(&self, kind: &GroupVersionKind, review: &Review<'_>) -> Result<Documents, Status> {
         let document = |object: &dyn Object| self.kinds.document(object, kind);
+        let object = review.object().map(document).transpose()?;
         Ok(Documents {
-            object: object.map(document).transpose()?,
-            old: old.map(document).transpose()?,
+            object: object.or_else(|| review.connect.clone()),
+            old: review.old.map(document).transpose()?,
         })
     }
 

@@ -125,10 +125,9 @@ impl MutatingAdmissionWebhook {
         served_as: &ServedAs,
         review: &mut Review<'_>,
     ) -> Result<bool, Failure> {
-        let (object, old) = (review.object(), review.old);
-        let documents = self.asking.documents(&served_as.kind, object, old);
+        let documents = self.asking.documents(&served_as.kind, review);
         let documents = documents.map_err(Failure::Unfit)?;
-        let name = call::name(attributes, object);
+        let name = call::name(attributes, review.object());
         let asked = self
             .asking
             .ask(hook, Sort::Mutating, attributes, name, served_as, &documents);

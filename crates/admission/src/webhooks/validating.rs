@@ -39,7 +39,7 @@ impl ValidatingAdmissionWebhook {
                 continue;
             };
             if !documents.contains_key(&served_as.kind) {
-                let shown = self.asking.documents(&served_as.kind, object, old)?;
+                let shown = self.asking.documents(&served_as.kind, review)?;
                 documents.insert(served_as.kind.clone(), shown);
             }
             concerned.push((hook, served_as));

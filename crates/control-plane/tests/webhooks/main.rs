@@ -375,3 +375,27 @@ async fn configurations_can_always_be_undone() {
     let gone = setting.cluster.send("DELETE", &configuration, "").await;
     assert_eq!(gone.code, 200, "{}", gone.json);
 }
+
+#[tokio::test]
+async fn connections_are_refused_by_their_options() {
+    let setting = Setting::start().await;
+    let rule = json!({ "operations": ["CONNECT"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods/attach"] });
+    let webhook = json!({ "objectSelector": {}, "rules": [rule] });
+    setting
+        .configure("validating", "c", vec![setting.webhook("/deny", &webhook)])
+        .await;
+    let target = "/api/v1/namespaces/default/pods/p/attach?container=x&stdin=true&tty=false";
+    let answer = setting.cluster.send("POST", target, "").await;
+    assert_eq!(
+        answer.line(),
+        r#"400  admission webhook "w0.example.com" denied the request without explanation"#
+    );
+    let asked = setting.hook.take();
+    let request = &asked[0]["request"];
+    assert_eq!(request["operation"], "CONNECT");
+    assert_eq!(request["kind"]["kind"], "PodAttachOptions");
+    assert_eq!(
+        request["object"],
+        json!({ "kind": "PodAttachOptions", "apiVersion": "v1", "stdin": true, "container": "x" })
+    );
+}

@@ -168,6 +168,7 @@ pub enum Sort {
 pub fn read(document: &[u8], uid: &str, version: Version, sort: Sort) -> Result<Answer, Error> {
     let parsed = codec::json_to_proto(&api::types::admission_v1::ADMISSION_REVIEW, document)
         .map_err(|error| Error::Unreadable(error.to_string()))?;
+    check_kind(&parsed.api_version, &parsed.kind, version)?;
     let review =
         AdmissionReview::decode(&parsed.proto).map_err(|error| Error::Unreadable(error.to_string()))?;
     let invalid = |why: String| Err(Error::Invalid(why));
@@ -209,6 +210,25 @@ pub fn read(document: &[u8], uid: &str, version: Version, sort: Sort) -> Result<
         annotations: response.audit_annotations,
         warnings: response.warnings,
     })
+}
+
+/// An answer that says what it is must be a review of the version that was sent.
+fn check_kind(api_version: &str, kind: &str, version: Version) -> Result<(), Error> {
+    if api_version.is_empty() || kind.is_empty() {
+        return Ok(());
+    }
+    let wanted = version.as_str();
+    match (api_version.strip_prefix("admission.k8s.io/"), kind) {
+        (Some(stated), KIND) if stated == wanted => Ok(()),
+        (Some(stated @ ("v1" | "v1beta1")), KIND) => Err(Error::Unreadable(format!(
+            "converting ({stated}.{KIND}) to ({wanted}.{KIND}): unknown conversion"
+        ))),
+        _ => Err(Error::Unreadable(format!(
+            "no kind {} is registered for version {} in scheme \"pkg/util/webhook/client.go:71\"",
+            quote(kind),
+            quote(api_version)
+        ))),
+    }
 }
 
 /// Patches come with their type, and from mutating webhooks only.

@@ -68,7 +68,7 @@ impl WebhookClient {
         client: &Client,
         document: Bytes,
         target: &str,
-    ) -> Result<(StatusCode, bool, Bytes), dial::Error> {
+    ) -> Result<(StatusCode, String, Bytes), dial::Error> {
         let request = client.request(document, target)?;
         let kept = client.kept();
         let mut sender = match kept {
@@ -85,15 +85,14 @@ impl WebhookClient {
         };
         let answer = answered.map_err(|error| broken(&error))?;
         let (head, body) = answer.into_parts();
-        let text = head
-            .headers
-            .get(CONTENT_TYPE)
+        let media_type = head.headers.get(CONTENT_TYPE);
+        let media_type = media_type
             .and_then(|value| value.to_str().ok())
-            .is_none_or(|media_type| media_type.starts_with("text/"));
+            .unwrap_or_default();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| dial::Error(error.to_string()))?.to_bytes();
         client.keep(sender);
-        Ok((head.status, text, body))
+        Ok((head.status, media_type.to_owned(), body))
     }
 }
 
@@ -124,10 +123,17 @@ impl Caller for WebhookClient {
             let answered = tokio::time::timeout(timeout, post)
                 .await
                 .map_err(|_| failed("context deadline exceeded"))?;
-            let (status, text, body) = answered.map_err(|error| failed(&error.0))?;
+            let (status, media_type, body) = answered.map_err(|error| failed(&error.0))?;
             if (200..=206).contains(&status.as_u16()) {
+                if body.is_empty() {
+                    let code = status.as_u16();
+                    return Err(unanswered(format!(
+                        "0-length response with status code: {code} and content type: {media_type}"
+                    )));
+                }
                 return Ok(body.to_vec());
             }
+            let text = media_type.is_empty() || media_type.starts_with("text/");
             let status = refused(status, text, &body);
             Err(CallError {
                 code: Some(status.code),

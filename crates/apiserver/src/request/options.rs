@@ -166,6 +166,8 @@ pub struct WriteOptions {
     pub dry_run: bool,
     pub field_manager: String,
     pub field_validation: FieldValidation,
+    /// The client said so; otherwise it is what holds by default.
+    pub validation_stated: bool,
     /// Only of apply patches.
     pub force: Option<bool>,
 }
@@ -224,6 +226,7 @@ impl WriteOptions {
             dry_run: !dry_run.is_empty(),
             field_manager,
             field_validation: directive,
+            validation_stated: !field_validation.is_empty(),
             force,
         })
     }
@@ -246,10 +249,11 @@ impl WriteOptions {
             let manager = serde_json::Value::from(self.field_manager.as_str());
             options.push_str(&format!(r#","fieldManager":{manager}"#));
         }
-        let validation = self.field_validation;
-        options.push_str(&format!(
-            r#","fieldValidation":"{validation:?}","kind":"{kind}"}}"#
-        ));
+        if self.validation_stated {
+            let validation = self.field_validation;
+            options.push_str(&format!(r#","fieldValidation":"{validation:?}""#));
+        }
+        options.push_str(&format!(r#","kind":"{kind}"}}"#));
         OperationOptions(options.into_bytes())
     }
 }

@@ -26,6 +26,7 @@ impl Writer<'_> {
         self.strategy().default(&mut *object);
         self.track_fields(None, &mut *object);
         self.mutate(Operation::Create, &mut object, None).await?;
+        metadata::settle_namespace(object.metadata_mut(), self.object_namespace())?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
 
         let generated = object.metadata().name.is_empty() && !object.metadata().generate_name.is_empty();

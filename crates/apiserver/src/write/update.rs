@@ -85,6 +85,7 @@ impl Writer<'_> {
         }
         self.authorize_create().await?;
         self.mutate(Operation::Create, &mut object, None).await?;
+        metadata::settle_namespace(object.metadata_mut(), self.object_namespace())?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
         let written = self.insert(object).await.map_err(Status::from);
         match written {
@@ -110,6 +111,7 @@ impl Writer<'_> {
             self.track_fields(Some(&*old), &mut *object);
         }
         self.mutate(Operation::Update, &mut object, Some(&*old)).await?;
+        metadata::settle_namespace(object.metadata_mut(), self.object_namespace())?;
         self.deduplicate_owners(&mut *object, " after mutating admission happens");
         managed_fields::keep_times(&mut *object, &*old)?;
         self.check_version(&mut *object, &*old)?;

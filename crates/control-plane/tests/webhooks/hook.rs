@@ -68,6 +68,7 @@ async fn answer(request: Request, seen: &Mutex<Vec<Value>>) -> Response {
         "/two" if object["data"]["one"] == "1" => {
             patch(json!([{ "op": "add", "path": "/data/two", "value": "2" }]))
         }
+        "/elsewhere" => patch(json!([{ "op": "replace", "path": "/metadata/namespace", "value": "other" }])),
         "/absent" => patch(json!([{ "op": "remove", "path": "/data/absent" }])),
         "/unlike" => patch(json!([{ "op": "replace", "path": "/data", "value": 5 }])),
         "/slow" => std::future::pending().await,

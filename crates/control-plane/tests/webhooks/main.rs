@@ -169,6 +169,11 @@ async fn answers_of_mutating_webhooks() {
     let mut cases = alike();
     cases.push(("/meddle", json!({}), "201 ConfigMap m-meddle"));
     cases.push((
+        "/elsewhere",
+        json!({}),
+        "400 BadRequest the namespace of the provided object does not match the namespace sent on the request",
+    ));
+    cases.push((
         "/absent",
         json!({}),
         r#"500 InternalError Internal error occurred: remove operation does not apply: doc is missing path: "/data/absent": missing value"#,

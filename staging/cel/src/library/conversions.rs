@@ -231,12 +231,19 @@ pub(super) fn shown(value: &Value<'_>) -> Option<String> {
     })
 }
 
-/// As few digits as tell it from other numbers, never with an exponent.
+/// As few digits as tell it from other numbers; with an exponent when it is large or small.
 pub(super) fn shown_double(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
-    value.to_string()
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if value.is_nan() || (-4..6).contains(&exponent) {
+        return value.to_string();
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
 }
 
 fn size<'a>(args: &[Value<'a>]) -> Outcome<'a> {

@@ -158,7 +158,7 @@ fn conversions() {
         uint(-1) => error: unsigned integer overflow
         double('1.5') => 1.5
         string(1.5) => "1.5"
-        string(1e6) => "1000000"
+        string(1e6) => "1e+06"
         string(true) => "true"
         string(b'abc') => "abc"
         string(duration('90s')) => "90s"

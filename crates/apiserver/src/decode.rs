@@ -124,6 +124,11 @@ async fn read_body(
     })
 }
 
+/// An error of strict reading as a warning.
+pub fn yaml_warning(error: &str) -> &str {
+    error.strip_prefix(YAML_ERRORS).unwrap_or(error)
+}
+
 /// Warns of, or refuses, what strict reading has against a body.
 fn judge(
     request: &mut Request,
@@ -136,7 +141,7 @@ fn judge(
         FieldValidation::Ignore => {}
         FieldValidation::Warn => strict_errors
             .iter()
-            .for_each(|error| request.warn(error.strip_prefix(YAML_ERRORS).unwrap_or(error))),
+            .for_each(|error| request.warn(yaml_warning(error))),
         FieldValidation::Strict => {
             let errors = strict_errors.join(", ");
             let Expected { kind, version, .. } = expected;

@@ -157,6 +157,23 @@ async fn bodies_and_patches() {
         .get("warning")
         .and_then(|value| value.to_str().ok());
     expect![[r#"299 - "line 4: key \"a\" already set in map""#]].assert_eq(warning.unwrap_or_default());
+
+    let target = "/api/v1/namespaces/default/configmaps/why?fieldManager=m&force=true&fieldValidation=Strict";
+    let yaml = "apiVersion: v1\nkind: ConfigMap\ndata:\n  a: one\n  a: two\n";
+    let refused = cluster
+        .send_as(
+            "admin-token",
+            "PATCH",
+            target,
+            "application/apply-patch+yaml",
+            yaml,
+        )
+        .await;
+    let text = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:\n  line 5: key \"a\" already set in map";
+    assert_eq!(
+        (refused.code, &refused.json["message"]),
+        (400, &Value::from(text))
+    );
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use structured_merge::Printed;
 
 use super::{manager_of, not_found, object_renderer, respond, writer};
-use crate::decode::{Expected, json_type, read_json, to_object};
+use crate::decode::{Expected, json_type, read_json, to_object, yaml_warning};
 use crate::managed_fields::{self, ApplyRequest, Configuration, Origin};
 use crate::request::options::{FieldValidation, WriteKind, WriteOptions};
 use crate::request::{Request, body};
@@ -77,7 +77,11 @@ impl Patch {
                 check_object(&patch, "")?;
                 Ok((Patch::Strategic(patch), repeated))
             }
-            _ => Ok((Configuration::parse(body).map(Patch::Apply)?, Vec::new())),
+            _ => {
+                let configuration = Configuration::parse(body)?;
+                let repeated = codec::yaml::strict_error(body);
+                Ok((Patch::Apply(configuration), repeated.into_iter().collect()))
+            }
         }
     }
 
@@ -170,10 +174,8 @@ impl Change for Patching<'_> {
                 force: self.force,
             };
             let object = managed_fields::apply(request, configuration, current)?;
-            return Ok(Applied {
-                object,
-                warnings: Vec::new(),
-            });
+            let warnings = self.judge_yaml()?;
+            return Ok(Applied { object, warnings });
         }
         let Some(current) = current else {
             return Err(not_found(self.served, self.name));
@@ -195,6 +197,21 @@ impl Change for Patching<'_> {
 }
 
 impl Patching<'_> {
+    /// Warns of, or refuses, keys that an apply patch repeats.
+    fn judge_yaml(&self) -> Result<Vec<String>, Status> {
+        match (self.validation, self.repeated.first()) {
+            (FieldValidation::Ignore, _) | (_, None) => Ok(Vec::new()),
+            (FieldValidation::Warn, Some(_)) => Ok(self
+                .repeated
+                .iter()
+                .map(|error| yaml_warning(error).to_owned())
+                .collect()),
+            (FieldValidation::Strict, Some(error)) => Err(Status::bad_request(format!(
+                "error strict decoding YAML: error converting YAML to JSON: {error}"
+            ))),
+        }
+    }
+
     fn apply_to_all(&self, raw: &[u8]) -> Result<(Box<dyn Object>, Vec<String>), Status> {
         let row = self.served.row;
         let document = raw_to_document(self.served, raw)?;

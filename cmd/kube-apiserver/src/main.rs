@@ -6,6 +6,11 @@ use component_base::options::{Values, run_command};
 use component_base::{logging, shutdown};
 use control_plane::{ControlPlane, Error, Options, options, store};
 
+/// Bodies, objects and frames of 1 to 16 KB come and go on all threads: the C library's allocator takes a third more
+/// processor time for them (docs/BENCHMARKS.md). How it is set up stands in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args_os()
         .skip(1)

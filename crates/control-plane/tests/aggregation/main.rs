@@ -111,6 +111,10 @@ async fn requests_go_to_the_server_of_their_group() {
     );
 
     let target = "/apis/wardle.example.com/v1/namespaces/default/flunders?watch=0&a=b%20c";
+    // The routes follow the condition a moment later.
+    while get(&cluster, target).await.code == 503 {
+        tokio::task::yield_now().await;
+    }
     let passed = cluster.send("POST", target, r#"{"kind":"Flunder"}"#).await;
     assert_eq!(passed.code, 200, "{}", passed.json);
     assert_eq!(passed.headers["content-type"], "application/json");

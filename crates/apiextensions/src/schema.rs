@@ -1,7 +1,8 @@
 //! Schemas of custom kinds, made ready to be used: values parsed, patterns compiled.
 //!
 //! [`pruning`] drops what is not declared, [`defaulting`] fills in what is absent, [`validation`] and [`lists`] judge what
-//! is there, [`embedded`] objects within objects, [`formats`] what strings say. All pure.
+//! is there, [`embedded`] objects within objects, [`formats`] what strings say, [`rules`] are what the author of the
+//! schema wrote as expressions. All pure.
 //!
 //! Upstream: `apiextensions-apiserver/pkg/apiserver/{schema,validation}`.
 
@@ -10,6 +11,7 @@ pub mod embedded;
 pub mod formats;
 pub mod lists;
 pub mod pruning;
+pub mod rules;
 #[cfg(test)]
 mod tests;
 pub mod validation;

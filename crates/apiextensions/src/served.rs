@@ -59,6 +59,7 @@ impl CustomResource {
             let selectable = rows.texts(&selectable(std::slice::from_ref(version)));
             let mut strategy = CustomStrategy::new(definition, version, row, selectable, terminating.clone());
             strategy.cells = cells;
+            strategy.compile_rules();
             strategies.push((version, Arc::new(strategy)));
         }
         let stored = strategies.iter().find(|(version, _)| version.storage);

@@ -17,13 +17,14 @@ use apimachinery::quote::quote;
 use apimachinery::status::Status;
 use apimachinery::validation::{is_qualified_name, name_is_dns_subdomain, name_is_path_segment};
 use apiserver::strategy::{Context, Strategy};
+use cel::rules::Rules;
 use jiff::Timestamp;
 use registry::metadata;
 use serde_json::Value;
 
 use crate::columns::Cell;
 use crate::scale;
-use crate::schema::{Schema, defaulting, embedded, lists, pruning, validation};
+use crate::schema::{Schema, defaulting, embedded, lists, pruning, rules, validation};
 
 const STANDARD_FINALIZERS: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
 
@@ -33,6 +34,8 @@ pub struct CustomStrategy {
     /// As it was declared, and ready for use; `None`: anything goes.
     declared: Option<JSONSchemaProps>,
     schema: Option<Schema>,
+    /// What the schema demands beyond itself; `None`: nothing.
+    rules: Option<Rules>,
     pub has_status: bool,
     pub deprecation: Option<String>,
     /// Paths of selectable fields, without the dot before them.
@@ -59,6 +62,7 @@ impl CustomStrategy {
             row,
             schema: schema.map(Schema::new),
             declared: schema.cloned(),
+            rules: None,
             has_status: row.subresource("status").is_some(),
             deprecation: version.deprecated.then(|| deprecation(definition, version)),
             selectable,
@@ -66,6 +70,11 @@ impl CustomStrategy {
             scale: stated_scale(version).map(scale::Paths::new),
             terminating,
         }
+    }
+
+    /// Compiles the rules of the schema. Only strategies that judge objects need them.
+    pub fn compile_rules(&mut self) {
+        self.rules = self.declared.as_ref().and_then(rules::compile);
     }
 
     fn validate_kind(&self, object: &Custom) -> ErrorList {
@@ -255,6 +264,18 @@ impl Strategy for CustomStrategy {
             errors.extend(scale.validate_status(object));
         }
         errors
+    }
+
+    fn check_rules(
+        &self,
+        object: &dyn Object,
+        old: Option<&dyn Object>,
+        errors: &mut ErrorList,
+    ) -> Vec<String> {
+        let Some(rules) = &self.rules else {
+            return Vec::new();
+        };
+        rules::check(rules, own(object), old.map(own), errors)
     }
 
     fn warnings(&self, cx: &Context<'_>, object: &dyn Object, old: Option<&dyn Object>) -> Vec<String> {

@@ -77,6 +77,17 @@ pub trait Strategy: Send + Sync + 'static {
     /// Every error of a change.
     fn validate_update(&self, cx: &Context<'_>, object: &dyn Object, old: &dyn Object) -> ErrorList;
 
+    /// Adds what rules written in a custom kind's schema find to the errors that validation has found. Returns warnings:
+    /// what they find wrong in what an update leaves alone.
+    fn check_rules(
+        &self,
+        _object: &dyn Object,
+        _old: Option<&dyn Object>,
+        _errors: &mut ErrorList,
+    ) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Warnings for the `Warning` header.
     fn warnings(&self, _cx: &Context<'_>, _object: &dyn Object, _old: Option<&dyn Object>) -> Vec<String> {
         Vec::new()

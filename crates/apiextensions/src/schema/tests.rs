@@ -1,4 +1,5 @@
 use api::Message;
+use apimachinery::field::{Error, Path};
 use serde_json::{Map, Value, json};
 
 use super::*;
@@ -223,4 +224,65 @@ fn formats_of_strings() {
         assert!(formats::is_valid(format, valid), "{format} {valid}");
         assert!(!formats::is_valid(format, invalid), "{format} {invalid}");
     }
+}
+
+#[test]
+fn rules_are_asked_where_nothing_stands_in_their_way() {
+    let declared = json!({"type": "object", "properties": {"spec": {"type": "object",
+        "x-kubernetes-validations": [{"rule": "self.a + self.b > 0"}, {"rule": "self.a >= oldSelf.a", "message": "a may only grow"}],
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"},
+            "name": {"type": "string", "x-kubernetes-validations": [{"rule": "size(self) < 4", "message": "too long a name"}]}},
+    }}});
+    let declared = JSONSchemaProps::from_json(declared.to_string().as_bytes()).expect("a schema");
+    let rules = rules::compile(&declared).expect("the schema has rules");
+    let custom = |spec: Value| api::Custom {
+        kind: "Widget".to_owned(),
+        api_version: "x.example.com/v1".to_owned(),
+        content: object(json!({ "spec": spec })),
+        ..api::Custom::default()
+    };
+    let check = |new: Value, old: Option<Value>, before: Vec<Error>, expected: &[&str], warnings: &[&str]| {
+        let mut errors = before;
+        let warned = rules::check(&rules, &custom(new), old.map(custom).as_ref(), &mut errors);
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            (errors.as_slice(), warned.as_slice()),
+            (&*strings(expected), &*strings(warnings))
+        );
+    };
+    let sum = "spec: Invalid value: failed rule: self.a + self.b > 0";
+    let grow = "spec: Invalid value: a may only grow";
+    let long = "spec.name: Invalid value: \"abcd\": too long a name";
+    let of = |a: i64, b: i64| json!({"a": a, "b": b});
+    let named = |a: i64| json!({"a": a, "b": 1, "name": "abcd"});
+    check(of(1, 0), None, vec![], &[], &[]);
+    check(of(0, 0), None, vec![], &[sum], &[]);
+    check(named(1), None, vec![], &[long], &[]);
+    check(of(1, 1), Some(of(2, 1)), vec![], &[grow], &[]);
+    check(named(2), Some(named(1)), vec![], &[], &[long]);
+    check(of(0, 0), Some(of(0, 0)), vec![], &[], &[sum]);
+    let path = Path::new("spec");
+    check(
+        of(0, 0),
+        None,
+        vec![Error::invalid(&path, "x", "is odd")],
+        &["spec: Invalid value: \"x\": is odd", sum],
+        &[],
+    );
+    let unasked = "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+    for blocking in [
+        Error::required(&path, ""),
+        Error::too_long(&path, 1),
+        Error::too_many(&path, 2, 1),
+        Error::type_invalid(&path, "x", "is no object"),
+        Error::not_supported(&path, "x", &["y"]),
+    ] {
+        let told = blocking.to_string();
+        check(of(0, 0), None, vec![blocking], &[&told, unasked], &[]);
+    }
+    assert!(rules::compile(&JSONSchemaProps::default()).is_none());
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }

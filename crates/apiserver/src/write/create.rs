@@ -63,7 +63,9 @@ impl Writer<'_> {
         self.strategy().prepare_create(&self.context(), &mut *object);
         let reservation = self.begin_create(&mut *object).await?;
         let name = object.metadata().name.clone();
-        let errors = self.strategy().validate_create(&self.context(), &*object);
+        let mut errors = self.strategy().validate_create(&self.context(), &*object);
+        let warnings = self.strategy().check_rules(&*object, None, &mut errors);
+        self.warn(warnings);
         self.valid(&*object, errors)?;
         let warnings = self.strategy().warnings(&self.context(), &*object, None);
         self.warn(warnings);

@@ -121,7 +121,9 @@ impl Writer<'_> {
             .prepare_update(&self.context(), &mut *object, &*old);
         metadata::carry_over(&mut *object, &*old);
         let reservation = self.begin_update(&mut *object, &*old).await?;
-        let errors = self.strategy().validate_update(&self.context(), &*object, &*old);
+        let mut errors = self.strategy().validate_update(&self.context(), &*object, &*old);
+        let warnings = self.strategy().check_rules(&*object, Some(&*old), &mut errors);
+        self.warn(warnings);
         self.valid(&*object, errors)?;
         let warnings = self.strategy().warnings(&self.context(), &*object, Some(&*old));
         self.warn(warnings);

@@ -122,3 +122,118 @@ async fn custom_resources_live_as_long_as_their_definition() {
     cluster.until(WIDGETS, |code, _| code == 404).await;
     cluster.until("/apis/x.example.com", |code, _| code == 404).await;
 }
+
+const GADGETS: &str = "/apis/y.example.com/v1/namespaces/default/gadgets";
+
+/// A definition with one version, the spec of which has rules.
+fn definition_with(rules: &Value) -> Value {
+    let schema = json!({
+        "type": "object",
+        "properties": {
+            "spec": {"type": "object", "x-kubernetes-validations": rules, "properties": {
+                "x": {"type": "integer"},
+                "y": {"type": "integer"},
+                "name": {"type": "string", "maxLength": 5},
+                "grows": {"type": "integer", "x-kubernetes-validations": [{"rule": "self > oldSelf", "reason": "FieldValueForbidden", "message": "must grow"}]},
+                "many": {"type": "array", "maxItems": 725, "items": {"type": "integer"}},
+            }},
+            "status": {"type": "object",
+                "x-kubernetes-validations": [{"rule": "self.health in ['ok', 'bad']", "messageExpression": "'not ' + self.health", "fieldPath": ".health"}],
+                "properties": {"health": {"type": "string"}}},
+        },
+    });
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "gadgets.y.example.com"},
+        "spec": {
+            "group": "y.example.com", "scope": "Namespaced",
+            "names": {"plural": "gadgets", "kind": "Gadget"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}}],
+        },
+    })
+}
+
+fn gadget(spec: &Value) -> String {
+    let metadata = json!({"name": "g", "labels": {"a": "b"}});
+    json!({"apiVersion": "y.example.com/v1", "kind": "Gadget", "metadata": metadata, "spec": spec})
+        .to_string()
+}
+
+#[tokio::test]
+async fn custom_resources_obey_the_rules_of_their_schema() {
+    let cluster = Cluster::start().await;
+    let mut rules = json!([
+        {"rule": "self.x + self.y > 0"},
+        {"rule": "!has(self.many) || self.many.all(a, self.many.all(b, a == b))", "message": "all the same"},
+    ]);
+    let created = cluster
+        .send("POST", DEFINITIONS, &definition_with(&rules).to_string())
+        .await;
+    assert_eq!(created.code, 201, "{}", created.json);
+    let own = format!("{DEFINITIONS}/gadgets.y.example.com");
+    cluster.until(&own, is_established).await;
+    let post = |spec: Value| format!("POST {GADGETS} {}", gadget(&spec));
+    let requests = [
+        post(json!({"x": 0, "y": 0})),
+        post(json!({"x": 0})),
+        post(json!({"x": 0, "y": 0, "name": "too long"})),
+        post(json!({"x": 1, "y": 1, "many": vec![1; 725]})),
+        post(json!({"x": 1, "y": 1, "grows": 5})),
+        format!(r#"PATCH {GADGETS}/g [{{"op":"replace","path":"/spec/grows","value":4}}]"#),
+        format!(r#"PATCH {GADGETS}/g [{{"op":"replace","path":"/spec/grows","value":6}}]"#),
+        format!(r#"PATCH {GADGETS}/g/status [{{"op":"add","path":"/status","value":{{"health":"odd"}}}}]"#),
+        format!(r#"DELETE {GADGETS}/g"#),
+        post(json!({"x": 1, "y": 1})),
+        format!(r#"PATCH {GADGETS}/g/status [{{"op":"add","path":"/status","value":{{"health":"odd"}}}}]"#),
+        format!(r#"PATCH {GADGETS}/g/status [{{"op":"add","path":"/status","value":{{"health":"ok"}}}}]"#),
+    ];
+    let requests: Vec<&str> = requests.iter().map(String::as_str).collect();
+    check(&cluster, &requests, expect![[r#"
+        422 Invalid Gadget.y.example.com "g" is invalid: spec: Invalid value: failed rule: self.x + self.y > 0
+        422 Invalid Gadget.y.example.com "g" is invalid: spec: Invalid value: "object": no such key: y evaluating rule: self.x + self.y > 0
+        422 Invalid Gadget.y.example.com "g" is invalid: [spec.name: Too long: may not be more than 5 bytes, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]
+        422 Invalid Gadget.y.example.com "g" is invalid: spec: Invalid value: "object": 'operation cancelled: actual cost limit exceeded': no further validation rules will be run due to call cost exceeds limit for rule: all the same
+        201 Gadget g
+        422 Invalid Gadget.y.example.com "g" is invalid: spec.grows: Forbidden: must grow
+        200 Gadget g
+        422 Invalid Gadget.y.example.com "g" is invalid: [spec.grows: Forbidden: must grow, status.health: Invalid value: not odd]
+        200  
+        201 Gadget g
+        422 Invalid Gadget.y.example.com "g" is invalid: status.health: Invalid value: not odd
+        200 Gadget g"#]]).await;
+    let target = format!("{GADGETS}/g?fieldManager=m");
+    let media_type = "application/apply-patch+yaml";
+    let applied = gadget(&json!({"x": 1, "y": 1, "many": [1, 2]}));
+    let refused = cluster
+        .send_as("admin-token", "PATCH", &target, media_type, &applied)
+        .await;
+    expect![[r#"422 Invalid Gadget.y.example.com "g" is invalid: spec: Invalid value: all the same"#]]
+        .assert_eq(&refused.line());
+
+    // A rule that comes later holds for what changes, and is told of where nothing does.
+    rules
+        .as_array_mut()
+        .expect("a list")
+        .push(json!({"rule": "self.x > 1", "message": "x is small"}));
+    let mut changed = definition_with(&rules);
+    changed["metadata"]["resourceVersion"] =
+        cluster.send("GET", &own, "").await.json["metadata"]["resourceVersion"].clone();
+    assert_eq!(cluster.send("PUT", &own, &changed.to_string()).await.code, 200);
+    let small = gadget(&json!({"x": 1, "y": 1})).replace(r#""name":"g""#, r#""name":"h""#);
+    let dry_run = format!("{GADGETS}?dryRun=All");
+    while cluster.send("POST", &dry_run, &small).await.code != 422 {
+        tokio::task::yield_now().await;
+    }
+    let relabel = r#"[{"op":"replace","path":"/metadata/labels/a","value":"c"}]"#;
+    let relabelled = cluster.send("PATCH", &format!("{GADGETS}/g"), relabel).await;
+    assert_eq!(relabelled.code, 200, "{}", relabelled.json);
+    expect![[r#"299 - "spec: Invalid value: x is small""#]]
+        .assert_eq(relabelled.headers["warning"].to_str().expect("a text"));
+    let change = format!(r#"PATCH {GADGETS}/g [{{"op":"replace","path":"/spec/y","value":2}}]"#);
+    check(
+        &cluster,
+        &[&change],
+        expect![[r#"422 Invalid Gadget.y.example.com "g" is invalid: spec: Invalid value: x is small"#]],
+    )
+    .await;
+}

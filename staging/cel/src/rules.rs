@@ -9,9 +9,12 @@ mod correlation;
 mod field_path;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use apimachinery::field::{Error as FieldError, Path, Value as Shown};
 use serde_json::Value as Json;
+
+use correlation::{Comparison, Items, is_same};
 
 use crate::evaluate::Error;
 use crate::{Environment, PER_CALL_LIMIT, Program, Schema, Type, Value, compile};
@@ -111,6 +114,7 @@ pub struct Rules {
     schema: Option<Schema>,
     kind: String,
     list_keys: Option<Vec<String>>,
+    comparison: Option<Arc<Comparison>>,
     rules: Vec<Rule>,
     all_of: Vec<Rules>,
     properties: BTreeMap<String, Rules>,
@@ -132,20 +136,27 @@ const DEEPEST: usize = 100;
 impl Rules {
     /// From the JSON of a structural schema; `None`: it has no rules. A resource's own schema has metadata.
     pub fn new(schema: &Json, is_resource: bool) -> Option<Self> {
-        Self::build(schema, schema, is_resource, 0)
+        let comparison = Comparison::new(schema, is_resource, DEEPEST);
+        Self::build(schema, schema, is_resource, comparison, 0)
     }
 
     /// Rules of one schema about values of another: those of `allOf` are about the values of the schema around it.
-    fn build(rules: &Json, of: &Json, is_resource: bool, depth: usize) -> Option<Self> {
+    fn build(
+        rules: &Json,
+        of: &Json,
+        is_resource: bool,
+        comparison: Option<Arc<Comparison>>,
+        depth: usize,
+    ) -> Option<Self> {
         if depth > DEEPEST {
             return None;
         }
         let embedded = |json: &Json| json.get("x-kubernetes-embedded-resource") == Some(&Json::Bool(true));
-        let below = |key: &str| {
+        let below = |key: &str, comparison: Option<&Arc<Comparison>>| {
             let (rules, of) = (rules.get(key)?, of.get(key)?);
             rules
                 .is_object()
-                .then(|| Self::build(rules, of, embedded(of), depth + 1))
+                .then(|| Self::build(rules, of, embedded(of), comparison.cloned(), depth + 1))
                 .flatten()
         };
         let list = |key: &str| {
@@ -163,7 +174,7 @@ impl Rules {
         let compiled: Vec<Rule> = compiled.collect();
         let all_of: Vec<Self> = list("allOf")
             .iter()
-            .filter_map(|part| Self::build(part, of, is_resource, depth + 1))
+            .filter_map(|part| Self::build(part, of, is_resource, comparison.clone(), depth + 1))
             .collect();
         let mut properties = BTreeMap::new();
         for (name, rules) in rules
@@ -175,11 +186,19 @@ impl Rules {
             let Some(of) = of.get("properties").and_then(|properties| properties.get(name)) else {
                 continue;
             };
-            if let Some(built) = Self::build(rules, of, embedded(of), depth + 1) {
+            let compared = comparison
+                .as_ref()
+                .and_then(|comparison| comparison.members.get(name));
+            if let Some(built) = Self::build(rules, of, embedded(of), compared.cloned(), depth + 1) {
                 properties.insert(name.clone(), built);
             }
         }
-        let (items, additional) = (below("items"), below("additionalProperties"));
+        let compared = comparison.as_deref();
+        let items = below("items", compared.and_then(|compared| compared.items.as_ref()));
+        let additional = below(
+            "additionalProperties",
+            compared.and_then(|compared| compared.additional.as_ref()),
+        );
         if compiled.is_empty()
             && all_of.is_empty()
             && properties.is_empty()
@@ -192,6 +211,7 @@ impl Rules {
             schema,
             kind: of.get("type").and_then(Json::as_str).unwrap_or("").to_owned(),
             list_keys: correlation::list_keys(of),
+            comparison,
             rules: compiled,
             all_of,
             properties,
@@ -209,6 +229,7 @@ impl Rules {
         let at = Place {
             value: object,
             old,
+            comparison: self.comparison.as_deref(),
             parent: None,
         };
         // A budget that is used up has been told of.
@@ -222,23 +243,27 @@ impl Rules {
 struct Place<'v> {
     value: &'v Json,
     old: Option<&'v Json>,
-    parent: Option<(&'v Json, &'v Json)>,
+    comparison: Option<&'v Comparison>,
+    parent: Option<(&'v Json, &'v Json, Option<&'v Comparison>)>,
 }
 
 impl<'v> Place<'v> {
-    fn below(self, value: &'v Json, old: Option<&'v Json>) -> Self {
+    /// A part of the value, which has rules of its own.
+    fn below(self, rules: &'v Rules, value: &'v Json, old: Option<&'v Json>) -> Self {
+        let holder = self.old.map(|old| (self.value, old, self.comparison));
         Self {
             value,
             old,
-            parent: self.old.map(|old| (self.value, old)).or(self.parent),
+            comparison: rules.comparison.as_deref(),
+            parent: holder.or(self.parent),
         }
     }
 
     /// Whether the update leaves the value alone, or what holds it where nobody knows what it was.
     fn is_unchanged(self) -> bool {
         match (self.old, self.parent) {
-            (Some(old), _) => old == self.value,
-            (None, Some((parent, old))) => parent == old,
+            (Some(old), _) => is_same(self.comparison, self.value, old),
+            (None, Some((parent, old, comparison))) => is_same(comparison, parent, old),
             (None, None) => false,
         }
     }
@@ -253,7 +278,7 @@ struct Validation {
 }
 
 impl Validation {
-    fn check(&mut self, rules: &Rules, path: &Path, at: Place<'_>) -> Result<(), Exhausted> {
+    fn check<'v>(&mut self, rules: &'v Rules, path: &Path, at: Place<'v>) -> Result<(), Exhausted> {
         if at.value.is_null() {
             return Ok(());
         }
@@ -269,11 +294,12 @@ impl Validation {
             Json::Object(members) => {
                 let old = |key: &str| at.old.and_then(|old| old.get(key));
                 for (key, value) in members {
-                    let below = at.below(value, old(key));
                     if let Some(additional) = &rules.additional {
+                        let below = at.below(additional, value, old(key));
                         self.check(additional, &path.key(key.as_str()), below)?;
                     }
                     if let Some(property) = rules.properties.get(key) {
+                        let below = at.below(property, value, old(key));
                         self.check(property, &path.child(key.clone()), below)?;
                     }
                 }
@@ -282,9 +308,15 @@ impl Validation {
                 let Some(of_items) = &rules.items else {
                     return Ok(());
                 };
+                let before = at.old.and_then(Json::as_array);
+                let before = rules
+                    .list_keys
+                    .as_deref()
+                    .zip(before)
+                    .map(|(keys, old)| Items::new(keys, old));
                 for (index, item) in items.iter().enumerate() {
-                    let old = correlation::find(rules.list_keys.as_deref(), at.old, item);
-                    self.check(of_items, &path.index(index), at.below(item, old))?;
+                    let old = before.as_ref().and_then(|before| before.find(item));
+                    self.check(of_items, &path.index(index), at.below(of_items, item, old))?;
                 }
             }
             _ => {}

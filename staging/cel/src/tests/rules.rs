@@ -133,6 +133,49 @@ fn changes_are_judged_by_what_was() {
 }
 
 #[test]
+fn what_is_the_same_is_left_alone() {
+    let schema = json!({"type": "object", "properties": {"spec": {"type": "object",
+        "x-kubernetes-validations": [{"rule": "false", "message": "never"}],
+        "properties": {
+            "keyed": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["a", "b"],
+                "items": {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "integer"}, "c": {"type": "integer"}}}},
+            "set": {"type": "array", "x-kubernetes-list-type": "set", "items": {"type": "string"}},
+            "open": {"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"known": {"type": "integer"}}},
+            "map": {"type": "object", "additionalProperties": {"type": "integer"}},
+        },
+    }}});
+    let rules = Rules::new(&schema, true).expect("the schema has rules");
+    let check = |new: Json, old: Json, is_left_alone: bool| {
+        let (new, old) = (json!({ "spec": new }), json!({ "spec": old }));
+        let found = rules.validate(&Path::nil(), &new, Some(&old), BUDGET);
+        assert_eq!(
+            (found.errors.len(), found.warnings.len()),
+            (usize::from(!is_left_alone), usize::from(is_left_alone)),
+            "{new}"
+        );
+    };
+    let item = |a: &str, b: i64, c: i64| json!({"a": a, "b": b, "c": c});
+    let two = json!({"keyed": [item("x", 1, 1), item("x", 2, 2)]});
+    for (other, is_left_alone) in [
+        (json!([item("x", 2, 2), item("x", 1, 1)]), true),
+        (json!([item("x", 2, 1), item("x", 1, 1)]), false),
+        (json!([item("x", 2, 2), item("y", 1, 1)]), false),
+        (json!([item("x", 2, 2)]), false),
+    ] {
+        check(json!({ "keyed": other }), two.clone(), is_left_alone);
+    }
+    check(json!({"set": ["b", "a"]}), json!({"set": ["a", "b"]}), false);
+    check(json!({"open": {"known": 1}}), json!({"open": {"known": 1}}), true);
+    check(
+        json!({"open": {"other": 1}}),
+        json!({"open": {"other": 1}}),
+        false,
+    );
+    check(json!({"map": {"a": 1}}), json!({"map": {"a": 1}}), true);
+    check(json!({"map": {"a": 1}}), json!({"map": {"b": 1}}), false);
+}
+
+#[test]
 fn a_budget_ends_the_rules() {
     let rules = Rules::new(&schema(), true).expect("the schema has rules");
     let object = json!({"metadata": {"name": "x"}, "spec": {"min": 1, "max": 2}});

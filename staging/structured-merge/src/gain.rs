@@ -7,7 +7,7 @@ use crate::items::{Index, Named};
 use crate::managers::Error;
 use crate::schema::{Schema, Shape, Walk, shape, walk};
 use crate::set::Set;
-use crate::view::{Pair, View};
+use crate::view::{Form, Pair, View};
 
 /// Fields that are not gained whatever stands there.
 #[derive(Clone, Copy, Default)]
@@ -70,6 +70,14 @@ fn changed<S: Schema, V: View>(
     let is_map = |value: V| walk(schema, value) == Walk::Map;
     if shape(schema) != Shape::Untyped && is_map(old) && is_map(new) {
         return map(Some(old), new, schema, except, Itself::DoesNot, out);
+    }
+    // A list that was null was there already; its items were not.
+    if let Some(schema) = schema
+        && old.form() == Form::Null
+        && walk(Some(schema), new) == Walk::List
+        && !new.is_empty()
+    {
+        return list(new, schema, Itself::DoesNot, out);
     }
     let found = visit(Some(old), Some(new), schema)?;
     let none = Set::default();

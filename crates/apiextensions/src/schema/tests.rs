@@ -176,6 +176,33 @@ fn what_stays_as_it_was_is_forgiven() {
 }
 
 #[test]
+fn items_are_compared_with_those_of_the_same_keys() {
+    let schema = schema(&json!({"type": "object", "properties": {"l": {"type": "array",
+        "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k", "p"],
+        "items": {"type": "object", "properties": {"k": {"type": "integer"},
+            "p": {"type": "string", "default": "TCP"}, "v": {"type": "integer", "maximum": 9}}}}}}));
+    let check = |new: &Value, old: &Value, expected: &[&str]| {
+        let errors = validation::validate(new, Some(old), &schema, "");
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(errors, expected);
+    };
+    let big = "l[0].v: Invalid value: 10: l[0].v in body should be less than or equal to 9";
+    let old = json!({"l": [{"k": 1, "v": 10}, {"k": 2, "p": "UDP", "v": 1}]});
+    let swapped = json!({"l": [{"k": 2, "p": "UDP", "v": 2}, {"k": 1, "p": "TCP", "v": 10}]});
+    check(&swapped, &old, &[]);
+    check(&json!({"l": [{"k": 1, "p": "UDP", "v": 10}]}), &old, &[big]);
+    check(&json!({"l": [{"k": 2, "p": "UDP", "v": 10}]}), &old, &[big]);
+    // So many that a search of the whole list for each item would not end within the test's time.
+    let many = |last: u64| {
+        let items = (0..200_000_u64)
+            .map(|k| json!({ "k": k }))
+            .chain([json!({"k": last})]);
+        json!({ "l": items.collect::<Vec<_>>() })
+    };
+    check(&many(200_001), &many(200_002), &[]);
+}
+
+#[test]
 fn sets_and_maps_have_no_item_twice() {
     let check = |declared: Value, value: Value, expected: &[&str]| {
         let schema = schema(&json!({"type": "object", "properties": {"l": declared}}));

@@ -4,6 +4,8 @@
 //!
 //! Upstream: `kube-openapi/pkg/validation/validate`, `apiserver/validation/ratcheting.go`.
 
+use std::collections::HashMap;
+
 use apimachinery::field::{Error, ErrorList, Path, Value as Shown};
 use apimachinery::quote::quote;
 use serde_json::{Number, Value};
@@ -279,8 +281,12 @@ impl Judge {
         let limits = &schema.limits;
         let old = old.and_then(Value::as_array);
         if let Some(inner) = &schema.items {
+            let old = old
+                .filter(|_| schema.list_type == "map")
+                .map(|old| by_keys(old, schema));
             for (index, item) in items.iter().enumerate() {
-                let before = old.and_then(|old| counterpart(item, old, schema));
+                let find = |old: &HashMap<_, _>| old.get(&keys_of(item, schema)).copied();
+                let before = old.as_ref().and_then(find);
                 self.visit(item, before, inner, &format!("{name}[{index}]"));
             }
         }
@@ -349,23 +355,27 @@ impl Judge {
     }
 }
 
-/// The old form of an item, where it can be told: by its keys.
-fn counterpart<'a>(item: &Value, old: &'a [Value], schema: &Schema) -> Option<&'a Value> {
-    let key_of = |item: &Value, key: &str| {
-        let default = || {
-            let property = schema.items.as_ref()?.properties.get(key)?;
-            property.default.clone()
-        };
-        item.get(key).cloned().or_else(default)
-    };
-    let is_same = |other: &&Value| {
-        let mut keys = schema.list_keys.iter();
-        keys.all(|key| key_of(item, key) == key_of(other, key))
-    };
-    match schema.list_type.as_str() {
-        "map" => old.iter().find(is_same),
-        _ => None,
+/// The items of an old list by their keys. Of several with the same, the first counts.
+fn by_keys<'a>(old: &'a [Value], schema: &Schema) -> HashMap<String, &'a Value> {
+    let mut found = HashMap::new();
+    for item in old {
+        found.entry(keys_of(item, schema)).or_insert(item);
     }
+    found
+}
+
+/// The keys of an item of a list that is a map, as one text.
+fn keys_of(item: &Value, schema: &Schema) -> String {
+    let properties = schema.items.as_ref().map(|items| &items.properties);
+    let mut text = String::new();
+    for key in &schema.list_keys {
+        let default = || properties?.get(key)?.default.as_ref();
+        if let Some(value) = item.get(key).or_else(default) {
+            text.push_str(&value.to_string());
+        }
+        text.push('\0');
+    }
+    text
 }
 
 fn is_multiple(number: &Number, step: f64) -> bool {

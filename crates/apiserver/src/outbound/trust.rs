@@ -3,15 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use component_base::tls::{certificates, provider};
+use component_base::tls::{SYSTEM_AUTHORITIES, certificates, provider};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-
-/// The authorities that the machine trusts, where a called server's are not stated.
-const SYSTEM_ROOTS: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Whose certificates are good.
 #[derive(Clone, Debug)]
@@ -53,7 +50,7 @@ impl Trust {
             Self::Authorities(authorities) => builder.with_root_certificates(roots(authorities)),
             Self::System => {
                 // Without the file nobody is trusted, which each call reports.
-                let known = certificates(Path::new(SYSTEM_ROOTS)).unwrap_or_default();
+                let known = certificates(Path::new(SYSTEM_AUTHORITIES)).unwrap_or_default();
                 builder.with_root_certificates(roots(&known))
             }
         };

@@ -3,16 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use component_base::tls::provider;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::ClientConfig;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::target::{Target, Transport};
+use crate::outbound::trust::{Identity, Trust};
 
 /// A connection, whatever it runs over.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -37,7 +35,7 @@ pub struct Backends {
 /// The certificate that kubelets know this server by, and the authorities that kubelets' certificates have.
 #[derive(Default)]
 pub struct KubeletTls {
-    pub client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+    pub client: Option<Identity>,
     /// Empty: kubelets' certificates are not checked, as upstream does without `--kubelet-certificate-authority`.
     pub authorities: Vec<CertificateDer<'static>>,
 }
@@ -50,18 +48,18 @@ impl Backends {
         connect_timeout: Duration,
     ) -> Result<Backends, rustls::Error> {
         let KubeletTls { client, authorities } = tls;
-        let unchecked_kubelet = config(&[], client.as_ref())?;
+        let unchecked_kubelet = Trust::Unchecked.client(client.as_ref())?;
         let checked = if authorities.is_empty() {
             unchecked_kubelet.clone()
         } else {
-            config(&authorities, client.as_ref())?
+            Trust::Authorities(authorities).client(client.as_ref())?
         };
         Ok(Backends {
             kubelet,
             connect_timeout,
             checked,
             unchecked_kubelet,
-            unchecked: config(&[], None)?,
+            unchecked: Trust::Unchecked.client(None)?,
         })
     }
 
@@ -90,69 +88,5 @@ impl Backends {
         Ok(Box::new(
             TlsConnector::from(config.clone()).connect(name, stream).await?,
         ))
-    }
-}
-
-fn config(
-    authorities: &[CertificateDer<'static>],
-    client: Option<&(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let provider = provider();
-    let builder =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let builder = if authorities.is_empty() {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unchecked(provider)))
-    } else {
-        let mut roots = RootCertStore::empty();
-        for authority in authorities {
-            roots.add(authority.clone())?;
-        }
-        builder.with_root_certificates(roots)
-    };
-    // HTTP/1.1 alone: streams are upgraded.
-    Ok(Arc::new(match client {
-        Some((chain, key)) => builder.with_client_auth_cert(chain.clone(), key.clone_key())?,
-        None => builder.with_no_client_auth(),
-    }))
-}
-
-/// Takes any certificate, as long as its key signed the handshake.
-#[derive(Debug)]
-struct Unchecked(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unchecked {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

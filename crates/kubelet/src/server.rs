@@ -154,7 +154,7 @@ fn json(document: impl Into<bytes::Bytes>) -> Response {
 
 /// An error as plain text, as upstream's kubelet answers.
 fn failed(status: StatusCode, message: impl std::fmt::Display) -> Response {
-    body::text(status, format!("{message}\n"))
+    body::text(status, message.to_string())
 }
 
 impl Server {

@@ -29,6 +29,17 @@ impl Error {
         )
     }
 
+    /// The runtime has too much to do.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(
+            self,
+            Self::Rpc {
+                code: Code::ResourceExhausted,
+                ..
+            }
+        )
+    }
+
     /// The runtime is too old for the call.
     pub fn is_unimplemented(&self) -> bool {
         matches!(

@@ -7,7 +7,23 @@ use crate::{
 };
 use component_base::serving::{Request, Response, body};
 use cri_api::v1;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
+
+/// When a runtime that has too many streams waiting to be opened may be asked again, in seconds: how long it keeps one.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("60");
+
+/// A runtime's refusal to open streams.
+fn refused(error: &cri_api::Error) -> Response {
+    if error.is_not_found() {
+        return failed(StatusCode::NOT_FOUND, error);
+    }
+    if !error.is_exhausted() {
+        return failed(StatusCode::INTERNAL_SERVER_ERROR, error);
+    }
+    let mut response = failed(StatusCode::TOO_MANY_REQUESTS, error);
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
 
 /// Which streams a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,23 +61,19 @@ impl Server {
         container: &str,
     ) -> Result<String, Response> {
         let spec = self.pod_named(namespace, name)?;
-        if pod::find_container(&spec, container).is_none() {
-            let message = format!("container {container:?} not found in pod {name:?}");
-            return Err(failed(StatusCode::NOT_FOUND, message));
-        }
         let state = inspect::pod(&*self.runtime, &spec.metadata.uid)
             .await
             .map_err(|error| failed(StatusCode::INTERNAL_SERVER_ERROR, error))?;
-        match state
+        state
             .find(container)
             .filter(|status| status.state == ContainerState::Running)
-        {
-            Some(status) => Ok(status.id.clone()),
-            None => Err(failed(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("unable to upgrade connection: container not found ({container:?})"),
-            )),
-        }
+            .map(|status| status.id.clone())
+            .ok_or_else(|| {
+                failed(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    format!("container not found ({container:?})"),
+                )
+            })
     }
 
     pub(super) async fn exec(
@@ -90,7 +102,7 @@ impl Server {
         };
         match self.runtime.exec(exec).await {
             Ok(answer) => upgrade::pass(request, &answer.url).await,
-            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
+            Err(error) => refused(&error),
         }
     }
 
@@ -119,7 +131,7 @@ impl Server {
         };
         match self.runtime.attach(attach).await {
             Ok(answer) => upgrade::pass(request, &answer.url).await,
-            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
+            Err(error) => refused(&error),
         }
     }
 
@@ -158,7 +170,7 @@ impl Server {
         };
         match self.runtime.port_forward(forward).await {
             Ok(answer) => upgrade::pass(request, &answer.url).await,
-            Err(error) => failed(StatusCode::INTERNAL_SERVER_ERROR, error),
+            Err(error) => refused(&error),
         }
     }
 

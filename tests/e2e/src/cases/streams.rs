@@ -67,7 +67,8 @@ spec:
     command:
     - sh
     - -c
-    - mkfifo /tmp/lines; echo began; while read line < /tmp/lines; do echo "$line"; [ "$line" = last ] && exit; done
+    # Held open by the reader too: otherwise a read between a writer's line and its end would find no line.
+    - mkfifo /tmp/lines; echo began; while read line; do echo "$line"; [ "$line" = last ] && exit; done 0<> /tmp/lines
 "#,
     )?;
     kubectl.ready("p")?;

@@ -16,7 +16,7 @@ use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::quote::quote;
 use apimachinery::status::Status;
 use apimachinery::validation::{is_qualified_name, name_is_dns_subdomain, name_is_path_segment};
-use apiserver::strategy::{Context, Strategy};
+use apiserver::strategy::{Context, FieldPaths, Strategy};
 use cel::rules::Rules;
 use jiff::Timestamp;
 use registry::metadata;
@@ -285,8 +285,11 @@ impl Strategy for CustomStrategy {
         }
     }
 
-    fn status_ignores(&self) -> &'static [&'static [&'static str]] {
-        &[&["metadata"], &["spec"]]
+    fn left_alone(&self, subresource: &str) -> FieldPaths {
+        match subresource {
+            "status" => &[&["metadata"], &["spec"]],
+            _ => &[],
+        }
     }
 
     fn allow_unconditional_update(&self) -> bool {

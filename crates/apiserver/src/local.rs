@@ -8,8 +8,11 @@ use api::{Object, Resource};
 use apimachinery::gvk::GroupResource;
 use apimachinery::status::Status;
 use auth::UserInfo;
+use bytes::Bytes;
+use serde_json::Value;
 use storage::cache::Freshness;
 
+use crate::managed_fields::{self, ApplyRequest, Configuration, Origin};
 use crate::objects::{Objects, Written, failed};
 use crate::resource::Served;
 use crate::state::Api;
@@ -38,6 +41,30 @@ impl<T: Resource, F: Fn(&mut T) + Send + Sync> Change for Edit<T, F> {
         }
         Ok(Applied {
             object,
+            warnings: Vec::new(),
+        })
+    }
+}
+
+/// An apply patch to an object that is there, with force.
+struct Application<'a> {
+    origin: Origin<'a>,
+    configuration: Configuration,
+}
+
+impl Change for Application<'_> {
+    fn tracks_fields(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, current: Option<&dyn Object>) -> Result<Applied, Status> {
+        let current = current.ok_or_else(Status::path_not_found)?;
+        let request = ApplyRequest {
+            origin: self.origin,
+            force: true,
+        };
+        Ok(Applied {
+            object: managed_fields::apply(request, &self.configuration, Some(current))?,
             warnings: Vec::new(),
         })
     }
@@ -127,6 +154,29 @@ impl Local {
         let change = Edit {
             edit,
             kind: std::marker::PhantomData,
+        };
+        let mut writer = self.writer(&served, namespace, name);
+        writer.subresource = "status";
+        let saved = writer.update(&change, false).await?;
+        decode(&served.objects, &saved.written)
+    }
+
+    /// Applies a configuration to the status of an object, and takes over what others have set in it.
+    pub async fn apply_status<T: Resource>(
+        &self,
+        namespace: &str,
+        name: &str,
+        configuration: &Value,
+    ) -> Result<Box<T>, Status> {
+        let served = self.served::<T>()?;
+        let change = Application {
+            origin: Origin {
+                served: &served,
+                manager: self.manager,
+                subresource: "status",
+                now: self.api.clock.now(),
+            },
+            configuration: Configuration::parse(&Bytes::from(configuration.to_string()))?,
         };
         let mut writer = self.writer(&served, namespace, name);
         writer.subresource = "status";

@@ -24,6 +24,9 @@ pub struct Context<'a> {
     pub now: jiff::Timestamp,
 }
 
+/// Paths of members.
+pub type FieldPaths = &'static [&'static [&'static str]];
+
 /// What happens to an owner's dependents when the client does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GarbageCollection {
@@ -93,9 +96,13 @@ pub trait Strategy: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// What an update of the status leaves as it was, so that nobody comes to own it.
-    fn status_ignores(&self) -> &'static [&'static [&'static str]] {
-        &[&["spec"]]
+    /// Fields that writes through a subresource leave as they are, so that nobody comes to own them by stating them.
+    /// Through the object itself (`""`) its status is always among them.
+    fn left_alone(&self, subresource: &str) -> FieldPaths {
+        match subresource {
+            "status" => &[&["spec"]],
+            _ => &[],
+        }
     }
 
     /// Whether PUT to an absent name creates it.
@@ -116,6 +123,11 @@ pub trait Strategy: Send + Sync + 'static {
 
     /// Notes in an object that somebody deletes it, before it is judged whether it can go at once.
     fn begin_deletion(&self, _object: &mut dyn Object, _now: jiff::Timestamp) {}
+
+    /// Why a client can't delete the object of this name.
+    fn undeletable(&self, _name: &str) -> Option<&'static str> {
+        None
+    }
 
     /// Whether an object that is being deleted, without finalizers, may go while it is updated. Namespaces wait
     /// for `spec.finalizers` as well.

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use api::flowcontrol::v1::{FlowSchema, FlowSchemaCondition};
+use api::{Kind, Message};
 use apimachinery::status::Status;
 use apiserver::local::Local;
 use component_base::shutdown::Shutdown;
 use flow_control::Conditions;
 use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
 
 /// Who owns the conditions.
 const MANAGER: &str = "api-priority-and-fairness-config-consumer-v1";
@@ -41,8 +43,9 @@ impl Conditions for SchemaConditions {
         condition: FlowSchemaCondition,
     ) -> BoxFuture<'a, Result<(), Status>> {
         Box::pin(async move {
-            let edit = |schema: &mut FlowSchema| put(&mut schema.status.conditions, &condition);
-            match self.local.update_status("", schema, edit).await {
+            let configuration = configuration(schema, &condition).map_err(Status::internal)?;
+            let applied = self.local.apply_status::<FlowSchema>("", schema, &configuration);
+            match applied.await {
                 // A schema that has gone needs no condition.
                 Err(status) if !status.is_not_found() => Err(status),
                 _ => Ok(()),
@@ -51,14 +54,13 @@ impl Conditions for SchemaConditions {
     }
 }
 
-/// In place of the one of its type, or behind all others.
-fn put(conditions: &mut Vec<FlowSchemaCondition>, condition: &FlowSchemaCondition) {
-    let mut same = conditions
-        .iter_mut()
-        .filter(|other| other.type_ == condition.type_);
-    let Some(old) = same.next() else {
-        conditions.push(condition.clone());
-        return;
-    };
-    old.clone_from(condition);
+/// The condition alone, as a configuration to apply: what stands beside it stays with whoever set it.
+fn configuration(schema: &str, condition: &FlowSchemaCondition) -> serde_json::Result<Value> {
+    let condition: Value = serde_json::from_slice(&condition.to_json())?;
+    Ok(json!({
+        "apiVersion": format!("{}/{}", FlowSchema::GROUP, FlowSchema::VERSION),
+        "kind": FlowSchema::KIND,
+        "metadata": {"name": schema},
+        "status": {"conditions": [condition]},
+    }))
 }

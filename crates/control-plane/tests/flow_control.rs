@@ -339,6 +339,14 @@ async fn changed_objects_take_effect_and_say_so() {
         .await;
     until(async || condition("lost").await == r#""Dangling" "False" "Found""#).await;
 
+    let object = server
+        .get("admin", &format!("{GROUP}/flowschemas/lost"))
+        .await
+        .json();
+    let owner = &object["metadata"]["managedFields"][0];
+    assert_eq!(owner["manager"], "api-priority-and-fairness-config-consumer-v1");
+    assert_eq!(owner["operation"], "Apply");
+
     let deleted = server.send("admin", "DELETE", &target, body::empty()).await;
     assert_eq!(deleted.code, 200);
     until(async || {

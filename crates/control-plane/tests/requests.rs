@@ -6,7 +6,7 @@ mod support;
 
 use expect_test::{Expect, expect};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::Cluster;
 
 /// Runs a table of `METHOD TARGET BODY` and checks the answers, one a line.
@@ -231,6 +231,7 @@ async fn rules_of_kinds() {
         r#"PATCH /apis/apps/v1/namespaces/default/deployments/d {"spec":{"selector":{"matchLabels":{"a":"c"}},"template":{"metadata":{"labels":{"a":"c"}}}}}"#,
         r#"PUT /apis/apps/v1/namespaces/default/deployments/d/scale {"metadata":{"name":"d"},"spec":{"replicas":-1}}"#,
         r#"POST /apis/scheduling.k8s.io/v1/priorityclasses {"metadata":{"name":"system-x"},"value":1}"#,
+        r#"DELETE /apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical"#,
         r#"POST /apis/rbac.authorization.k8s.io/v1/clusterroles {"metadata":{"name":"r"},"rules":[{"verbs":[]}]}"#,
         r#"POST /apis/coordination.k8s.io/v1/namespaces/default/leases {"metadata":{"name":"l"},"spec":{"leaseDurationSeconds":0}}"#,
     ];
@@ -263,6 +264,57 @@ async fn rules_of_kinds() {
         422 Invalid Deployment.apps "d" is invalid: spec.selector: Invalid value: {"matchLabels":{"a":"c"}}: field is immutable
         422 Invalid Scale.autoscaling "d" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0
         422 Invalid PriorityClass.scheduling.k8s.io "system-x" is invalid: metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-x is not a known system priority class
+        403 Forbidden priorityclasses.scheduling.k8s.io "system-node-critical" is forbidden: this is a system priority class and cannot be deleted
         422 Invalid ClusterRole.rbac.authorization.k8s.io "r" is invalid: [rules[0].verbs: Required value: verbs must contain at least one value, rules[0].apiGroups: Required value: resource rules must supply at least one api group, rules[0].resources: Required value: resource rules must supply at least one resource]
         422 Invalid Lease.coordination.k8s.io "l" is invalid: spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"#]]).await;
 }
+
+/// Nobody comes to own what can't be set where they state it.
+#[tokio::test]
+async fn owners_of_a_signing_request() {
+    let cluster = Cluster::start().await;
+    let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let mut request = json!({
+        "metadata": {"name": "r", "labels": {"l": "v"}},
+        "spec": {"request": REQUEST, "signerName": "example.com/signer", "usages": ["any"]},
+        "status": {"certificate": "bm9uZQ=="},
+    });
+    let created = cluster.send("POST", requests, &request.to_string()).await;
+    assert_eq!(
+        owners(&created.json),
+        [" {\"f:metadata\":{\"f:labels\":{\".\":{},\"f:l\":{}}}}"]
+    );
+
+    request["status"] = json!({"conditions": [{"type": "Approved", "status": "True", "reason": "r"}]});
+    let target = format!("{requests}/r/approval");
+    let approved = cluster.send("PUT", &target, &request.to_string()).await;
+    let approval = json!({"f:status": {"f:conditions": {".": {}, "k:{\"type\":\"Approved\"}": {
+        ".": {}, "f:lastTransitionTime": {}, "f:lastUpdateTime": {}, "f:reason": {}, "f:status": {}, "f:type": {},
+    }}}});
+    assert_eq!(owners(&approved.json)[1..], [format!("approval {approval}")]);
+
+    // Who signs does not come to own the approval that stands beside the certificate.
+    let target = format!("{requests}/r/status");
+    request["status"]["conditions"] = json!([
+        {"type": "Approved", "status": "True", "reason": "r"},
+        {"type": "Failed", "status": "True", "reason": "f"},
+    ]);
+    let signed = cluster.send("PUT", &target, &request.to_string()).await;
+    assert_eq!(signed.code, 200);
+    assert_eq!(owners(&signed.json).len(), 2);
+}
+
+/// Each manager's subresource and fields.
+fn owners(object: &Value) -> Vec<String> {
+    let entries = object["metadata"]["managedFields"].as_array();
+    let entries = entries.into_iter().flatten();
+    entries
+        .map(|entry| {
+            let subresource = entry["subresource"].as_str().unwrap_or_default();
+            format!("{subresource} {}", entry["fieldsV1"])
+        })
+        .collect()
+}
+
+/// A request of somebody for a certificate, PEM in base64.
+const REQUEST: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlITE1IUUNBUUF3RWpFUU1BNEdBMVVFQXd3SGMyOXRaVzl1WlRCWk1CTUdCeXFHU000OUFnRUdDQ3FHU000OQpBd0VIQTBJQUJOdEREbUtqZmh0S2h4eTUvajZDS1ZFcGJ0NzVDRjFyY3N2YnNpeUdDMlRXRzJJQlpuZmQ0NUVCCnROQ0tXZFZBSDhrUERaQTV0eklia0JWMytKQTFGaCtnQURBS0JnZ3Foa2pPUFFRREFnTkhBREJFQWlCYVRtQ2kKS1l5aGF5TmJWandmSmhhcTVuS3lQKy9xUjVmMXpzTnE4SjFrblFJZ1Ayb3dNTDg2TXlVb25DdGUrOG9vajVnRgpoUlNwU3JybC9Xbm5RY3BrOWpZPQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K";

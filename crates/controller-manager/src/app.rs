@@ -235,7 +235,7 @@ impl Daemon {
 async fn start(row: &'static Row, mut context: Context, identities: Identities, inputs: Arc<Inputs>) {
     // What makes tokens can't wait for one.
     if !row.account.is_empty() {
-        let Some(client) = identities.client(row.account).await else {
+        let Some(client) = identities.client(row.account, row.rate).await else {
             return;
         };
         context.client = client;

@@ -41,7 +41,16 @@ pub struct Row {
     pub names: Names,
     /// The service account in kube-system that it acts as; empty for the process itself.
     pub account: &'static str,
+    /// How many times more requests than others it may send, because one thing to do takes many: on average, at once.
+    pub rate: (u16, u16),
     pub start: Start,
+}
+
+impl Row {
+    const fn at_rate(mut self, qps: u16, burst: u16) -> Row {
+        self.rate = (qps, burst);
+        self
+    }
 }
 
 const fn row(name: &'static str, alias: &'static str, account: &'static str, start: Start) -> Row {
@@ -52,6 +61,7 @@ const fn row(name: &'static str, alias: &'static str, account: &'static str, sta
             by_default: true,
         },
         account,
+        rate: (1, 1),
         start,
     }
 }
@@ -65,6 +75,7 @@ const fn optional(name: &'static str, alias: &'static str, account: &'static str
             by_default: false,
         },
         account,
+        rate: (1, 1),
         start,
     }
 }
@@ -109,7 +120,8 @@ pub const ROWS: &[Row] = &[
                 inputs.options.workers.namespace,
             )))
         },
-    ),
+    )
+    .at_rate(20, 100),
     row(
         "replicaset-controller",
         "replicaset",
@@ -187,7 +199,8 @@ pub const ROWS: &[Row] = &[
                 |context, workers| Box::pin(garbage_collector::run(context, workers));
             inputs.options.garbage_collection.then(|| run(context, workers))
         },
-    ),
+    )
+    .at_rate(2, 1),
     row(
         "node-lifecycle-controller",
         "nodelifecycle",

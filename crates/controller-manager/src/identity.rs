@@ -60,19 +60,25 @@ impl Identities {
         }
     }
 
-    /// The client of a controller; none when shutdown comes first.
-    pub async fn client(&self, account: &str) -> Option<Client> {
+    /// The client of a controller, whose average and burst of requests are so many times the configured ones; none when
+    /// shutdown comes first.
+    pub async fn client(&self, account: &str, (qps, burst): (u16, u16)) -> Option<Client> {
         let user_agent = format!("{}/{account}", self.config.user_agent);
+        let rate = (
+            self.config.qps * f32::from(qps),
+            self.config.burst.saturating_mul(u32::from(burst)),
+        );
+        let config = self.config.clone().with_rate(rate.0, rate.1);
         let Some(transport) = &self.plain else {
             // As upstream: own rate limit and user agent, same credentials and connections.
-            return Some(self.root.with_user_agent(&self.config, user_agent));
+            return Some(self.root.with_user_agent(&config, user_agent));
         };
         let (token, lifetime) = self.shutdown.guard(self.first_token(account)).await?;
         let shared = SharedToken::new(token);
         let config = Config {
             credentials: Credentials::Shared(shared.clone()),
             user_agent,
-            ..self.config.clone()
+            ..config
         };
         let renewal = Renewal {
             identities: self.clone(),

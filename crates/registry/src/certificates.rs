@@ -8,7 +8,7 @@ use apimachinery::field::{Error, ErrorList, Path, Value as Shown};
 use apimachinery::quote::quote;
 use apimachinery::time::Time;
 use apimachinery::validation::{is_dns1123_label, is_dns1123_subdomain};
-use apiserver::strategy::Context;
+use apiserver::strategy::{Context, FieldPaths};
 use base64::Engine as _;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -52,6 +52,9 @@ impl Rules for SigningRequests {
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const STATUS_METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const FIELDS: &'static [&'static str] = &["spec.signerName"];
+    const LEFT_ALONE: FieldPaths = &[&["spec"]];
+    const LEFT_ALONE_BY_STATUS: FieldPaths = &[&["spec"], &["status", "conditions"]];
+    const LEFT_ALONE_BY_SUBRESOURCES: FieldPaths = &[&["spec"], &["status", "certificate"]];
 
     crate::spec!();
     crate::status!();

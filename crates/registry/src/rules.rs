@@ -11,7 +11,7 @@ use api::{Object, Resource};
 use apimachinery::field::ErrorList;
 use apimachinery::status::Status;
 use apimachinery::validation::{name_is_dns_subdomain, name_is_path_segment};
-use apiserver::strategy::{Context, GarbageCollection, Strategy};
+use apiserver::strategy::{Context, FieldPaths, GarbageCollection, Strategy};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -56,8 +56,12 @@ pub trait Rules: Send + Sync + 'static {
     const STATUS_KEEPS_METADATA: bool = false;
     /// Whether finalizers without a domain must be Kubernetes' own.
     const PLAIN_FINALIZERS_CHECKED: bool = true;
-    /// What else than the spec an update of the status leaves as it was.
-    const STATUS_IGNORES: &'static [&'static [&'static str]] = &[&["spec"]];
+    /// What nobody comes to own by stating it, beside the status.
+    const LEFT_ALONE: FieldPaths = &[];
+    /// The same through the status.
+    const LEFT_ALONE_BY_STATUS: FieldPaths = &[&["spec"]];
+    /// The same through other subresources.
+    const LEFT_ALONE_BY_SUBRESOURCES: FieldPaths = &[];
     /// Selectable fields beyond name and namespace.
     const FIELDS: &'static [&'static str] = &[];
     /// Paths of members that neither labels nor these fields depend on, if they are large.
@@ -66,6 +70,11 @@ pub trait Rules: Send + Sync + 'static {
     const LABELS: &'static [(&'static str, &'static str, &'static str)] = &[];
     /// How long objects are kept after their last write.
     const TIME_TO_LIVE: Option<Duration> = None;
+
+    /// Why a client can't delete the object of this name.
+    fn undeletable(_name: &str) -> Option<&'static str> {
+        None
+    }
 
     /// What is wrong with a name, or with the prefix of a generated one.
     fn check_name(name: &str, prefix: bool) -> Vec<String> {
@@ -333,11 +342,16 @@ impl<R: Rules> Strategy for Typed<R> {
         }
     }
 
-    fn status_ignores(&self) -> &'static [&'static [&'static str]] {
-        if R::STATUS_KEEPS_METADATA {
-            &[&["metadata"], &["spec"]]
-        } else {
-            R::STATUS_IGNORES
+    fn undeletable(&self, name: &str) -> Option<&'static str> {
+        R::undeletable(name)
+    }
+
+    fn left_alone(&self, subresource: &str) -> FieldPaths {
+        match subresource {
+            "" => R::LEFT_ALONE,
+            "status" if R::STATUS_KEEPS_METADATA => &[&["metadata"], &["spec"]],
+            "status" => R::LEFT_ALONE_BY_STATUS,
+            _ => R::LEFT_ALONE_BY_SUBRESOURCES,
         }
     }
 

@@ -25,6 +25,11 @@ impl Rules for PriorityClasses {
     type Object = PriorityClass;
     const GENERATION: bool = true;
 
+    fn undeletable(name: &str) -> Option<&'static str> {
+        let is_system = SYSTEM_CLASSES.iter().any(|(system, _)| *system == name);
+        is_system.then_some("this is a system priority class and cannot be deleted")
+    }
+
     fn default(class: &mut PriorityClass) {
         class
             .preemption_policy

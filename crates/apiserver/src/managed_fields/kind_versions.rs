@@ -92,10 +92,10 @@ impl<'a> Versions for KindVersions<'a> {
 
     /// An update of an object leaves its status alone, and one of the status the rest.
     fn ignored(&self, _version: &str) -> Set {
-        match self.subresource {
-            "" if self.served.row.subresource("status").is_some() => Set::of_fields(&[&["status"]]),
-            "status" => Set::of_fields(self.strategy().status_ignores()),
-            _ => Set::default(),
+        let left_alone = Set::of_fields(self.strategy().left_alone(self.subresource));
+        if self.subresource.is_empty() && self.served.row.subresource("status").is_some() {
+            return left_alone.union(Set::of_fields(&[&["status"]]));
         }
+        left_alone
     }
 }

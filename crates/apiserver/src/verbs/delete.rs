@@ -17,6 +17,10 @@ use crate::write::OperationOptions;
 pub async fn delete(api: &Api, served: &Served, request: &mut Request) -> Result<Response, Status> {
     let renderer = object_renderer(api, served, request)?;
     let options = delete_options(request).await?;
+    let name = &request.info.name;
+    if let Some(why) = served.objects.behaviour("").strategy.undeletable(name) {
+        return Err(Status::forbidden(&served.group_resource(), name, why));
+    }
     let mut writer = writer(
         api,
         served,

@@ -44,7 +44,10 @@ async fn the_account_is_made_when_missing_and_its_token_renewed() {
         SystemClock::shared(),
         Shutdown::new(),
     );
-    let client = identities.client("x-controller").await.expect("not shut down");
+    let client = identities
+        .client("x-controller", (1, 1))
+        .await
+        .expect("not shut down");
     let paths: Vec<String> = transport
         .take()
         .iter()

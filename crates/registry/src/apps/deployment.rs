@@ -6,7 +6,7 @@ use api::apps::v1::{
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::int_or_string::IntOrString;
 use apimachinery::status::Status;
-use apiserver::strategy::Context;
+use apiserver::strategy::{Context, FieldPaths};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -26,7 +26,7 @@ pub struct Deployments;
 impl Rules for Deployments {
     type Object = Deployment;
     const GENERATION: bool = true;
-    const STATUS_IGNORES: &'static [&'static [&'static str]] = &[&["metadata", "labels"], &["spec"]];
+    const LEFT_ALONE_BY_STATUS: FieldPaths = &[&["metadata", "labels"], &["spec"]];
 
     crate::spec!();
     crate::status!();

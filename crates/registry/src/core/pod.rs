@@ -9,7 +9,7 @@ use api::meta::v1::ObjectMeta;
 use apimachinery::field::{ErrorList, Path};
 use apimachinery::quote::quote;
 use apimachinery::time::Time;
-use apiserver::strategy::Context;
+use apiserver::strategy::{Context, FieldPaths};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ impl Rules for Pods {
     type Object = Pod;
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
-    const STATUS_IGNORES: &'static [&'static [&'static str]] = &[
+    const LEFT_ALONE_BY_STATUS: FieldPaths = &[
         &["metadata", "deletionTimestamp"],
         &["metadata", "ownerReferences"],
         &["spec"],

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::core::v1::Namespace;
 use apimachinery::field::{Error, ErrorList, Path};
 use apimachinery::validation::{is_qualified_name, name_is_dns_label};
-use apiserver::strategy::Context;
+use apiserver::strategy::{Context, FieldPaths};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ impl Rules for Namespaces {
     const METADATA_CHECKS: MetadataChecks = MetadataChecks::Whole;
     const RETURNS_DELETED: bool = true;
     const FIELDS: &'static [&'static str] = &["status.phase"];
+    const LEFT_ALONE_BY_SUBRESOURCES: FieldPaths = &[&["status"]];
 
     crate::spec!();
     crate::status!();

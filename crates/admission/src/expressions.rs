@@ -237,6 +237,22 @@ impl Compiler {
         returns(compiled?, &[Type::String])
     }
 
+    /// What is laid over an object.
+    pub fn configuration(&self, source: &str) -> Compiled {
+        returns(self.mutation(source)?, &[Type::open_object(cel::OBJECT)])
+    }
+
+    /// Operations of a JSON patch.
+    pub fn json_patch(&self, source: &str) -> Compiled {
+        let operation = Type::open_object(cel::JSON_PATCH);
+        returns(self.mutation(source)?, &[Type::list(operation)])
+    }
+
+    fn mutation(&self, source: &str) -> Compiled {
+        let environment = self.environments[0].clone().with_patches();
+        cel::compile(&environment, source).map_err(|issues| format!("compilation failed: {issues}"))
+    }
+
     /// An audit annotation: a string, or null for none.
     pub fn annotation(&self, source: &str) -> Compiled {
         returns(self.any(source)?, &[Type::String, Type::Null])

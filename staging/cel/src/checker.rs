@@ -140,8 +140,8 @@ impl Checker<'_> {
         };
         let found = match &target {
             Type::Map(_, value) => (**value).clone(),
-            Type::Object(object) => match object.fields.get(field) {
-                Some(found) => found.clone(),
+            Type::Object(object) => match object.field(field) {
+                Some(found) => found,
                 None => self.report(at, format!("undefined field '{field}'")),
             },
             Type::Param(_) => {
@@ -403,14 +403,14 @@ impl Checker<'_> {
         };
         for field in fields {
             let mut found = self.check(&mut field.value);
-            let Some(wanted) = object.fields.get(&*field.name) else {
+            let Some(wanted) = object.field(&field.name) else {
                 self.report(field.at, format!("undefined field '{}'", field.name));
                 continue;
             };
             if field.optional {
                 found = self.unwrap_optional(field.value.at, found);
             }
-            if !self.bindings.assign(wanted, &found) {
+            if !self.bindings.assign(&wanted, &found) {
                 let message = format!(
                     "expected type of field '{}' is '{}' but provided type is '{}'",
                     field.name,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::functions::{self, Function};
+use crate::library::patches;
 use crate::types::Type;
 
 /// Variables with their types, beside Kubernetes' functions. A compiled expression is given values for them in the
@@ -14,6 +15,8 @@ pub struct Environment {
     types: BTreeMap<String, Type>,
     /// Whether `cel.bind` is there.
     pub(crate) bindings: bool,
+    /// Whether objects and patches can be made.
+    patches: bool,
 }
 
 impl Environment {
@@ -32,6 +35,14 @@ impl Environment {
     #[must_use]
     pub fn with_bindings(mut self) -> Self {
         self.bindings = true;
+        self
+    }
+
+    /// Lets expressions make parts of an object, `Object{spec: Object.spec{replicas: 3}}`, whose types are named by
+    /// where they stand, and operations on one, `JSONPatch{op: "remove", path: "/spec"}`.
+    #[must_use]
+    pub fn with_patches(mut self) -> Self {
+        self.patches = true;
         self
     }
 
@@ -90,11 +101,13 @@ impl Environment {
             "optional_type" => Type::optional(Type::Dyn),
             "net.IP" => Type::opaque("net.IP"),
             "net.CIDR" => Type::opaque("net.CIDR"),
+            _ if self.patches && patches::is_type(name) => patches::of_name(name),
             _ => return self.types.get(name).cloned(),
         })
     }
 
     pub(crate) fn function(&self, name: &str) -> Option<&'static Function> {
-        functions::all().get(name)
+        let found = functions::all().get(name)?;
+        (self.patches || !patches::is_function(name)).then_some(found)
     }
 }

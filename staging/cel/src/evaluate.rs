@@ -148,7 +148,7 @@ impl<'a> Evaluator<'_, 'a> {
             }
             Node::List(elements) => self.list(elements),
             Node::Map(entries) => self.map(entries),
-            Node::Struct(fields) => self.object(fields),
+            Node::Struct(fields, name) => self.object(fields, name.as_ref()),
             Node::Fold(fold) => self.fold(fold),
         }
     }
@@ -244,7 +244,7 @@ impl<'a> Evaluator<'_, 'a> {
         Ok(Value::Map(Map::Shared(Arc::new(map))))
     }
 
-    fn object(&mut self, fields: &[(Box<str>, Node, bool)]) -> Outcome<'a> {
+    fn object(&mut self, fields: &[(Box<str>, Node, bool)], name: Option<&Arc<str>>) -> Outcome<'a> {
         let mut map = BTreeMap::new();
         for (name, node, optional) in fields {
             let value = self.node(node)?;
@@ -256,7 +256,11 @@ impl<'a> Evaluator<'_, 'a> {
             insert(&mut map, Value::text(&**name), value)?;
         }
         self.charge(cost::STRUCT)?;
-        Ok(Value::Map(Map::Shared(Arc::new(map))))
+        let map = Arc::new(map);
+        Ok(Value::Map(match name {
+            Some(name) => Map::Made(name.clone(), map),
+            None => Map::Shared(map),
+        }))
     }
 
     fn fold(&mut self, fold: &Fold) -> Outcome<'a> {

@@ -49,6 +49,7 @@ pub use cost::PER_CALL_LIMIT;
 pub use environment::Environment;
 pub use evaluate::{Activation, Error, Outcome};
 pub use issues::{Issue, Issues};
+pub use library::patches::{JSON_PATCH, OBJECT};
 pub use library::{Extension, authorizer};
 pub use parser::is_reserved;
 pub use schema::{Schema, escape};

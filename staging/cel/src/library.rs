@@ -1,7 +1,8 @@
 //! The functions: the language's own and Kubernetes'.
 //!
 //! The language: [`operators`], [`conversions`], [`time`], [`strings`] with [`format`], [`lists`], [`sets`],
-//! [`optional`]. Kubernetes: [`regex`], [`network`], [`quantity`], [`url`], [`semver`], [`formats`], [`authorizer`].
+//! [`optional`]. Kubernetes: [`regex`], [`network`], [`quantity`], [`url`], [`semver`], [`formats`], [`authorizer`],
+//! [`patches`].
 
 pub mod authorizer;
 mod conversions;
@@ -11,6 +12,7 @@ mod lists;
 mod network;
 mod operators;
 mod optional;
+pub mod patches;
 mod quantity;
 mod regex;
 mod semver;
@@ -33,7 +35,7 @@ pub use network::Network;
 pub use semver::Semver;
 pub use url::Url;
 
-pub(crate) const TABLES: [&[Row]; 16] = [
+pub(crate) const TABLES: [&[Row]; 17] = [
     operators::TABLE,
     conversions::TABLE,
     time::TABLE,
@@ -50,6 +52,7 @@ pub(crate) const TABLES: [&[Row]; 16] = [
     semver::TABLE,
     formats::TABLE,
     authorizer::TABLE,
+    patches::TABLE,
 ];
 
 /// Values of types that Kubernetes adds.

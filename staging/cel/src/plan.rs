@@ -1,12 +1,14 @@
 //! A checked expression made ready to be evaluated: names are places, functions are code.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use regex_lite::Regex;
 
 use crate::ast::{ACCUMULATOR, Comprehension, Expr, Kind, Literal};
 use crate::environment::Environment;
 use crate::functions::Row;
+use crate::library::patches;
 use crate::value::{Text, Value};
 
 pub(crate) enum Node {
@@ -66,7 +68,8 @@ pub(crate) enum Node {
     },
     List(Vec<(Node, bool)>),
     Map(Vec<(Node, Node, bool)>),
-    Struct(Vec<(Box<str>, Node, bool)>),
+    /// The fields, and the type's name if values of it bear one.
+    Struct(Vec<(Box<str>, Node, bool)>, Option<Arc<str>>),
     Fold(Box<Fold>),
 }
 
@@ -196,12 +199,13 @@ impl Planner<'_> {
                 }
                 Node::Map(nodes)
             }
-            Kind::Struct { fields, .. } => {
+            Kind::Struct { name, fields } => {
                 let mut nodes = Vec::with_capacity(fields.len());
                 for field in fields {
                     nodes.push((field.name.clone(), self.node(&field.value)?, field.optional));
                 }
-                Node::Struct(nodes)
+                let name = name.trim_start_matches('.');
+                Node::Struct(nodes, patches::is_type(name).then(|| name.into()))
             }
             Kind::Comprehension(fold) => self.fold(fold)?,
         })

@@ -3,6 +3,7 @@
 mod costs;
 mod depth;
 mod errors;
+mod patches;
 mod rules;
 mod values;
 

@@ -35,6 +35,15 @@ pub enum Type {
 pub struct Object {
     pub name: String,
     pub fields: BTreeMap<String, Type>,
+    /// Whether it has any other field too, of any type.
+    pub is_open: bool,
+}
+
+impl Object {
+    pub fn field(&self, name: &str) -> Option<Type> {
+        let declared = self.fields.get(name).cloned();
+        declared.or_else(|| self.is_open.then_some(Type::Dyn))
+    }
 }
 
 /// Objects are the same if they bear the same name.
@@ -67,6 +76,16 @@ impl Type {
         Self::Object(Arc::new(Object {
             name: name.into(),
             fields: fields.into_iter().collect(),
+            is_open: false,
+        }))
+    }
+
+    /// An object of which nothing but the name is known.
+    pub fn open_object(name: impl Into<String>) -> Self {
+        Self::Object(Arc::new(Object {
+            name: name.into(),
+            fields: BTreeMap::new(),
+            is_open: true,
         }))
     }
 

@@ -66,6 +66,8 @@ pub enum List<'a> {
 pub enum Map<'a> {
     Json(&'a serde_json::Map<String, Json>, Option<&'a Schema>),
     Shared(Arc<BTreeMap<Key, (Value<'a>, Value<'a>)>>),
+    /// An object that an expression made of a type with that name.
+    Made(Arc<str>, Arc<BTreeMap<Key, (Value<'a>, Value<'a>)>>),
 }
 
 /// What maps are ordered by: an integer is the same key whether it is signed or not.
@@ -123,7 +125,15 @@ impl<'a> Map<'a> {
     pub fn len(&self) -> usize {
         match self {
             Self::Json(members, _) => members.len(),
-            Self::Shared(entries) => entries.len(),
+            Self::Shared(entries) | Self::Made(_, entries) => entries.len(),
+        }
+    }
+
+    /// The type's name, of an object that an expression made.
+    pub fn made_as(&self) -> Option<&str> {
+        match self {
+            Self::Made(name, _) => Some(name),
+            _ => None,
         }
     }
 
@@ -135,7 +145,9 @@ impl<'a> Map<'a> {
         match (self, key) {
             (_, Value::String(text)) => self.field(text),
             (Self::Json(..), _) => None,
-            (Self::Shared(entries), key) => Some(entries.get(&Key::of(key)?)?.1.clone()),
+            (Self::Shared(entries) | Self::Made(_, entries), key) => {
+                Some(entries.get(&Key::of(key)?)?.1.clone())
+            }
         }
     }
 
@@ -144,7 +156,7 @@ impl<'a> Map<'a> {
         match self {
             Self::Json(members, None) => members.get(name).map(Value::json),
             Self::Json(members, Some(schema)) => schema.member(members, name),
-            Self::Shared(entries) => {
+            Self::Shared(entries) | Self::Made(_, entries) => {
                 let key = Key::String(Arc::from(name));
                 entries.get(&key).map(|(_, value)| value.clone())
             }
@@ -160,7 +172,7 @@ impl<'a> Map<'a> {
                     (Value::String(Text::Borrowed(key)), Value::shaped(value, shape))
                 })
                 .collect(),
-            Self::Shared(entries) => entries.values().cloned().collect(),
+            Self::Shared(entries) | Self::Made(_, entries) => entries.values().cloned().collect(),
         }
     }
 }
@@ -193,7 +205,7 @@ impl<'a> Value<'a> {
     }
 
     /// As `type(x)` names it.
-    pub fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &str {
         match self {
             Self::Null => "null_type",
             Self::Bool(_) => "bool",
@@ -205,7 +217,7 @@ impl<'a> Value<'a> {
             Self::Duration(_) => "google.protobuf.Duration",
             Self::Timestamp(_) => "google.protobuf.Timestamp",
             Self::List(_) => "list",
-            Self::Map(_) => "map",
+            Self::Map(map) => map.made_as().unwrap_or("map"),
             Self::Type(_) => "type",
             Self::Optional(_) => "optional_type",
             Self::Extension(extension) => extension.type_name(),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use admission::expressions::Compiler;
+use admission::expressions::{Compiled, Compiler};
 use api::admissionregistration::v1::{
-    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Mutation, ParamKind, ParamRef,
+    MatchResources, MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Mutation, ParamKind, ParamRef,
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, Validation, Variable,
 };
 use apimachinery::field::{Error, ErrorList, Path};
@@ -74,15 +74,7 @@ fn validate_policy(policy: &ValidatingAdmissionPolicy, old: Option<&ValidatingAd
         errors.extend(validate_param_kind(kind, &path.child("paramKind")));
     }
     let at = path.child("matchConstraints");
-    match &spec.match_constraints {
-        None => errors.push(Error::required(&at, "")),
-        Some(resources) => {
-            errors.extend(matching::validate_match_resources(resources, &at));
-            if resources.resource_rules.is_empty() {
-                errors.push(Error::required(&at.child("resourceRules"), ""));
-            }
-        }
-    }
+    errors.extend(validate_constraints(spec.match_constraints.as_deref(), &at));
     let parameters = spec.param_kind.is_some();
     let kept = old.is_some_and(|old| {
         old.spec.param_kind == spec.param_kind && old.spec.match_conditions == spec.match_conditions
@@ -113,6 +105,18 @@ fn validate_policy(policy: &ValidatingAdmissionPolicy, old: Option<&ValidatingAd
         errors.extend(validate_validation(validation, &compiler, &at));
     }
     errors.extend(validate_audit(policy, &compiler, &path.child("auditAnnotations")));
+    errors
+}
+
+/// Of a policy, which has to name resources.
+fn validate_constraints(resources: Option<&MatchResources>, path: &Path) -> ErrorList {
+    let Some(resources) = resources else {
+        return vec![Error::required(path, "")];
+    };
+    let mut errors = matching::validate_match_resources(resources, path);
+    if resources.resource_rules.is_empty() {
+        errors.push(Error::required(&path.child("resourceRules"), ""));
+    }
     errors
 }
 
@@ -297,43 +301,15 @@ impl Rules for MutatingPolicies {
     }
 
     fn validate(policy: &MutatingAdmissionPolicy) -> ErrorList {
-        let (spec, path) = (&policy.spec, Path::new("spec"));
-        let mut errors = ErrorList::new();
-        errors.extend(matching::failure_policy(spec.failure_policy.as_deref(), &path));
-        if let Some(kind) = &spec.param_kind {
-            errors.extend(validate_param_kind(kind, &path.child("paramKind")));
-        }
-        let at = path.child("matchConstraints");
-        match &spec.match_constraints {
-            None => errors.push(Error::required(&at, "")),
-            Some(resources) => {
-                errors.extend(matching::validate_match_resources(resources, &at));
-                if resources.resource_rules.is_empty() {
-                    errors.push(Error::required(&at.child("resourceRules"), ""));
-                }
-                errors.extend(matching::validate_mutated_operations(resources, &at));
-            }
-        }
-        let at = path.child("matchConditions");
-        let parameters = spec.param_kind.is_some();
-        errors.extend(matching::validate_conditions(
-            &spec.match_conditions,
-            parameters,
-            &at,
-        ));
-        let at = path.child("mutations");
-        if spec.mutations.is_empty() {
-            errors.push(Error::required(&at, "mutations must contain at least one item"));
-        }
-        for (index, mutation) in spec.mutations.iter().enumerate() {
-            errors.extend(validate_mutation(mutation, &at.index(index)));
-        }
-        let at = path.child("reinvocationPolicy");
-        errors.extend(match spec.reinvocation_policy.as_str() {
-            "" => Some(Error::required(&at, "")),
-            policy => matching::known(Some(policy), &REINVOCATION, &at),
-        });
-        errors
+        validate_mutating_policy(policy, None)
+    }
+
+    fn validate_update(
+        _cx: &Context<'_>,
+        policy: &MutatingAdmissionPolicy,
+        old: &MutatingAdmissionPolicy,
+    ) -> ErrorList {
+        validate_mutating_policy(policy, Some(old))
     }
 
     fn row(object: &MutatingAdmissionPolicy, now: Timestamp) -> Vec<Value> {
@@ -341,8 +317,56 @@ impl Rules for MutatingPolicies {
     }
 }
 
+fn validate_mutating_policy(
+    policy: &MutatingAdmissionPolicy,
+    old: Option<&MutatingAdmissionPolicy>,
+) -> ErrorList {
+    let (spec, path) = (&policy.spec, Path::new("spec"));
+    let mut errors = ErrorList::new();
+    errors.extend(matching::failure_policy(spec.failure_policy.as_deref(), &path));
+    if let Some(kind) = &spec.param_kind {
+        errors.extend(validate_param_kind(kind, &path.child("paramKind")));
+    }
+    let at = path.child("matchConstraints");
+    errors.extend(validate_constraints(spec.match_constraints.as_deref(), &at));
+    if let Some(resources) = &spec.match_constraints {
+        errors.extend(matching::validate_mutated_operations(resources, &at));
+    }
+    let parameters = spec.param_kind.is_some();
+    let kept = old.is_some_and(|old| {
+        old.spec.param_kind == spec.param_kind && old.spec.match_conditions == spec.match_conditions
+    });
+    if !kept {
+        let at = path.child("matchConditions");
+        errors.extend(matching::validate_conditions(
+            &spec.match_conditions,
+            parameters,
+            &at,
+        ));
+    }
+    let mut compiler = Compiler::new(parameters).with_variables();
+    errors.extend(validate_variables(
+        &spec.variables,
+        &mut compiler,
+        &path.child("variables"),
+    ));
+    let at = path.child("mutations");
+    if spec.mutations.is_empty() {
+        errors.push(Error::required(&at, "mutations must contain at least one item"));
+    }
+    for (index, mutation) in spec.mutations.iter().enumerate() {
+        errors.extend(validate_mutation(mutation, &compiler, &at.index(index)));
+    }
+    let at = path.child("reinvocationPolicy");
+    errors.extend(match spec.reinvocation_policy.as_str() {
+        "" => Some(Error::required(&at, "")),
+        policy => matching::known(Some(policy), &REINVOCATION, &at),
+    });
+    errors
+}
+
 /// A mutation of a stated kind, and of no other.
-fn validate_mutation(mutation: &Mutation, path: &Path) -> ErrorList {
+fn validate_mutation(mutation: &Mutation, compiler: &Compiler, path: &Path) -> ErrorList {
     let apply = mutation
         .apply_configuration
         .as_deref()
@@ -351,24 +375,39 @@ fn validate_mutation(mutation: &Mutation, path: &Path) -> ErrorList {
         .json_patch
         .as_deref()
         .map(|patch| patch.expression.as_str());
-    let (own, expression, other, is_other) = match mutation.patch_type.as_str() {
-        "" => return vec![Error::required(&path.child("patchType"), "")],
-        "JSONPatch" => ("jsonPatch", patch, "applyConfiguration", apply.is_some()),
-        "ApplyConfiguration" => ("applyConfiguration", apply, "jsonPatch", patch.is_some()),
-        kind => {
-            let at = path.child("patchType");
-            return vec![Error::not_supported(&at, kind, &PATCH_TYPES)];
-        }
-    };
+    type Compile = fn(&Compiler, &str) -> Compiled;
+    let (own, expression, compile, other, is_other): (_, _, Compile, _, _) =
+        match mutation.patch_type.as_str() {
+            "" => return vec![Error::required(&path.child("patchType"), "")],
+            "JSONPatch" => (
+                "jsonPatch",
+                patch,
+                Compiler::json_patch,
+                "applyConfiguration",
+                apply.is_some(),
+            ),
+            "ApplyConfiguration" => (
+                "applyConfiguration",
+                apply,
+                Compiler::configuration,
+                "jsonPatch",
+                patch.is_some(),
+            ),
+            kind => {
+                let at = path.child("patchType");
+                return vec![Error::not_supported(&at, kind, &PATCH_TYPES)];
+            }
+        };
     let kind = &mutation.patch_type;
     let mut errors = ErrorList::new();
+    let at = path.child(own).child("expression");
     match expression.map(str::trim) {
         None => {
             let detail = format!("must be specified when patchType is {kind}");
             errors.push(Error::required(&path.child(own), detail));
         }
-        Some("") => errors.push(Error::required(&path.child(own).child("expression"), "")),
-        Some(_) => {}
+        Some("") => errors.push(Error::required(&at, "")),
+        Some(text) => errors.extend(matching::compiles(text, compile(compiler, text), &at)),
     }
     if is_other {
         let detail = format!("must not be specified when patchType is {kind}");

@@ -52,7 +52,8 @@ fn list_kind(list: &List<'_>) -> ListKind {
 }
 
 fn equal_maps(one: &Map<'_>, other: &Map<'_>) -> bool {
-    one.len() == other.len()
+    one.made_as() == other.made_as()
+        && one.len() == other.len()
         && one
             .entries()
             .iter()

@@ -20,6 +20,7 @@ use storage::cache::{Freshness, Scope, Start, Watch, WatchRequest};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::conditions::{ESTABLISHED, NAMES_ACCEPTED, holds, set};
+use crate::conversion::Metrics;
 use crate::names::{self, Decision};
 use crate::rows::Rows;
 use crate::served::CustomResource;
@@ -46,6 +47,7 @@ const HOOKS: [&str; 3] = [
 pub struct Controller {
     local: Local,
     rows: Rows,
+    conversions: Arc<Metrics>,
     resources: BTreeMap<String, CustomResource>,
     /// What OpenAPI documents show.
     published: Vec<CustomKind>,
@@ -57,8 +59,10 @@ pub struct Controller {
 impl Controller {
     /// A controller of the server that it is a client of.
     pub fn new(local: Local) -> Controller {
+        let conversions = Arc::new(Metrics::new(&local.api().metrics.registry));
         Controller {
             local,
+            conversions,
             rows: Rows::default(),
             resources: BTreeMap::new(),
             published: Vec::new(),
@@ -170,7 +174,12 @@ impl Controller {
                     known.follow(definition);
                     known
                 }
-                None => match CustomResource::open(definition, &mut self.rows, self.local.api()) {
+                None => match CustomResource::open(
+                    definition,
+                    &mut self.rows,
+                    self.local.api(),
+                    &self.conversions,
+                ) {
                     Ok(opened) => {
                         new.push(opened.cache.clone());
                         opened

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`conditions`], [`names`] (who may have which names; pure), [`rows`] (a definition as rows of the
 //! catalogue), [`schema`] (what objects may be; pure), [`strategy`] (what a custom kind adds to the write path), [`scale`], [`columns`]
-//! (of tables, by [`jsonpath`]), [`served`] (a definition as a resource with its
+//! (of tables, by [`jsonpath`]), [`conversion`] (by webhooks), [`served`] (a definition as a resource with its
 //! cache), [`discovery`], [`finalizing`] (a definition goes after its objects), [`controller`] (which keeps all of
 //! this in step with the definitions).
 //!
@@ -14,6 +14,7 @@
 mod columns;
 mod conditions;
 pub mod controller;
+mod conversion;
 mod discovery;
 mod finalizing;
 mod jsonpath;

@@ -11,6 +11,7 @@ use api::apiextensions::v1::{
 };
 use api::catalogue::Resource;
 use apimachinery::status::Status;
+use apiserver::conversion::Converter;
 use apiserver::objects::{self, Behaviours, Objects, Selectable};
 use apiserver::openapi::CustomKind;
 use apiserver::resource::Table;
@@ -21,6 +22,7 @@ use storage::{Key, Measured, Store};
 
 use crate::columns;
 use crate::conditions::{ESTABLISHED, TERMINATING, holds};
+use crate::conversion::{Metrics, WebhookConverter};
 use crate::rows::Rows;
 use crate::strategy::CustomStrategy;
 
@@ -50,7 +52,10 @@ impl CustomResource {
         definition: &CustomResourceDefinition,
         rows: &mut Rows,
         api: &Api,
+        metrics: &Arc<Metrics>,
     ) -> Result<CustomResource, Status> {
+        let converter = WebhookConverter::of(definition, &api.webhooks, &api.clock, metrics);
+        let converter = converter.map(|converter| Arc::new(converter) as Arc<dyn Converter>);
         let terminating = Arc::new(AtomicBool::new(false));
         let mut strategies = Vec::new();
         for version in &definition.spec.versions {
@@ -88,6 +93,7 @@ impl CustomResource {
             };
             let mut objects = Objects::new(row, behaviours, store.clone(), cache.clone());
             objects.versions.clone_from(&versions);
+            objects.converter.clone_from(&converter);
             Version {
                 row,
                 is_served: version.served,

@@ -2,7 +2,7 @@
 //!
 //! Follow `kubectl apply` top-down: [`server`] (what a server is made of), [`stack`] (what each request passes),
 //! [`request`] (what it asks for), [`dispatch`] (who serves it), `routes` (what its path takes), [`verbs`] (one path for each verb), [`decode`]
-//! (bodies), [`write`] (the write path), [`managed_fields`] (who set which field), [`objects`] (keys and stored form), [`render`] (the answer's form),
+//! (bodies), [`write`] (the write path), [`managed_fields`] (who set which field), [`objects`] (keys and stored form), [`conversion`] (by webhooks), [`render`] (the answer's form),
 //! [`response`]. Beside these: [`lifecycle`] (how a server ends), [`strategy`] (what a kind adds), [`resource`], [`kind`] and [`proto`] (versions and
 //! envelopes), [`subresources`], [`virtual_resources`], [`paths`] (health, version, metrics, discovery),
 //! [`object_reader`] (what authorizers and admission see), [`metrics`].
@@ -13,10 +13,11 @@
 //! Upstream: `k8s.io/apiserver/pkg/{server,endpoints,registry}`.
 
 pub mod aggregation;
+pub mod conversion;
 pub mod decode;
 mod deprecation;
 pub mod discovery;
-pub mod dispatch;
+mod dispatch;
 mod error;
 pub mod health;
 pub mod kind;

@@ -116,7 +116,7 @@ impl ObjectReader for CachedObjects {
             if current.object.metadata().resource_version != metadata.resource_version {
                 return Err(conflict());
             }
-            let value = objects.encode(&*object)?;
+            let value = objects.encode(&*object).await?;
             let written = objects
                 .put(&key, Expect::Unchanged(current.stored.mod_revision), value)
                 .await

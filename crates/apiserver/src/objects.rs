@@ -12,6 +12,7 @@ use bytes::Bytes;
 use storage::cache::{Cache, Extract, Extracted};
 use storage::{Error, Expect, KeyValue, Revision, Store, Write};
 
+use crate::conversion::{Converter, SharedEvents};
 use crate::proto::{Unread, Versioned};
 use crate::strategy::{Behaviour, Strategy};
 
@@ -28,6 +29,9 @@ pub struct Objects {
     pub indexed: &'static [&'static str],
     /// The versions of a custom kind, this one among them.
     pub versions: Vec<Version>,
+    /// Asked when versions of a custom kind differ in more than their name.
+    pub converter: Option<Arc<dyn Converter>>,
+    pub(crate) shared_events: SharedEvents,
     prefix: String,
     store: Arc<dyn Store>,
 }
@@ -82,6 +86,8 @@ impl Objects {
             cache,
             indexed: indexed_fields(row),
             versions: Vec::new(),
+            converter: None,
+            shared_events: SharedEvents::default(),
             prefix: prefix(row),
             store,
         }
@@ -140,7 +146,13 @@ impl Objects {
             .get(key.as_bytes(), None)
             .await
             .map_err(|error| failed(&error))?;
-        found.map(|stored| self.decode(stored)).transpose()
+        let Some(stored) = found else { return Ok(None) };
+        if self.converter.is_none() {
+            return self.decode(stored).map(Some);
+        }
+        let value = self.one_in_own_version(stored.value.bytes()).await?;
+        let object = self.settled(&stored, self.read(&value))?;
+        Ok(Some(Loaded { object, stored }))
     }
 
     /// Decodes a stored object, with defaults and its resourceVersion.
@@ -170,19 +182,26 @@ impl Objects {
         read(self.row, self.strategy(), value, None)
     }
 
-    /// The stored form of an object of the storage version.
-    pub fn encode(&self, object: &dyn Object) -> Result<Bytes, Status> {
-        let mut raw = object.encode_to_vec();
-        if !object.metadata().resource_version.is_empty() {
-            let mut stored = Vec::new();
-            Versioned::unversioned(&raw)
-                .map_err(Status::internal)?
-                .write(&mut stored);
-            raw = stored;
+    /// The stored form of an object of these objects' version.
+    pub async fn encode(&self, object: &dyn Object) -> Result<Bytes, Status> {
+        let raw = unversioned(object)?;
+        let storage = self.versions.iter().find(|version| version.row.is_stored());
+        match storage.filter(|storage| storage.row.version != self.row.version) {
+            Some(storage) => self.encode_for(&raw, storage).await,
+            None => crate::kind::stored::encode(self.row, &raw)
+                .map(Bytes::from)
+                .map_err(Status::internal),
         }
-        crate::kind::stored::encode(self.row, &raw)
-            .map(Bytes::from)
-            .map_err(Status::internal)
+    }
+
+    /// The form in which an object of these objects' version is shown to clients of that version.
+    pub fn encode_shown(&self, object: &dyn Object) -> Result<Bytes, Status> {
+        let raw = unversioned(object)?;
+        let encoded = match self.versions.is_empty() {
+            true => crate::kind::stored::encode(self.row, &raw),
+            false => crate::kind::stored::encode_own(self.row, &raw),
+        };
+        encoded.map(Bytes::from).map_err(Status::internal)
     }
 
     /// Writes one object; the store's answer decides.
@@ -215,7 +234,7 @@ impl Objects {
                 return Ok(None);
             };
             change(&mut *object)?;
-            let value = self.encode(&*object)?;
+            let value = self.encode(&*object).await?;
             if dry_run || value == stored.value {
                 return Ok(Some(Written {
                     value,
@@ -250,6 +269,19 @@ pub fn indexed_fields(row: &Resource) -> &'static [&'static str] {
         ("", "pods") => &["spec.nodeName"],
         _ => &[],
     }
+}
+
+/// The message of an object as it is stored, without a resourceVersion.
+fn unversioned(object: &dyn Object) -> Result<Vec<u8>, Status> {
+    let raw = object.encode_to_vec();
+    if object.metadata().resource_version.is_empty() {
+        return Ok(raw);
+    }
+    let mut stored = Vec::new();
+    Versioned::unversioned(&raw)
+        .map_err(Status::internal)?
+        .write(&mut stored);
+    Ok(stored)
 }
 
 fn commit_error(error: Error) -> CommitError {

@@ -29,8 +29,8 @@ use crate::metrics::Metrics;
 use crate::object_reader::{CachedObjects, follow};
 use crate::objects::{Behaviours, Objects, Selectable, indexed_fields, prefix};
 use crate::openapi;
-use crate::outbound::Reach;
 use crate::outbound::trust::Identity;
+use crate::outbound::{Reach, WebhookClient};
 use crate::paths::TokenKeys;
 use crate::proxy::Backends;
 use crate::render::runs::Runs;
@@ -157,13 +157,14 @@ impl Server {
             }),
         )?;
         let aggregation = Arc::new(Aggregation::new(
-            config.reach.services(objects),
+            config.reach.services(objects.clone()),
             config.proxy_client.take(),
         ));
         follow(&resources, aggregation.clone()).await?;
         for follower in followers {
             follow(&resources, follower).await?;
         }
+        let webhooks = Arc::new(WebhookClient::new(config.reach.services(objects)));
         let metrics = Metrics::new(&config.metrics);
         let flow_control = flow_control(&config, &resources).await?;
         let health = Health::new(
@@ -193,6 +194,7 @@ impl Server {
             store_metrics,
             resources,
             admission,
+            webhooks,
             aggregation,
             token_authenticator,
             authorizer: authorizer.clone(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use admission::webhooks::Caller;
 use admission::{Attributes, Operation, Review};
 use api::Object;
 use api::catalogue::Resource;
@@ -35,6 +36,8 @@ pub struct Api {
     pub store_metrics: Arc<StoreMetrics>,
     pub resources: Arc<Resources>,
     pub admission: admission::Chain,
+    /// Reaches conversion webhooks.
+    pub webhooks: Arc<dyn Caller>,
     /// Groups that other servers serve.
     pub aggregation: Arc<Aggregation>,
     pub token_authenticator: Arc<dyn TokenAuthenticator>,

@@ -91,13 +91,18 @@ pub fn object_renderer<'a>(
 }
 
 /// The answer that shows a written object.
-pub fn respond(
+pub async fn respond(
     renderer: &Renderer<'_>,
     request: &Request,
     code: StatusCode,
     written: &Written,
 ) -> Result<Response, Status> {
-    let source = Source::Plain(&written.value, written.revision.map(|revision| revision.0));
+    let value = renderer
+        .served
+        .objects
+        .one_in_own_version(written.value.clone())
+        .await?;
+    let source = Source::Plain(&value, written.revision.map(|revision| revision.0));
     Ok(document(renderer, request, code, renderer.object(&source)?))
 }
 

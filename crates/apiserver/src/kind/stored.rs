@@ -70,7 +70,15 @@ fn storage_version(row: &Resource) -> (&'static str, &'static str) {
 
 /// The stored form of an object of the row's version, given as bare protobuf.
 pub fn encode(row: &Resource, raw: &[u8]) -> Result<Vec<u8>, Error> {
-    let (group, version) = storage_version(row);
+    encode_as(row, storage_version(row), raw)
+}
+
+/// The same, but naming the row's own version, whatever the storage version is.
+pub fn encode_own(row: &Resource, raw: &[u8]) -> Result<Vec<u8>, Error> {
+    encode_as(row, (row.group, row.version), raw)
+}
+
+fn encode_as(row: &Resource, (group, version): (&str, &str), raw: &[u8]) -> Result<Vec<u8>, Error> {
     if form(row) == Form::Protobuf {
         return Ok(wrap(group, version, row.kind, raw));
     }

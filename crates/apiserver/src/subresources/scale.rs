@@ -119,6 +119,7 @@ async fn get(served: &Served, request: &Request, form: &Form) -> Result<Response
         .await
         .map_err(|error| failed(&error))?;
     let entry = entry.ok_or_else(|| Status::not_found(&served.group_resource(), &request.info.name))?;
+    let entry = served.objects.entry_in_own_version(entry).await?;
     let loaded = served.objects.decode(entry.stored().clone())?;
     served.objects.strategy().check_scale(&*loaded.object)?;
     let scale = served
@@ -153,7 +154,8 @@ async fn write(
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
     let written = saved?.written;
-    let mut object = served.objects.read(&written.value).map_err(Status::internal)?;
+    let value = served.objects.one_in_own_version(written.value).await?;
+    let mut object = served.objects.read(&value).map_err(Status::internal)?;
     object.metadata_mut().resource_version = written
         .revision
         .map(|revision| revision.to_string())

@@ -26,5 +26,5 @@ pub async fn create(api: &Api, served: &Served, request: &mut Request) -> Result
     let saved = writer.create(object).await;
     let warnings = std::mem::take(&mut writer.warnings);
     warnings.into_iter().for_each(|warning| request.warn(warning));
-    respond(&renderer, request, StatusCode::CREATED, &saved?.written)
+    respond(&renderer, request, StatusCode::CREATED, &saved?.written).await
 }

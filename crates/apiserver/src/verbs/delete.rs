@@ -40,7 +40,7 @@ pub async fn delete(api: &Api, served: &Served, request: &mut Request) -> Result
         StatusCode::OK
     };
     if deleted.show_object {
-        return respond(&renderer, request, code, &deleted.last);
+        return respond(&renderer, request, code, &deleted.last).await;
     }
     let details = Details {
         name: deleted.name,

@@ -29,6 +29,7 @@ pub async fn get(api: &Api, served: &Served, request: &mut Request) -> Result<Re
         .await
         .map_err(|error| failed(&error))?;
     let entry = found.ok_or_else(|| not_found(served, name))?;
+    let entry = served.objects.entry_in_own_version(entry).await?;
     let shown = renderer.object(&Source::Cached(&entry, entry.mod_revision().0))?;
     Ok(document(&renderer, request, StatusCode::OK, shown))
 }

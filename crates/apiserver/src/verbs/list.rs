@@ -38,7 +38,8 @@ pub async fn list(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) -
     let renderer = object_renderer(api, served, request)?;
     let options = ListOptions::parse(&request.query)?;
     let selection = Selection::new(served, &request.info, &options)?;
-    let page = page(&served.objects, &selection, &options).await?;
+    let mut page = page(&served.objects, &selection, &options).await?;
+    page.entries = served.objects.entries_in_own_version(page.entries).await?;
     let metadata = ListMeta {
         resource_version: page.revision,
         continue_: page.next.map(|token| token.encode()).unwrap_or_default(),

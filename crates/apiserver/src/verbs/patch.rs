@@ -379,5 +379,5 @@ pub async fn patch(api: &Api, served: &Served, request: &mut Request) -> Result<
     } else {
         StatusCode::OK
     };
-    respond(&renderer, request, code, &saved.written)
+    respond(&renderer, request, code, &saved.written).await
 }

@@ -51,5 +51,5 @@ pub async fn update(api: &Api, served: &Served, request: &mut Request) -> Result
     } else {
         StatusCode::OK
     };
-    respond(&renderer, request, code, &saved.written)
+    respond(&renderer, request, code, &saved.written).await
 }

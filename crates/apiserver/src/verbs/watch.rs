@@ -1,5 +1,7 @@
 //! Watch: the changes of what is selected, as a stream that loses nothing.
 
+mod events;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,11 +14,12 @@ use flow_control::watchers::Registered;
 use futures_util::{FutureExt, Stream, StreamExt};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response as HttpResponse, StatusCode};
-use storage::cache::{EventKind, Freshness, Start, Watch, WatchEvent, WatchRequest};
+use storage::cache::{EventKind, Freshness, Start, WatchEvent, WatchRequest};
 use storage::{Error, Revision};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::events::{Events, Failure};
 use super::{Selection, offers, parse_version, renderer};
 use crate::lifecycle::UnderWay;
 use crate::metrics::{Held, WatchMeter};
@@ -57,7 +60,7 @@ pub async fn watch(api: &Arc<Api>, served: &Arc<Served>, request: &mut Request) 
         .map(|share| Share::new(share, matches!(wanted.start, Start::State(_))));
     let started = served.objects.cache.watch(wanted).await;
     let source = match started {
-        Ok(watch) => Ok(watch),
+        Ok(watch) => Ok(Events::new(watch, &served.objects)),
         // A revision that is gone is told inside the stream, where clients look for it.
         Err(Error::Compacted { requested, oldest }) => Err(too_old(requested, oldest)),
         Err(error) => return Err(failed(&error)),
@@ -156,7 +159,7 @@ struct Frames {
 
 /// The chunks of the response, until the timeout, an error or the server's end.
 fn chunks(
-    source: Result<Watch, Status>,
+    source: Result<Events, Status>,
     frames: Frames,
     timeout: Duration,
     trickle: Trickle,
@@ -209,7 +212,7 @@ struct Chunks<E> {
     /// The watch is to end, whatever there is to tell.
     end: Aside<E>,
     /// `None` after the last event.
-    source: Option<Result<Watch, Status>>,
+    source: Option<Result<Events, Status>>,
     frames: Frames,
     trickle: Trickle,
     /// In flow control.
@@ -282,21 +285,25 @@ impl<E> Chunks<E> {
 
 impl Frames {
     /// The frame of an item; `Err` with the last frame, if any, when nothing may follow.
-    fn event(&mut self, item: Option<Result<WatchEvent, Error>>) -> Result<Bytes, Option<Bytes>> {
+    fn event(&mut self, item: Option<Result<WatchEvent, Failure>>) -> Result<Bytes, Option<Bytes>> {
         let event = match item {
             None => return Err(None),
             Some(Ok(event)) => event,
-            Some(Err(Error::Compacted { requested, oldest })) => {
-                return Err(self.error(&too_old(requested, oldest)));
-            }
-            Some(Err(Error::Slow)) => {
-                return Err(self.error(&Status::expired("the watcher fell behind: events were dropped")));
-            }
-            // Its clients find out by looking again.
-            Some(Err(Error::Retired)) => return Err(None),
-            Some(Err(error)) => return Err(self.error(&failed(&error))),
+            Some(Err(Failure::Conversion(status))) => return Err(self.error(&status)),
+            Some(Err(Failure::Store(error))) => return Err(self.ended(&error)),
         };
         self.render(&event).map_err(|status| self.error(&status))
+    }
+
+    /// The last frame of a watch that the store ends.
+    fn ended(&self, error: &Error) -> Option<Bytes> {
+        match error {
+            Error::Compacted { requested, oldest } => self.error(&too_old(*requested, *oldest)),
+            Error::Slow => self.error(&Status::expired("the watcher fell behind: events were dropped")),
+            // Its clients find out by looking again.
+            Error::Retired => None,
+            error => self.error(&failed(error)),
+        }
     }
 
     fn render(&mut self, event: &WatchEvent) -> Result<Bytes, Status> {

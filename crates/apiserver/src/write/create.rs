@@ -72,7 +72,7 @@ impl Writer<'_> {
         self.validate(Operation::Create, &mut object, None).await?;
 
         let key = self.objects().key(self.namespace, &name);
-        let value = self.objects().encode(&*object)?;
+        let value = self.objects().encode(&*object).await?;
         if self.dry_run {
             return match self.objects().load(&key).await? {
                 Some(_) => Err(self.name_taken(&key, &name, generated).await),

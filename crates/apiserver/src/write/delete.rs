@@ -85,6 +85,7 @@ impl Writer<'_> {
         let value = self
             .objects()
             .encode(object)
+            .await
             .map_err(|status| CommitError::Failed(Box::new(status)))?;
         let written = self.objects().put(key, Expect::Unchanged(read), value).await?;
         Ok(written.revision.unwrap_or(read))
@@ -104,7 +105,7 @@ impl Writer<'_> {
     fn deleted(&self, object: &dyn Object, revision: Revision, gone: bool) -> Result<Deleted, Status> {
         Ok(Deleted {
             last: Written {
-                value: self.objects().encode(object)?,
+                value: self.objects().encode_shown(object)?,
                 revision: Some(revision),
             },
             name: object.metadata().name.clone(),

@@ -129,7 +129,7 @@ impl Writer<'_> {
         self.warn(warnings);
         self.validate(Operation::Update, &mut object, Some(&*old)).await?;
 
-        let value = self.objects().encode(&*object)?;
+        let value = self.objects().encode(&*object).await?;
         if deletion::ends_deletion(&*object, &*old, self.strategy()) {
             return self.remove_after_update(key, &*object, value, &stored).await;
         }

@@ -105,6 +105,11 @@ impl ObjectEvent {
         }
     }
 
+    /// The same event of another form of its object.
+    pub fn with_entry(&self, entry: Arc<Entry>) -> Self {
+        Self::new(self.kind, self.revision, entry)
+    }
+
     /// The event in the encoding `tag`: made by the first watcher that asks, shared by the others.
     pub fn frame<E>(&self, tag: u16, make: impl FnOnce(&Self) -> Result<Bytes, E>) -> Result<Bytes, E> {
         let mut frames = self.frames.0.lock();

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 pub const NAMES_ACCEPTED: &str = "NamesAccepted";
 pub const ESTABLISHED: &str = "Established";
 pub const TERMINATING: &str = "Terminating";
+pub const NON_STRUCTURAL_SCHEMA: &str = "NonStructuralSchema";
+pub const APPROVAL_POLICY_CONFORMANT: &str = "KubernetesAPIApprovalPolicyConformant";
 
 /// A condition that is yet to get its time.
 pub fn condition(kind: &str, holds: bool, reason: &str, message: &str) -> Condition {

@@ -15,6 +15,7 @@ use apiserver::openapi::CustomKind;
 use apiserver::resource::Table;
 use component_base::shutdown::Shutdown;
 use futures_util::{FutureExt, StreamExt};
+use registry::extensions::approval;
 use storage::Key;
 use storage::cache::{Freshness, Scope, Start, Watch, WatchRequest};
 use tokio::sync::{mpsc, oneshot};
@@ -24,7 +25,7 @@ use crate::conversion::Metrics;
 use crate::names::{self, Decision};
 use crate::rows::Rows;
 use crate::served::CustomResource;
-use crate::{discovery, finalizing};
+use crate::{conformance, discovery, finalizing};
 
 const GROUP: &str = "apiextensions.k8s.io";
 const PLURAL: &str = "customresourcedefinitions";
@@ -49,6 +50,8 @@ pub struct Controller {
     rows: Rows,
     conversions: Arc<Metrics>,
     resources: BTreeMap<String, CustomResource>,
+    /// Definitions, by uid, that conformed when they were last looked at: large schemas are not judged each time.
+    judged: BTreeMap<String, Judged>,
     /// What OpenAPI documents show.
     published: Vec<CustomKind>,
     /// Definitions, by uid, whose objects are being deleted.
@@ -65,6 +68,7 @@ impl Controller {
             conversions,
             rows: Rows::default(),
             resources: BTreeMap::new(),
+            judged: BTreeMap::new(),
             published: Vec::new(),
             finalizing: BTreeSet::new(),
             ended: mpsc::channel(ENDINGS),
@@ -132,17 +136,25 @@ impl Controller {
         let decisions = names::decide(&all);
         let now = self.local.api().clock.now();
         let mut undecided = Vec::new();
+        let mut judged = BTreeMap::new();
         for (definition, decision) in definitions.iter_mut().zip(decisions) {
-            if let Some(decision) = decision {
+            let state = Judged::of(definition);
+            let conforms = self.judged.get(&definition.metadata.uid) == Some(&state)
+                || conformance::outdated(definition).is_empty();
+            if conforms {
+                judged.insert(definition.metadata.uid.clone(), state);
+            }
+            if decision.is_some() || !conforms {
                 // What is to be established is served before anybody can read that it is.
                 let before = definition.clone();
-                apply(definition, &decision, now);
+                apply(definition, decision.as_ref(), now);
                 undecided.push((before, decision));
             }
         }
+        self.judged = judged;
         self.serve(&definitions).await;
         for (definition, decision) in undecided {
-            self.write(&definition, &decision).await?;
+            self.write(&definition, decision).await?;
         }
         for definition in definitions
             .into_iter()
@@ -218,16 +230,19 @@ impl Controller {
     }
 
     /// Writes a decision, unless the definition has become another meanwhile: then there comes another pass.
-    async fn write(&self, definition: &CustomResourceDefinition, decision: &Decision) -> Result<(), Status> {
+    async fn write(
+        &self,
+        definition: &CustomResourceDefinition,
+        decision: Option<Decision>,
+    ) -> Result<(), Status> {
         let now = self.local.api().clock.now();
         let (uid, spec) = (definition.metadata.uid.clone(), definition.spec.clone());
-        let decision = decision.clone();
         let name = &definition.metadata.name;
         let written = self
             .local
             .update_status::<CustomResourceDefinition>("", name, move |current| {
                 if current.metadata.uid == uid && current.spec == spec {
-                    apply(current, &decision, now);
+                    apply(current, decision.as_ref(), now);
                 }
             });
         match written.await {
@@ -259,8 +274,37 @@ impl Controller {
     }
 }
 
-fn apply(definition: &mut CustomResourceDefinition, decision: &Decision, now: jiff::Timestamp) {
-    definition.status.accepted_names.clone_from(&decision.accepted);
-    set(definition, decision.names.clone(), now);
-    set(definition, decision.established.clone(), now);
+/// What it depends on whether a definition conforms.
+#[derive(PartialEq, Eq)]
+struct Judged {
+    generation: i64,
+    approval: String,
+    conditions: usize,
+}
+
+impl Judged {
+    fn of(definition: &CustomResourceDefinition) -> Judged {
+        Judged {
+            generation: definition.metadata.generation,
+            approval: approval::stated(definition).to_owned(),
+            conditions: definition.status.conditions.len(),
+        }
+    }
+}
+
+fn apply(definition: &mut CustomResourceDefinition, decision: Option<&Decision>, now: jiff::Timestamp) {
+    if let Some(decision) = decision {
+        definition.status.accepted_names.clone_from(&decision.accepted);
+        set(definition, decision.names.clone(), now);
+        set(definition, decision.established.clone(), now);
+    }
+    for (kind, wanted) in conformance::outdated(definition) {
+        match wanted {
+            Some(condition) => set(definition, condition, now),
+            None => definition
+                .status
+                .conditions
+                .retain(|condition| condition.type_ != kind),
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Custom resources: kinds that come of CustomResourceDefinitions while the server runs.
 //!
-//! Reading order: [`conditions`], [`names`] (who may have which names; pure), [`rows`] (a definition as rows of the
+//! Reading order: [`conditions`], [`names`] (who may have which names; pure), [`conformance`] (schemas and groups as they
+//! should be; pure), [`rows`] (a definition as rows of the
 //! catalogue), [`schema`] (what objects may be; pure), [`strategy`] (what a custom kind adds to the write path), [`scale`], [`columns`]
 //! (of tables, by [`jsonpath`]), [`conversion`] (by webhooks), [`served`] (a definition as a resource with its
 //! cache), [`discovery`], [`finalizing`] (a definition goes after its objects), [`controller`] (which keeps all of
@@ -13,6 +14,7 @@
 
 mod columns;
 mod conditions;
+mod conformance;
 pub mod controller;
 mod conversion;
 mod discovery;

@@ -1,6 +1,7 @@
 //! Kinds that extend the API: custom resource definitions and API services. What definitions add is served by the
 //! crate `apiextensions`, what API services add is passed on by `apiserver::aggregation`.
 
+pub mod approval;
 mod columns;
 mod defaults;
 pub mod definitions;
@@ -25,6 +26,7 @@ use crate::rules::{MetadataChecks, Rules};
 use crate::{table, webhook_client};
 
 pub use definitions::CustomResourceDefinitions;
+pub use structural::violations;
 
 /// APIServices.
 pub struct ApiServices;

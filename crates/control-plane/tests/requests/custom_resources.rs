@@ -237,3 +237,29 @@ async fn custom_resources_obey_the_rules_of_their_schema() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn groups_of_kubernetes_own_are_told_of_their_approval() {
+    let cluster = Cluster::start().await;
+    let mut definition = definition();
+    definition["metadata"] =
+        json!({"name": "widgets.x.k8s.io", "annotations": {"api-approved.kubernetes.io": "unapproved"}});
+    definition["spec"]["group"] = "x.k8s.io".into();
+    let created = cluster.send("POST", DEFINITIONS, &definition.to_string()).await;
+    assert_eq!(created.code, 201, "{}", created.json);
+    let own = format!("{DEFINITIONS}/widgets.x.k8s.io");
+    let says = |definition: &Value, reason: &str| {
+        let conditions = definition["status"]["conditions"].as_array();
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.any(|condition| {
+            condition["type"] == "KubernetesAPIApprovalPolicyConformant" && condition["reason"] == reason
+        })
+    };
+    let unapproved = |_: u16, definition: &Value| says(definition, "UnapprovedAnnotation");
+    cluster.until(&own, unapproved).await;
+    let approve = r#"[{"op":"replace","path":"/metadata/annotations/api-approved.kubernetes.io","value":"https://example.com/approval"}]"#;
+    assert_eq!(cluster.send("PATCH", &own, approve).await.code, 200);
+    cluster
+        .until(&own, |_, definition| says(definition, "ApprovedAnnotation"))
+        .await;
+}

@@ -14,6 +14,7 @@ use apiserver::strategy::Context;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::approval::{self, Approval};
 use super::hoisted::Hoisted;
 use super::schema::{self, Place};
 use super::{columns, defaults, expressions, formats, structural};
@@ -26,7 +27,6 @@ use crate::{table, webhook_client};
 const CONVERSION_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 /// Keeps a definition until its objects are gone.
 const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
-const APPROVED: &str = "api-approved.kubernetes.io";
 
 /// CustomResourceDefinitions.
 pub struct CustomResourceDefinitions;
@@ -438,47 +438,18 @@ fn validate_approval(
     definition: &CustomResourceDefinition,
     old: Option<&CustomResourceDefinition>,
 ) -> Option<Error> {
-    let group = definition.spec.group.as_str();
-    let protected = ["k8s.io", "kubernetes.io"];
-    let is_below = |domain: &&str| group == *domain || group.ends_with(&format!(".{domain}"));
-    protected.iter().find(|domain| is_below(domain))?;
-    let state = |definition: &CustomResourceDefinition| {
-        let text = definition
-            .metadata
-            .annotations
-            .get(APPROVED)
-            .map_or("", String::as_str);
-        let host = text.split_once("://").filter(|(scheme, _)| !scheme.is_empty());
-        match text {
-            "" => "missing",
-            _ if text.starts_with("unapproved") => "bypassed",
-            _ if host.is_some_and(|(_, rest)| !rest.split('/').next().unwrap_or("").is_empty()) => "approved",
-            _ => "invalid",
-        }
-    };
-    let own = state(definition);
-    if old.is_some_and(|old| state(old) == own) {
+    let own = approval::of(definition)?;
+    if old.is_some_and(|old| approval::of(old) == Some(own)) {
         return None;
     }
-    let at = Path::new("metadata").child("annotations").key(APPROVED);
-    let see = "see https://github.com/kubernetes/enhancements/pull/1111";
+    let at = Path::new("metadata")
+        .child("annotations")
+        .key(approval::ANNOTATION);
+    let text = approval::stated(definition);
     match own {
-        "missing" => {
-            let detail = format!("protected groups must have approval annotation \"{APPROVED}\", {see}");
-            Some(Error::required(&at, detail))
-        }
-        "invalid" => {
-            let text = definition
-                .metadata
-                .annotations
-                .get(APPROVED)
-                .map_or("", String::as_str);
-            let detail = format!(
-                "protected groups must have approval annotation \"{APPROVED}\" with either a URL or a reason starting with \"unapproved\", {see}"
-            );
-            Some(Error::invalid(&at, text, detail))
-        }
-        _ => None,
+        Approval::Missing => Some(Error::required(&at, own.explain(text))),
+        Approval::Invalid => Some(Error::invalid(&at, text, own.explain(text))),
+        Approval::Approved | Approval::Bypassed => None,
     }
 }
 

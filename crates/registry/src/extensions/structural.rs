@@ -3,7 +3,7 @@
 //!
 //! Upstream: `k8s.io/apiextensions-apiserver/pkg/apiserver/schema`.
 
-use api::apiextensions::v1::JSONSchemaProps;
+use api::apiextensions::v1::{CustomResourceDefinition, JSONSchemaProps};
 use apimachinery::field::{Error, ErrorList, Path};
 
 /// Which part of an object a schema is for.
@@ -45,6 +45,37 @@ pub(super) fn unreadable(schema: &JSONSchemaProps) -> Option<String> {
     }
     let parts = super::schema::parts(schema, &Path::nil());
     parts.into_iter().find_map(|(part, _)| unreadable(part))
+}
+
+/// What keeps the schemas of a definition from being structural.
+///
+/// # Errors
+/// Why a schema can't even be read as one.
+pub fn violations(definition: &CustomResourceDefinition) -> Result<ErrorList, String> {
+    let (spec, path) = (&definition.spec, Path::new("spec"));
+    let mut errors = ErrorList::new();
+    if spec.preserve_unknown_fields {
+        errors.push(Error::invalid(
+            &path.child("preserveUnknownFields"),
+            true,
+            "must be false",
+        ));
+    }
+    for (index, version) in spec.versions.iter().enumerate() {
+        let schema = version.schema.as_ref();
+        let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema.as_deref()) else {
+            continue;
+        };
+        if let Some(why) = unreadable(schema) {
+            let name = &version.name;
+            return Err(format!(
+                "failed to check validation schema for version {name}: {why}"
+            ));
+        }
+        let at = path.child("versions").index(index);
+        errors.extend(validate(schema, &at.child("schema").child("openAPIV3Schema")));
+    }
+    Ok(errors)
 }
 
 /// What keeps a readable schema from being structural, sorted.

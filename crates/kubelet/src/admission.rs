@@ -13,6 +13,16 @@ pub struct Rejection {
     pub message: String,
 }
 
+/// The reason for which labels of the node are at fault.
+const NODE_AFFINITY: &str = "NodeAffinity";
+
+impl Rejection {
+    /// Whether other labels of the node would do.
+    pub fn is_by_labels(&self) -> bool {
+        self.reason == NODE_AFFINITY
+    }
+}
+
 fn predicate(name: &str, description: &str) -> Rejection {
     Rejection {
         reason: name.into(),
@@ -31,7 +41,7 @@ pub fn admit(
     check_resources(spec, others, allocatable)?;
     if !api::node_affinity::pod_matches_node(&spec.spec, node) {
         return Err(predicate(
-            "NodeAffinity",
+            NODE_AFFINITY,
             "node(s) didn't match Pod's node affinity/selector",
         ));
     }

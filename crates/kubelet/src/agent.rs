@@ -270,6 +270,7 @@ impl Agent {
         events.node_normal("Starting", "Starting kubelet.");
 
         let dispatch = dispatch::Dispatch {
+            client: self.client.clone(),
             pool: pool.clone(),
             pods: pods.clone(),
             statuses: statuses.clone(),

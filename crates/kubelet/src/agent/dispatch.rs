@@ -17,6 +17,7 @@ use crate::{
 };
 use api::core::v1::{Node, Pod, PodStatus};
 use apimachinery::time::Time;
+use client::Client;
 use component_base::{clock::Clock, shutdown::Shutdown};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc::UnboundedReceiver, watch};
@@ -25,6 +26,8 @@ use tokio::sync::{mpsc::UnboundedReceiver, watch};
 const HOUSEKEEPING: Duration = Duration::from_secs(2);
 
 pub(super) struct Dispatch {
+    /// Where the node can be asked for anew.
+    pub client: Option<Client>,
     pub pool: Arc<Pool>,
     pub pods: Arc<PodTable>,
     pub statuses: Arc<Statuses>,
@@ -121,7 +124,15 @@ impl Dispatch {
             .into_iter()
             .filter(|other| other.metadata.uid != *uid)
             .collect();
-        admission::admit(spec, &others, &node, &self.settings.allocatable)?;
+        let admit = |node: &Node| admission::admit(spec, &others, node, &self.settings.allocatable);
+        if let Err(rejection) = admit(&node) {
+            // The scheduler may have seen labels that have not come here yet.
+            let fresh = match rejection.is_by_labels() {
+                true => self.fresh_node().await,
+                false => None,
+            };
+            admit(&fresh.ok_or(rejection)?)?;
+        }
         sysctl::check(spec, &self.settings.allowed_unsafe_sysctls).map_err(|message| Rejection {
             reason: "SysctlForbidden".into(),
             message,
@@ -143,6 +154,18 @@ impl Dispatch {
             .labels
             .insert("kubernetes.io/os".into(), "linux".into());
         Arc::new(node)
+    }
+
+    /// The node as the API has it now.
+    async fn fresh_node(&self) -> Option<Node> {
+        let nodes = self.client.as_ref()?.api::<Node>();
+        match nodes.get(&self.settings.node_name).await {
+            Ok(node) => Some(node),
+            Err(error) => {
+                tracing::warn!(%error, "cannot ask for the node");
+                None
+            }
+        }
     }
 
     fn reject(&self, spec: &Arc<Pod>, rejection: &Rejection) {

@@ -75,6 +75,7 @@ impl Attached {
             Box::new(|_| {}),
         );
         let dispatch = Dispatch {
+            client: None,
             pool: pool.clone(),
             pods: pods.clone(),
             statuses: node.statuses.clone(),

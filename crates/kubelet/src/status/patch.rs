@@ -3,6 +3,7 @@
 //! A strategic merge patch: conditions, of which others own some, are merged by type; all else is the kubelet's and is
 //! replaced where it differs.
 
+use super::conditions::{DISRUPTION_TARGET, is_owned};
 use api::{Message, core::v1::PodStatus};
 use serde_json::{Map, Value, json};
 
@@ -54,8 +55,11 @@ fn conditions(old: Option<&Value>, new: &Value) -> Option<Value> {
     let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     let (old, new) = (list(old), list(Some(new)));
     let same_kind = |a: &Value, b: &Value| a["type"] == b["type"];
+    // What others set may be missing or old in `new`, which was made of what was known at some time before.
+    let kind = |condition: &Value| condition["type"].as_str().unwrap_or_default().to_owned();
+    let is_written = |condition: &&Value| is_owned(&kind(condition)) || kind(condition) == DISRUPTION_TARGET;
     let mut changes = Vec::new();
-    for condition in &new {
+    for condition in new.iter().filter(is_written) {
         let before = old.iter().find(|before| same_kind(before, condition));
         if before == Some(condition) {
             continue;
@@ -70,7 +74,7 @@ fn conditions(old: Option<&Value>, new: &Value) -> Option<Value> {
     }
     for condition in old
         .iter()
-        .filter(|before| !new.iter().any(|condition| same_kind(before, condition)))
+        .filter(|before| is_owned(&kind(before)) && !new.iter().any(|condition| same_kind(before, condition)))
     {
         changes.push(json!({ "$patch": "delete", "type": condition["type"] }));
     }
@@ -104,7 +108,8 @@ mod tests {
             conditions: vec![
                 condition("Ready", "False", "Wait"),
                 condition("lb", "True", ""),
-                condition("old", "True", ""),
+                condition("PodResizePending", "True", ""),
+                condition("DisruptionTarget", "True", ""),
             ],
             ..PodStatus::default()
         };
@@ -114,14 +119,17 @@ mod tests {
             pod_ips: vec![PodIP {
                 ip: "10.0.0.1".into(),
             }],
-            conditions: vec![condition("Ready", "True", ""), condition("lb", "True", "")],
+            conditions: vec![condition("Ready", "True", ""), condition("lb", "False", "")],
             ..PodStatus::default()
         };
         let mut patch = between(&old, &new, "u").unwrap();
         let conditions = patch["status"]["conditions"].take();
         assert_eq!(conditions[0]["status"], "True");
         assert_eq!(conditions[0].get("reason"), Some(&Value::Null));
-        assert_eq!(conditions[1], json!({ "$patch": "delete", "type": "old" }));
+        assert_eq!(
+            conditions[1],
+            json!({ "$patch": "delete", "type": "PodResizePending" })
+        );
         assert_eq!(conditions.as_array().unwrap().len(), 2);
         assert_eq!(patch["metadata"]["uid"], "u");
         assert_eq!(

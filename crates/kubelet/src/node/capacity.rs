@@ -78,6 +78,17 @@ pub fn threshold_value(threshold: &str, total: u64) -> u64 {
     Quantity::parse(threshold).map_or(0, |quantity| u64::try_from(quantity.value()).unwrap_or(0))
 }
 
+/// What the API says that the node has, and the kubelet knows nothing of: extended resources that others advertise.
+/// Huge pages of a size that is gone are not among them.
+pub fn foreign(advertised: &Resources, own: &Resources) -> Resources {
+    let is_foreign = |name: &str| !own.contains_key(name) && !name.starts_with("hugepages-");
+    advertised
+        .iter()
+        .filter(|(name, _)| is_foreign(name))
+        .map(|(name, quantity)| (name.clone(), quantity.clone()))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +127,19 @@ mod tests {
     fn thresholds() {
         assert_eq!(threshold_value("10%", 1000), 100);
         assert_eq!(threshold_value("1Ki", 1000), 1024);
+    }
+
+    #[test]
+    fn resources_that_others_advertise_are_foreign() {
+        let resources = |names: &[&str]| -> Resources {
+            let one = Quantity::parse("1").unwrap();
+            names
+                .iter()
+                .map(|name| ((*name).to_owned(), one.clone()))
+                .collect()
+        };
+        let advertised = resources(&["cpu", "example.com/gpu", "hugepages-1Gi"]);
+        let own = resources(&["cpu", "hugepages-2Mi"]);
+        assert_eq!(foreign(&advertised, &own), resources(&["example.com/gpu"]));
     }
 }

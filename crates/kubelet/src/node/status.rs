@@ -1,6 +1,11 @@
 //! The node's whole status. Upstream: `setNodeStatus`.
 
-use super::{capacity::Resources, conditions, machine::Machine, runtime_health::RuntimeHealth};
+use super::{
+    capacity::{self, Resources},
+    conditions,
+    machine::Machine,
+    runtime_health::RuntimeHealth,
+};
 use crate::{config::Config, eviction::pressure::Pressure, pleg::Pleg};
 use api::core::v1::{
     ContainerImage, DaemonEndpoint, Node, NodeAddress, NodeDaemonEndpoints, NodeRuntimeHandler, NodeStatus,
@@ -57,9 +62,14 @@ impl NodeFacts {
             .iter()
             .filter(|other| !owned.iter().any(|own| own.type_ == other.type_));
         let conditions = foreign.cloned().chain(owned.iter().cloned()).collect();
+        let with_foreign = |own: &Resources| {
+            let mut all = capacity::foreign(&old.capacity, &self.capacity);
+            all.extend(own.clone());
+            all
+        };
         NodeStatus {
-            capacity: self.capacity.clone(),
-            allocatable: self.allocatable.clone(),
+            capacity: with_foreign(&self.capacity),
+            allocatable: with_foreign(&self.allocatable),
             conditions,
             addresses: self.addresses(),
             daemon_endpoints: NodeDaemonEndpoints {

@@ -11,42 +11,83 @@ use std::collections::BTreeMap;
 
 use apimachinery::quantity::Quantity;
 
-use crate::core::v1::{Container, ContainerStatus, Pod};
+use crate::core::v1::{Container, ContainerStatus, Pod, ResourceRequirements};
 
 /// Amounts by resource name.
 pub type ResourceList = BTreeMap<String, Quantity>;
 
-/// What the scheduler must find free for the pod.
+/// What the scheduler must find free for the pod: while it is resized, the largest of what it wants, was given and uses.
 pub fn pod_requests(pod: &Pod) -> ResourceList {
-    let infeasible = pod.status.conditions.iter().any(|condition| {
-        condition.type_ == "PodResizePending"
-            && condition.status == "True"
-            && condition.reason == "Infeasible"
-    });
-    let of_container = |container: &Container| {
-        let statuses = pod
-            .status
-            .container_statuses
-            .iter()
-            .chain(&pod.status.init_container_statuses);
-        let wanted = if infeasible {
+    let pending = pod
+        .status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "PodResizePending");
+    let infeasible = pending.is_some_and(|condition| condition.reason == "Infeasible");
+    let effective = |wanted: &ResourceList, actual: &ResourceList, allocated: &ResourceList| {
+        let mut list = if infeasible {
             ResourceList::new()
         } else {
-            container.resources.requests.clone()
+            wanted.clone()
         };
-        match statuses.into_iter().find(|status| status.name == container.name) {
-            Some(status) if status.resources.is_some() || !status.allocated_resources.is_empty() => {
-                largest(wanted, status)
-            }
-            _ => container.resources.requests.clone(),
+        raise(&mut list, actual);
+        raise(&mut list, allocated);
+        list
+    };
+    let of_container = |container: &Container| {
+        let wanted = &container.resources.requests;
+        match status_of(pod, container) {
+            Some((resources, allocated)) => effective(wanted, &resources.requests, allocated),
+            None => wanted.clone(),
         }
     };
+    requests(pod, of_container, |wanted| {
+        match pod.status.resources.as_deref() {
+            Some(resources) => effective(wanted, &resources.requests, &pod.status.allocated_resources),
+            None => wanted.clone(),
+        }
+    })
+}
+
+/// What the pod's specification asks for, whatever it was given.
+pub fn spec_requests(pod: &Pod) -> ResourceList {
+    requests(
+        pod,
+        |container| container.resources.requests.clone(),
+        Clone::clone,
+    )
+}
+
+fn requests(
+    pod: &Pod,
+    of_container: impl Fn(&Container) -> ResourceList,
+    of_pod: impl Fn(&ResourceList) -> ResourceList,
+) -> ResourceList {
     let mut out = aggregate(pod, of_container);
     if let Some(resources) = pod.spec.resources.as_deref() {
-        override_pod_level(&mut out, &resources.requests);
+        let mut own = of_pod(&resources.requests);
+        own.retain(|name, _| resources.requests.contains_key(name));
+        override_pod_level(&mut out, &own);
     }
     add(&mut out, &pod.spec.overhead);
     out
+}
+
+/// What a container was given, if that may be other than it asks for: containers that end before others start are
+/// not resized.
+fn status_of<'a>(
+    pod: &'a Pod,
+    container: &Container,
+) -> Option<(&'a ResourceRequirements, &'a ResourceList)> {
+    let named =
+        |statuses: &'a [ContainerStatus]| statuses.iter().find(|status| status.name == container.name);
+    let regular = named(&pod.status.container_statuses);
+    let sidecar = || {
+        named(&pod.status.init_container_statuses)
+            .filter(|_| container.restart_policy.as_deref() == Some("Always"))
+    };
+    let status = regular.or_else(sidecar)?;
+    Some((status.resources.as_deref()?, &status.allocated_resources))
 }
 
 /// What the pod may use at most, for resources that every container bounds or the pod bounds itself.
@@ -96,14 +137,6 @@ fn override_pod_level(list: &mut ResourceList, own: &ResourceList) {
     for (name, amount) in own.iter().filter(|(name, _)| is_pod_level(name)) {
         list.insert(name.clone(), amount.clone());
     }
-}
-
-fn largest(mut wanted: ResourceList, status: &ContainerStatus) -> ResourceList {
-    if let Some(actual) = status.resources.as_deref() {
-        raise(&mut wanted, &actual.requests);
-    }
-    raise(&mut wanted, &status.allocated_resources);
-    wanted
 }
 
 /// Adds amount by amount.
@@ -179,5 +212,32 @@ mod tests {
         check(&[("1", Some("Always")), ("2", None)], &["1"], "0", None, "3");
         check(&[("2", None), ("1", Some("Always"))], &["2"], "0", None, "3");
         check(&[], &["1"], "100m", Some("4"), "4100m");
+    }
+
+    fn check_resized(status: &str, effective: &str, wanted: &str) {
+        let json = format!(
+            r#"{{"spec":{{"containers":[{{"name":"a","resources":{{"requests":{{"cpu":"2"}}}}}}]}},"status":{status}}}"#
+        );
+        let pod = <Pod as crate::Message>::from_json(json.as_bytes()).expect("valid");
+        let cpu = |list: ResourceList| list.get("cpu").map(ToString::to_string).unwrap_or_default();
+        assert_eq!(cpu(pod_requests(&pod)), effective);
+        assert_eq!(cpu(spec_requests(&pod)), wanted);
+    }
+
+    #[test]
+    fn the_largest_counts_during_a_resize() {
+        let given = |allocated: &str, actual: &str| {
+            format!(
+                r#""containerStatuses":[{{"name":"a","allocatedResources":{{"cpu":"{allocated}"}},
+                    "resources":{{"requests":{{"cpu":"{actual}"}}}}}}]"#
+            )
+        };
+        check_resized("{}", "2", "2");
+        check_resized(&format!("{{{}}}", given("1", "1")), "2", "2");
+        check_resized(&format!("{{{}}}", given("3", "1")), "3", "2");
+        check_resized(&format!("{{{}}}", given("1", "4")), "4", "2");
+        let infeasible =
+            r#""conditions":[{"type":"PodResizePending","status":"True","reason":"Infeasible"}]"#;
+        check_resized(&format!("{{{},{infeasible}}}", given("1", "1")), "1", "2");
     }
 }

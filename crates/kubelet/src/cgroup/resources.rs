@@ -71,7 +71,7 @@ pub struct Policy {
 
 /// The limits of a pod's own group. Upstream: `ResourceConfigForPod`.
 pub fn for_pod(pod: &Pod, policy: Policy) -> GroupLimits {
-    let requests = api::pod_requests::pod_requests(pod);
+    let requests = api::pod_requests::spec_requests(pod);
     let limits = api::pod_requests::pod_limits(pod);
     let request = milli(&requests).or_else(|| milli(&limits)).unwrap_or(0);
     let every_cpu_limited = every_container(pod, |resources| {
@@ -139,7 +139,7 @@ pub fn for_container(
 pub fn for_sandbox(pod: &Pod, policy: Policy) -> (LinuxContainerResources, LinuxContainerResources) {
     let mut bare = pod.clone();
     bare.spec.overhead.clear();
-    let requests = api::pod_requests::pod_requests(&bare);
+    let requests = api::pod_requests::spec_requests(&bare);
     let limits = api::pod_requests::pod_limits(&bare);
     let overhead = &pod.spec.overhead;
     let overhead = if overhead.is_empty() {

@@ -23,7 +23,7 @@ pub fn rank(loads: &mut [PodLoad], signal: Signal, layout: Layout) {
 /// What the pod uses beyond what it asked for.
 fn over_request(load: &PodLoad, signal: Signal, layout: Layout) -> i128 {
     let requested = |name: &str| {
-        let requests = api::pod_requests::pod_requests(&load.pod);
+        let requests = api::pod_requests::spec_requests(&load.pod);
         requests
             .get(name)
             .map_or(0, |quantity| i128::from(quantity.value()))

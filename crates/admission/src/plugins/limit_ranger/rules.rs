@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::core::v1::{Container, LimitRange, LimitRangeItem, PersistentVolumeClaim, Pod};
-use api::pod_requests::{pod_limits, pod_requests};
+use api::pod_requests::{pod_limits, spec_requests};
 use apimachinery::quantity::Quantity;
 
 type ResourceList = BTreeMap<String, Quantity>;
@@ -72,7 +72,7 @@ pub(super) fn check_pod(range: &LimitRange, pod: &Pod) -> Vec<String> {
                     refusals.extend(check_item(item, &resources.requests, &resources.limits));
                 }
             }
-            POD => refusals.extend(check_item(item, &pod_requests(pod), &pod_limits(pod))),
+            POD => refusals.extend(check_item(item, &spec_requests(pod), &pod_limits(pod))),
             _ => {}
         }
     }

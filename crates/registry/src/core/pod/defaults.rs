@@ -120,7 +120,7 @@ fn pod_level_resources(pod: &mut Pod) {
     let resources = pod.spec.resources.take();
     let overhead = std::mem::take(&mut pod.spec.overhead);
     let (requests, limits) = (
-        api::pod_requests::pod_requests(pod),
+        api::pod_requests::spec_requests(pod),
         api::pod_requests::pod_limits(pod),
     );
     pod.spec.resources = resources;

@@ -45,7 +45,7 @@ pub(super) fn validate_pod(spec: &PodSpec, path: &Path) -> ErrorList {
         },
         ..Default::default()
     };
-    for (name, needed) in api::pod_requests::pod_requests(&pod) {
+    for (name, needed) in api::pod_requests::spec_requests(&pod) {
         if let Some(request) = own.requests.get(&name).filter(|request| needed > **request) {
             let detail = format!("must be greater than or equal to aggregate container requests of {needed}");
             errors.push(Error::invalid(

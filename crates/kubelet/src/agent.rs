@@ -2,11 +2,13 @@
 //!
 //! - [`parts`] builds what everything else needs: runtime, node facts, settings.
 //! - [`dispatch`] takes the sources' changes to admission and workers.
+//! - [`resizes`] says which resizes of running pods are accepted.
 //! - [`housekeeping`] does what has to be done now and then.
 
 mod dispatch;
 mod housekeeping;
 mod parts;
+mod resizes;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,7 @@ use crate::{
     pleg::Pleg,
     pod_table::PodTable,
     probe::manager::Probes,
+    resize::{self, Resizes},
     server::{self, Server},
     source::{Change, file::FileSource},
     status::manager::Statuses,
@@ -85,6 +88,8 @@ pub enum Error {
     #[error("invalid eviction settings")]
     Eviction(#[from] threshold::Error),
     #[error(transparent)]
+    Resizes(#[from] resize::checkpoint::Error),
+    #[error(transparent)]
     Bootstrap(#[from] bootstrap::Error),
 }
 
@@ -112,6 +117,7 @@ pub struct Agent {
     prepared: parts::Prepared,
     health: Arc<RuntimeHealth>,
     pleg: Arc<Pleg>,
+    resizes: Arc<Resizes>,
     wake: Wake,
     thresholds: Vec<threshold::Threshold>,
     healthz: Option<TcpListener>,
@@ -139,6 +145,7 @@ impl Agent {
         let client = parts::client(&options)?;
         let (runtime, version) = parts::runtime(&config, &metrics).await?;
         let prepared = parts::prepare(&options, &version, client.is_some()).await?;
+        let resizes = Resizes::open(&options.root_dir, clock.clone(), metrics.clone())?;
         let wake = Wake::default();
         let health = RuntimeHealth::new(clock.clone());
         let listener = waker(&wake);
@@ -184,6 +191,7 @@ impl Agent {
             prepared,
             health,
             pleg,
+            resizes: Arc::new(resizes),
             wake,
             thresholds,
             healthz,
@@ -236,7 +244,10 @@ impl Agent {
                 settings: settings.clone(),
                 clock: self.clock.clone(),
                 metrics: self.metrics.clone(),
+                resizes: self.resizes.clone(),
+                groups: self.prepared.groups.clone(),
             }),
+            resizes: self.resizes.clone(),
             volumes: Volumes::new(
                 settings.root.clone(),
                 objects.clone(),
@@ -282,6 +293,8 @@ impl Agent {
             node: node_seen,
             labels: self.options.node_labels.clone(),
             pressure: self.facts.pressure.clone(),
+            resizes: self.resizes.clone(),
+            waiting: resizes::Waiting::default(),
         };
         let housekeeping = housekeeping::Housekeeping {
             reclaimer,

@@ -5,6 +5,7 @@
 //! - [`admission`], [`sysctl`]: whether the node takes a pod. Pure.
 //! - [`worker`]: one worker a pod, a state machine from sync over termination to clean-up.
 //! - [`sync`]: one pass over a pod: plan (pure) and execute; [`runtime`] observes.
+//! - [`resize`]: what running pods were given, and how it changes.
 //! - [`pleg`]: notices changes in the runtime and wakes workers.
 //! - What containers are given: [`env`], [`volume`] from [`objects`], [`dns`], [`hosts`], [`security`], [`cgroup`];
 //!   put together in [`sandbox_config`] and [`container_config`]. [`image`] gets their images.
@@ -47,6 +48,7 @@ pub mod pleg;
 pub mod pod;
 pub mod pod_table;
 pub mod probe;
+pub mod resize;
 pub mod runtime;
 pub mod sandbox_config;
 pub mod security;

@@ -4,11 +4,16 @@ use component_base::metrics::{
     DEFAULT_BUCKETS, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
 };
 use cri_api::{Observer, error::Code};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Buckets of a pull's duration, in seconds.
 const PULL_BUCKETS: &[f64] = &[
     1.0, 5.0, 10.0, 20.0, 30.0, 60.0, 180.0, 300.0, 600.0, 900.0, 1200.0, 1800.0, 3600.0,
+];
+/// Buckets of a resize's duration, in milliseconds.
+const RESIZE_BUCKETS: &[f64] = &[
+    10.0, 50.0, 100.0, 500.0, 1000.0, 2000.0, 5000.0, 10_000.0, 20_000.0, 30_000.0, 60_000.0, 120_000.0,
+    300_000.0, 600_000.0,
 ];
 /// Image sizes that a pull's duration is told apart by.
 const SIZES: [(u64, &str); 8] = [
@@ -44,6 +49,11 @@ pub struct Metrics {
     node_name: IntGaugeVec,
     rejections: IntCounterVec,
     evictions: IntCounterVec,
+    resizes_requested: IntCounterVec,
+    resize_duration: HistogramVec,
+    resizes_pending: IntGaugeVec,
+    resizes_in_progress: IntGauge,
+    resizes_accepted_late: IntCounterVec,
 }
 
 impl Metrics {
@@ -132,6 +142,33 @@ impl Metrics {
                 "Cumulative number pod admission rejections by the Kubelet.",
                 &["reason"],
             ),
+            resizes_requested: r.counter_vec(
+                "kubelet_container_requested_resizes_total",
+                "Number of requested resizes, counted at the container level. Different resources on the same \
+                 container are counted separately. The 'requirement' label refers to 'memory' or 'limits'; the \
+                 'operation' label can be one of 'add', 'remove', 'increase' or 'decrease'.",
+                &["resource", "requirement", "operation"],
+            ),
+            resize_duration: r.histogram_vec(
+                "kubelet_pod_resize_duration_milliseconds",
+                "Duration in milliseconds to actuate a pod resize",
+                &["success"],
+                RESIZE_BUCKETS,
+            ),
+            resizes_pending: r.gauge_vec(
+                "kubelet_pod_pending_resizes",
+                "Number of pending resizes for pods.",
+                &["reason"],
+            ),
+            resizes_in_progress: r.gauge(
+                "kubelet_pod_in_progress_resizes",
+                "Number of in-progress resizes for pods.",
+            ),
+            resizes_accepted_late: r.counter_vec(
+                "kubelet_pod_deferred_accepted_resizes_total",
+                "Cumulative number of resizes that were accepted after being deferred.",
+                &["retry_trigger"],
+            ),
             probe_registry,
         }
     }
@@ -183,6 +220,32 @@ impl Metrics {
 
     pub fn pod_evicted(&self, signal: &str) {
         self.evictions.with_label_values(&[signal]).inc();
+    }
+
+    /// A container's resource, whether of requests or limits, and what is done to it.
+    pub fn resize_requested(&self, change: &[&str; 3]) {
+        self.resizes_requested.with_label_values(change).inc();
+    }
+
+    pub fn resized(&self, succeeded: bool, took: Duration) {
+        let success = if succeeded { "true" } else { "false" };
+        self.resize_duration
+            .with_label_values(&[success])
+            .observe(took.as_secs_f64() * 1000.0);
+    }
+
+    pub fn deferred_resize_accepted(&self, trigger: &str) {
+        self.resizes_accepted_late.with_label_values(&[trigger]).inc();
+    }
+
+    /// Resizes that wait, by reason, and how many are being carried out.
+    pub fn set_resizes(&self, pending: &BTreeMap<String, i64>, in_progress: usize) {
+        self.resizes_pending.reset();
+        for (reason, count) in pending {
+            self.resizes_pending.with_label_values(&[reason]).set(*count);
+        }
+        self.resizes_in_progress
+            .set(i64::try_from(in_progress).unwrap_or(i64::MAX));
     }
 
     pub fn relisted(&self, took: Duration, interval: Duration) {

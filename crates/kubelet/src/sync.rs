@@ -5,6 +5,7 @@
 //! - [`init_plan`] is the part of it about init containers and sidecars.
 //! - [`back_off`] keeps how long a crashing container waits.
 //! - [`execute`] carries a plan out against the runtime; [`start`] starts one container, [`kill`] ends them.
+//! - [`resize`] changes containers that run.
 //! - [`termination_order`] holds sidecars back until the containers that they serve have ended.
 //!
 //! Observing is `runtime::inspect`; what comes out of a pass is turned into a pod's status by `status`.
@@ -14,5 +15,6 @@ pub mod execute;
 mod init_plan;
 pub mod kill;
 pub mod plan;
+mod resize;
 pub mod start;
 pub mod termination_order;

@@ -18,6 +18,7 @@ use crate::{
     objects::Detached,
     pod_table::PodTable,
     probe::manager::Probes,
+    resize::Resizes,
     runtime::fake::FakeRuntime,
     settings::Settings,
     status::manager::Statuses,
@@ -108,6 +109,9 @@ impl Node {
         let mirrors = Arc::new(MirrorTable::default());
         let statuses = Statuses::new(mirrors.clone());
         let objects = Arc::new(Detached);
+        let root = settings.root.path();
+        let resizes = Arc::new(Resizes::open(root, clock.clone(), metrics.clone()).unwrap());
+        let groups = PodGroups::new(Hierarchy::detect(&groups).unwrap(), layout, policy);
         let images = Images::new(dynamic.clone(), events.clone(), clock.clone(), metrics.clone(), 1);
         let passes = Arc::new(Passes {
             runtime: dynamic.clone(),
@@ -119,7 +123,10 @@ impl Node {
                 settings: settings.clone(),
                 clock: clock.clone(),
                 metrics: metrics.clone(),
+                resizes: resizes.clone(),
+                groups: groups.clone(),
             }),
+            resizes,
             volumes: Volumes::new(
                 settings.root.clone(),
                 objects.clone(),
@@ -136,7 +143,7 @@ impl Node {
                 metrics.clone(),
                 shutdown.clone(),
             ),
-            groups: PodGroups::new(Hierarchy::detect(&groups).unwrap(), layout, policy),
+            groups,
             health,
             mirrors: Mirrors::new(client, mirrors, "node"),
             events,

@@ -1,6 +1,6 @@
 //! Takes pods from their sources to admission and on to workers. Upstream: `syncLoopIteration`.
 
-use super::housekeeping::Housekeeping;
+use super::{housekeeping::Housekeeping, resizes::Waiting};
 use crate::{
     admission::{self, Rejection},
     events::Events,
@@ -9,6 +9,7 @@ use crate::{
     mirror::Mirrors,
     pod,
     pod_table::PodTable,
+    resize::Resizes,
     settings::Settings,
     source::Change,
     status::manager::Statuses,
@@ -39,12 +40,14 @@ pub(super) struct Dispatch {
     pub node: watch::Receiver<Option<Arc<Node>>>,
     pub labels: BTreeMap<String, String>,
     pub pressure: Arc<Pressure>,
+    pub resizes: Arc<Resizes>,
+    pub waiting: Waiting,
 }
 
 impl Dispatch {
     /// Runs until shutdown. Nothing is taken for an orphan before all `sources` have told of their pods.
     pub async fn run(
-        self,
+        mut self,
         mut changes: UnboundedReceiver<Change>,
         sources: usize,
         mut housekeeping: Housekeeping,
@@ -59,15 +62,23 @@ impl Dispatch {
                 () = shutdown.wait() => return,
                 Some(change) = changes.recv() => match change {
                     Change::Set(spec) => self.set(spec).await,
-                    Change::Removed(uid) => self.remove(&uid),
-                    Change::Synced => synced += 1,
+                    Change::Removed(uid) => self.remove(&uid).await,
+                    Change::Synced => {
+                        synced += 1;
+                        if synced == sources {
+                            self.resizes_may_start().await;
+                        }
+                    }
                 },
-                _ = timer.tick() => housekeeping.round(synced == sources).await,
+                _ = timer.tick() => {
+                    housekeeping.round(synced == sources).await;
+                    self.retry_resizes_now_and_then().await;
+                }
             }
         }
     }
 
-    async fn set(&self, spec: Arc<Pod>) {
+    async fn set(&mut self, spec: Arc<Pod>) {
         if pod::is_mirror(&spec) {
             self.mirrors.table().set(spec.clone());
             self.pods.set(spec.clone());
@@ -80,7 +91,8 @@ impl Dispatch {
             }
             return;
         }
-        let new = self.pods.set(spec.clone());
+        let old = self.pods.get(&spec.metadata.uid);
+        self.pods.set(spec.clone());
         self.statuses.refresh(&spec);
         if self.pods.is_rejected(&spec.metadata.uid) {
             if spec.metadata.deletion_timestamp.is_some() {
@@ -89,17 +101,22 @@ impl Dispatch {
             return;
         }
         let ends = spec.metadata.deletion_timestamp.is_some() || pod::is_terminal(&spec.status.phase);
-        if new
-            && !ends
-            && let Err(rejection) = self.admit(&spec).await
-        {
-            self.reject(&spec, &rejection);
-            return;
+        match old {
+            Some(old) => self.changed(&old, &spec).await,
+            None if ends => {}
+            None => {
+                let allocated = self.resizes.allocated_pod(&spec);
+                if let Err(rejection) = self.admit(&allocated).await {
+                    self.reject(&spec, &rejection);
+                    return;
+                }
+                self.allocate(&spec);
+            }
         }
         self.pool.update(spec);
     }
 
-    fn remove(&self, uid: &str) {
+    async fn remove(&mut self, uid: &str) {
         let Some(spec) = self.pods.remove(uid) else { return };
         if pod::is_mirror(&spec) {
             self.mirrors.table().remove(&spec);
@@ -112,9 +129,10 @@ impl Dispatch {
             return;
         }
         self.pool.remove(uid);
+        self.retry_resizes("pods_removed").await;
     }
 
-    async fn admit(&self, spec: &Pod) -> Result<(), Rejection> {
+    pub(super) async fn admit(&self, spec: &Pod) -> Result<(), Rejection> {
         pressure::admit(spec, &self.pressure.conditions())?;
         let node = self.node().await;
         let uid = &spec.metadata.uid;
@@ -123,6 +141,7 @@ impl Dispatch {
             .active()
             .into_iter()
             .filter(|other| other.metadata.uid != *uid)
+            .map(|other| self.resizes.allocated_pod(&other))
             .collect();
         let admit = |node: &Node| admission::admit(spec, &others, node, &self.settings.allocatable);
         if let Err(rejection) = admit(&node) {

@@ -60,9 +60,15 @@ impl Housekeeping {
                 self.mirrors.delete(&mirror).await;
             }
         }
-        self.statuses
-            .retain(|uid| self.pods.contains(uid) || self.pool.holds(uid));
-        let active = self.pool.active();
+        let known = |uid: &str| self.pods.contains(uid) || self.pool.holds(uid);
+        self.statuses.retain(known);
+        self.passes.resizes.retain(known);
+        let active: Vec<_> = self
+            .pool
+            .active()
+            .iter()
+            .map(|spec| self.passes.resizes.allocated_pod(spec))
+            .collect();
         if let Err(error) = self.passes.groups.weigh(active.iter().map(AsRef::as_ref)) {
             tracing::warn!(%error, "cannot weigh burstable pods");
         }

@@ -76,6 +76,8 @@ impl Attached {
         );
         let dispatch = Dispatch {
             client: None,
+            resizes: node.passes.resizes.clone(),
+            waiting: crate::agent::resizes::Waiting::default(),
             pool: pool.clone(),
             pods: pods.clone(),
             statuses: node.statuses.clone(),

@@ -2,7 +2,7 @@
 //!
 //! The files answer at once, so reading and writing them blocks nobody.
 
-use super::resources::{GroupLimits, weight_of_shares};
+use super::resources::{GroupLimits, shares_of_weight, weight_of_shares};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -148,7 +148,40 @@ impl Hierarchy {
         Ok(())
     }
 
-    fn set(&self, group: &str, limits: &GroupLimits) -> Result<(), Error> {
+    /// What the group is limited to. Of version 2's weights, the least shares that give one.
+    pub fn limits(&self, group: &str) -> GroupLimits {
+        let read = |controller, name: &str| {
+            let path = self.folder(controller, group)?.join(name);
+            fs::read_to_string(path).ok()
+        };
+        let whole = |text: String| text.trim().parse::<i64>().ok();
+        let (cpu_shares, cpu_quota_us, memory_bytes) = match self.version {
+            Version::V1 => (
+                read("cpu", "cpu.shares").and_then(|text| text.trim().parse().ok()),
+                read("cpu", "cpu.cfs_quota_us").and_then(whole),
+                // The kernel's "unlimited" is the largest page-aligned number.
+                read("memory", "memory.limit_in_bytes")
+                    .and_then(whole)
+                    .filter(|limit| *limit < 1 << 60),
+            ),
+            Version::V2 => (
+                read("cpu", "cpu.weight")
+                    .and_then(|text| text.trim().parse().ok())
+                    .map(shares_of_weight),
+                read("cpu", "cpu.max").and_then(|text| whole(text.split(' ').next()?.to_owned())),
+                read("memory", "memory.max").and_then(whole),
+            ),
+        };
+        GroupLimits {
+            cpu_shares,
+            cpu_quota_us: cpu_quota_us.filter(|quota| *quota > 0),
+            memory_bytes,
+            ..GroupLimits::default()
+        }
+    }
+
+    /// Sets the limits of a group that is there.
+    pub fn set(&self, group: &str, limits: &GroupLimits) -> Result<(), Error> {
         let memory = limits.memory_bytes.map(|bytes| bytes.to_string());
         let pids = limits.pids.map(|count| count.to_string());
         let mut writes: Vec<(&str, &str, String)> = Vec::new();
@@ -438,6 +471,20 @@ mod tests {
         assert_eq!(read("kubepods/pod1/cpu.weight"), "39");
         assert_eq!(read("kubepods/pod1/cpu.max"), "50000 100000");
         assert_eq!(read("kubepods/pod1/memory.max"), "4096");
+        assert_eq!(
+            hierarchy.limits("/kubepods/pod1"),
+            GroupLimits {
+                cpu_shares: Some(999),
+                cpu_period_us: 0,
+                pids: None,
+                ..limits
+            }
+        );
+        write("kubepods/pod1/cpu.max", "max 100000\n");
+        write("kubepods/pod1/memory.max", "max\n");
+        let unlimited = hierarchy.limits("/kubepods/pod1");
+        assert_eq!((unlimited.cpu_quota_us, unlimited.memory_bytes), (None, None));
+        write("kubepods/pod1/memory.max", "4096\n");
         write("kubepods/pod1/memory.current", "1000\n");
         write(
             "kubepods/pod1/memory.stat",

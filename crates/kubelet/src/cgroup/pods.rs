@@ -58,7 +58,7 @@ impl PodGroups {
         let milli: i64 = pods
             .filter(|pod| api::qos::class(pod) == Class::Burstable)
             .map(|pod| {
-                api::pod_requests::pod_requests(pod)
+                api::pod_requests::spec_requests(pod)
                     .get("cpu")
                     .map_or(0, Quantity::milli_value)
             })
@@ -78,6 +78,22 @@ impl PodGroups {
                 .hierarchy
                 .ensure(&group, &resources::for_pod(pod, self.policy)),
             _ => Ok(()),
+        }
+    }
+
+    /// What the pod's group is limited to; nothing when it has none.
+    pub fn limits(&self, pod: &Pod) -> Option<GroupLimits> {
+        let group = self.layout.pod(pod)?;
+        self.hierarchy
+            .exists(&group)
+            .then(|| self.hierarchy.limits(&group))
+    }
+
+    /// Changes what the pod's group is limited to, as far as limits are given.
+    pub fn set(&self, pod: &Pod, limits: &GroupLimits) -> Result<(), Error> {
+        match self.layout.pod(pod) {
+            Some(group) => self.hierarchy.set(&group, limits),
+            None => Ok(()),
         }
     }
 

@@ -9,7 +9,7 @@ use apimachinery::quantity::Quantity;
 use cri_api::v1::{HugepageLimit, LinuxContainerResources};
 use std::collections::BTreeMap;
 
-const MIN_SHARES: u64 = 2;
+pub const MIN_SHARES: u64 = 2;
 const MAX_SHARES: u64 = 262_144;
 const SHARES_PER_CPU: i64 = 1024;
 const MIN_QUOTA_US: i64 = 1000;
@@ -39,6 +39,22 @@ pub fn weight_of_shares(shares: u64) -> u64 {
         0
     } else {
         1 + ((shares.clamp(MIN_SHARES, MAX_SHARES) - 2) * 9999) / 262_142
+    }
+}
+
+/// The least shares of which [`weight_of_shares`] makes this weight.
+pub fn shares_of_weight(weight: u64) -> u64 {
+    2 + (weight.clamp(1, 10_000) - 1)
+        .saturating_mul(262_142)
+        .div_ceil(9999)
+}
+
+/// The thousandths of a processor that shares stand for, rounded up.
+pub fn milli_of_shares(shares: i64) -> i64 {
+    if shares < 2 {
+        0
+    } else {
+        shares.saturating_mul(1000).saturating_add(SHARES_PER_CPU - 1) / SHARES_PER_CPU
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
 };
 use tokio::sync::watch;
 
+pub const MEMORY_IN_USE: u64 = 10 << 20;
+
 #[derive(Default)]
 struct State {
     sandboxes: Vec<v1::PodSandboxStatus>,
@@ -329,19 +331,68 @@ impl Runtime for FakeRuntime {
         refuse(Code::Unimplemented)
     }
 
+    fn update_container_resources(
+        &self,
+        request: v1::UpdateContainerResourcesRequest,
+    ) -> BoxFuture<'_, Result<v1::UpdateContainerResourcesResponse, Error>> {
+        let mut state = self.lock();
+        let found = state
+            .containers
+            .iter_mut()
+            .find(|(_, status)| status.id == request.container_id);
+        let Some((_, status)) = found else {
+            return refuse(Code::NotFound);
+        };
+        let name = container_name(status);
+        let linux = request.linux.clone().unwrap_or_default();
+        status.resources = Some(v1::ContainerResources { linux: request.linux });
+        drop(state);
+        self.note(format!(
+            "update {name} shares {} quota {} memory {}",
+            linux.cpu_shares, linux.cpu_quota, linux.memory_limit_in_bytes
+        ));
+        answer(v1::UpdateContainerResourcesResponse {})
+    }
+
+    /// Every container uses [`MEMORY_IN_USE`].
+    fn list_container_stats(
+        &self,
+        request: v1::ListContainerStatsRequest,
+    ) -> BoxFuture<'_, Result<v1::ListContainerStatsResponse, Error>> {
+        let selector = request.filter.unwrap_or_default().label_selector;
+        let state = self.lock();
+        let chosen = state
+            .containers
+            .iter()
+            .filter(|(_, status)| selects(&selector, &status.labels));
+        let stats = chosen.map(|(_, status)| v1::ContainerStats {
+            attributes: Some(v1::ContainerAttributes {
+                id: status.id.clone(),
+                labels: status.labels.clone(),
+                ..v1::ContainerAttributes::default()
+            }),
+            memory: Some(v1::MemoryUsage {
+                usage_bytes: Some(v1::UInt64Value { value: MEMORY_IN_USE }),
+                ..v1::MemoryUsage::default()
+            }),
+            ..v1::ContainerStats::default()
+        });
+        answer(v1::ListContainerStatsResponse {
+            stats: stats.collect(),
+        })
+    }
+
     unimplemented_calls! {
         version VersionRequest VersionResponse;
         runtime_config RuntimeConfigRequest RuntimeConfigResponse;
         update_runtime_config UpdateRuntimeConfigRequest UpdateRuntimeConfigResponse;
         remove_pod_sandbox RemovePodSandboxRequest RemovePodSandboxResponse;
         remove_container RemoveContainerRequest RemoveContainerResponse;
-        update_container_resources UpdateContainerResourcesRequest UpdateContainerResourcesResponse;
         reopen_container_log ReopenContainerLogRequest ReopenContainerLogResponse;
         exec_sync ExecSyncRequest ExecSyncResponse;
         exec ExecRequest ExecResponse;
         attach AttachRequest AttachResponse;
         port_forward PortForwardRequest PortForwardResponse;
-        list_container_stats ListContainerStatsRequest ListContainerStatsResponse;
         list_pod_sandbox_stats ListPodSandboxStatsRequest ListPodSandboxStatsResponse;
         list_images ListImagesRequest ListImagesResponse;
         remove_image RemoveImageRequest RemoveImageResponse;

@@ -2,8 +2,9 @@
 
 use super::{
     labels,
-    state::{ContainerState, ContainerStatus, PodState, Sandbox},
+    state::{ContainerState, ContainerStatus, Given, PodState, Sandbox},
 };
+use crate::cgroup::resources::milli_of_shares;
 use cri_api::{Error, Runtime, v1};
 use futures_util::future::try_join_all;
 use std::{fs::File, io::Read, path::Path};
@@ -143,7 +144,12 @@ fn container(status: v1::ContainerStatus) -> ContainerStatus {
     if exited {
         message.push_str(&termination_message(&status, &read.annotations));
     }
+    let linux = status
+        .resources
+        .as_ref()
+        .and_then(|resources| resources.linux.as_ref());
     ContainerStatus {
+        resources: linux.map(given).unwrap_or_default(),
         name: status
             .labels
             .get(labels::CONTAINER_NAME)
@@ -166,6 +172,17 @@ fn container(status: v1::ContainerStatus) -> ContainerStatus {
         message: clip(message, MAX_MESSAGE_BYTES),
         annotations: read.annotations,
         id: status.id,
+    }
+}
+
+fn given(linux: &v1::LinuxContainerResources) -> Given {
+    let stated = |amount: i64| Some(amount).filter(|amount| *amount > 0);
+    Given {
+        cpu_request: stated(milli_of_shares(linux.cpu_shares)),
+        cpu_limit: stated(linux.cpu_period)
+            .and_then(|period| stated(linux.cpu_quota.saturating_mul(1000) / period)),
+        memory_request: None,
+        memory_limit: stated(linux.memory_limit_in_bytes),
     }
 }
 

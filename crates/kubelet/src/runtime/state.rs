@@ -64,6 +64,16 @@ pub struct ContainerStatus {
     pub reason: String,
     pub message: String,
     pub annotations: Annotations,
+    pub resources: Given,
+}
+
+/// What a container was given, as far as it is known: processors in thousandths, memory in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Given {
+    pub cpu_request: Option<i64>,
+    pub cpu_limit: Option<i64>,
+    pub memory_request: Option<i64>,
+    pub memory_limit: Option<i64>,
 }
 
 impl Default for ContainerStatus {
@@ -83,6 +93,7 @@ impl Default for ContainerStatus {
             reason: String::new(),
             message: String::new(),
             annotations: Annotations::default(),
+            resources: Given::default(),
         }
     }
 }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 pub const POD_INITIALIZING: &str = "PodInitializing";
 pub const CONTAINER_CREATING: &str = "ContainerCreating";
+mod resources;
+
 const STATUS_UNKNOWN: &str = "ContainerStatusUnknown";
 /// The exit code given to a container whose real one is lost: that of a killed process.
 const LOST_EXIT_CODE: i32 = 137;
@@ -154,7 +156,7 @@ fn converted(
         image_id: seen.image_id.clone(),
         container_id: id.clone(),
         volume_mounts: volume_mounts(container),
-        resources: Some(Box::new(container.resources.clone())),
+        resources: Some(Box::new(resources::reported(container, seen, &id, old))),
         allocated_resources: container.resources.requests.clone(),
         ..ContainerStatus::default()
     };

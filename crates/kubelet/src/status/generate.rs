@@ -25,6 +25,8 @@ pub struct Context<'a> {
     /// The pod was failed from outside.
     pub failed: Option<&'a Failure>,
     pub now: Time,
+    /// What is told of a resize.
+    pub resize: &'a [PodCondition],
 }
 
 /// Why a pod was failed by someone other than its containers.
@@ -189,6 +191,9 @@ fn set_conditions(inputs: &Inputs<'_>, context: &Context<'_>, status: &mut PodSt
             .into_iter()
             .map(|condition| stamped(condition, &context.old.conditions, context.now)),
     );
+    if !pod::is_terminal(&status.phase) {
+        list.extend_from_slice(context.resize);
+    }
     status.conditions = list;
 }
 

@@ -7,6 +7,7 @@ use super::{
     start::{Place, StartError, named},
 };
 use crate::{
+    cgroup::pods::PodGroups,
     container_hash, dns,
     events::Events,
     image::Images,
@@ -14,6 +15,7 @@ use crate::{
     objects::Objects,
     pod,
     probe::Verdicts,
+    resize::Resizes,
     runtime::{
         inspect,
         state::{ContainerState, PodState},
@@ -38,6 +40,8 @@ const INITIAL_BACK_OFF: Duration = Duration::from_secs(10);
 pub struct Outcome {
     /// Each start that was tried: the container's name, and why it failed if it did.
     pub starts: Vec<(String, Result<(), StartError>)>,
+    /// What came of changing running containers, if any had to be.
+    pub resized: Option<Result<(), String>>,
     /// The pass broke off.
     pub error: Option<String>,
     /// A container waits this long to be started again.
@@ -52,8 +56,10 @@ pub struct Executor {
     pub(super) objects: Arc<dyn Objects>,
     pub(super) images: Images,
     pub(super) settings: Arc<Settings>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) resizes: Arc<Resizes>,
+    pub(super) groups: PodGroups,
     back_off: Mutex<BackOff>,
 }
 
@@ -66,6 +72,8 @@ pub struct Parts {
     pub settings: Arc<Settings>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
+    pub resizes: Arc<Resizes>,
+    pub groups: PodGroups,
 }
 
 impl Executor {
@@ -83,6 +91,8 @@ impl Executor {
             settings: parts.settings,
             clock: parts.clock,
             metrics: parts.metrics,
+            resizes: parts.resizes,
+            groups: parts.groups,
             back_off: Mutex::new(BackOff::new(INITIAL_BACK_OFF.min(max), max)),
         }
     }
@@ -95,7 +105,8 @@ impl Executor {
         verdicts: &Verdicts,
         volumes: &ReadyVolumes,
     ) -> Outcome {
-        let plan = plan::plan(spec, state, verdicts);
+        let actuated = self.resizes.actuated.get(&spec.metadata.uid).unwrap_or_default();
+        let plan = plan::plan(spec, state, verdicts, &actuated);
         let mut outcome = Outcome::default();
         if let Err(error) = self.run(spec, state, volumes, plan, &mut outcome).await {
             outcome.error = Some(error);
@@ -112,6 +123,9 @@ impl Executor {
         outcome: &mut Outcome,
     ) -> Result<(), String> {
         self.end_what_must_end(spec, state, &plan).await?;
+        if !plan.resize.is_empty() {
+            outcome.resized = Some(self.resize(spec, &plan.resize).await);
+        }
         if plan.start.is_empty() && !plan.sandbox.create {
             return Ok(());
         }

@@ -1,9 +1,10 @@
 //! Which init containers run next, and which sidecars are kept up. Upstream: `computeInitContainerActions`.
 
-use super::plan::{Kill, KillReason, changed, kill_of};
+use super::plan::{Kill, KillReason, changed, kill_of, resized};
 use crate::{
     pod,
     probe::{Verdict, Verdicts},
+    resize::{self, allocation::PodResources, plan::Need},
     runtime::state::{ContainerState, ContainerStatus, PodState},
 };
 use api::core::v1::{Container, Pod};
@@ -33,7 +34,7 @@ enum Step {
 
 /// Walks backwards from the last container that left a trace: earlier ones may already have been collected, and a
 /// later one running proves that they succeeded.
-pub(super) fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> InitPlan {
+pub(super) fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts, actuated: &PodResources) -> InitPlan {
     let init = &spec.spec.init_containers;
     let mut plan = InitPlan::default();
     if init.is_empty() {
@@ -78,6 +79,12 @@ pub(super) fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> InitPla
             && matches!(step, Step::Done)
             && sidecar_must_restart(container, status, verdicts, &mut plan.kill)
         {
+            plan.start.push(index);
+        } else if sidecar
+            && matches!(step, Step::Done)
+            && resize::plan::need(spec, container, actuated) == Need::Restart
+        {
+            plan.kill.push(resized(container, status));
             plan.start.push(index);
         }
         past_first_trace = true;

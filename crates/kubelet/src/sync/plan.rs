@@ -4,6 +4,7 @@ use super::init_plan;
 use crate::{
     container_hash, pod,
     probe::Verdicts,
+    resize::{self, allocation::PodResources, plan::Need},
     runtime::state::{ContainerState, ContainerStatus, PodState},
 };
 use api::core::v1::{Container, Pod};
@@ -51,6 +52,8 @@ pub struct Plan {
     pub kill: Vec<Kill>,
     /// In the order of starting.
     pub start: Vec<Start>,
+    /// What is changed of containers that run on.
+    pub resize: resize::plan::Plan,
 }
 
 /// Whether the pod's sandbox can be used, and if not, which attempt comes next. Upstream: `PodSandboxChanged`.
@@ -84,7 +87,8 @@ pub fn sandbox_need(spec: &Pod, state: &PodState) -> SandboxNeed {
     }
 }
 
-pub fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> Plan {
+/// `actuated` is what running containers were given.
+pub fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts, actuated: &PodResources) -> Plan {
     let sandbox = sandbox_need(spec, state);
     if sandbox.create {
         return plan_from_nothing(spec, state, sandbox);
@@ -94,9 +98,10 @@ pub fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> Plan {
         sandbox,
         kill: Vec::new(),
         start: Vec::new(),
+        resize: resize::plan::Plan::default(),
     };
     plan_ephemeral(spec, state, &mut plan);
-    let init = init_plan::plan(spec, state, verdicts);
+    let init = init_plan::plan(spec, state, verdicts, actuated);
     plan.kill.extend(init.kill);
     let init_starts = init.start.into_iter().map(Start::Init);
     if init.failed || !init.initialized {
@@ -106,13 +111,15 @@ pub fn plan(spec: &Pod, state: &PodState, verdicts: &Verdicts) -> Plan {
         }
         return plan;
     }
-    let regular = plan_regular(spec, state, verdicts, &mut plan.kill);
+    let regular = plan_regular(spec, state, verdicts, actuated, &mut plan.kill);
     if regular.kept == 0 && regular.start.is_empty() {
         // Nothing but sidecars would be left: they don't keep a pod alive.
         plan.kill_pod = true;
     } else {
         plan.start.extend(init_starts);
         plan.start.extend(regular.start.into_iter().map(Start::Regular));
+        let ends = |id: &str| plan.kill.iter().any(|kill| kill.id == id);
+        plan.resize = resize::plan::plan(spec, state, actuated, ends);
     }
     plan
 }
@@ -124,6 +131,7 @@ fn plan_from_nothing(spec: &Pod, state: &PodState, sandbox: SandboxNeed) -> Plan
         sandbox,
         kill: Vec::new(),
         start: Vec::new(),
+        resize: resize::plan::Plan::default(),
     };
     let never = spec.spec.restart_policy == "Never";
     if never && plan.sandbox.attempt != 0 && !state.containers.is_empty() {
@@ -175,7 +183,13 @@ struct Regular {
     start: Vec<usize>,
 }
 
-fn plan_regular(spec: &Pod, state: &PodState, verdicts: &Verdicts, kill: &mut Vec<Kill>) -> Regular {
+fn plan_regular(
+    spec: &Pod,
+    state: &PodState,
+    verdicts: &Verdicts,
+    actuated: &PodResources,
+    kill: &mut Vec<Kill>,
+) -> Regular {
     let mut regular = Regular {
         kept: 0,
         start: Vec::new(),
@@ -196,7 +210,12 @@ fn plan_regular(spec: &Pod, state: &PodState, verdicts: &Verdicts, kill: &mut Ve
             continue;
         };
         let Some((message, reason, forced)) = fault(container, running, verdicts) else {
-            regular.kept += 1;
+            if resize::plan::need(spec, container, actuated) == Need::Restart {
+                regular.start.push(index);
+                kill.push(resized(container, running));
+            } else {
+                regular.kept += 1;
+            }
             continue;
         };
         let restart = forced
@@ -251,6 +270,11 @@ fn fault(
 /// The container was started from another image or under another name.
 pub(super) fn changed(container: &Container, status: &ContainerStatus) -> bool {
     container_hash::hash(container) != status.hash
+}
+
+pub(super) fn resized(container: &Container, status: &ContainerStatus) -> Kill {
+    let message = format!("Container {} resize requires restart", container.name);
+    kill_of(status, message, KillReason::Unspecified)
 }
 
 pub(super) fn kill_of(status: &ContainerStatus, message: String, reason: KillReason) -> Kill {

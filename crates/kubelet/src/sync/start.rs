@@ -161,6 +161,7 @@ impl Executor {
         let id = created
             .map_err(|error| fail("CreateContainerError", error))?
             .container_id;
+        self.resizes.starting(place.pod, container);
         self.events
             .container_normal(place.pod, &container.name, "Created", "Container created");
         let started = self

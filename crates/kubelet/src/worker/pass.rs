@@ -10,6 +10,7 @@ use crate::{
     objects::Objects,
     pod,
     probe::manager::Probes,
+    resize::{self, Resizes, message::message},
     runtime::{inspect, state::PodState},
     settings::{Settings, sort_pod_ips},
     status::{
@@ -34,6 +35,7 @@ const LAST_RETRY: Duration = Duration::from_secs(122);
 pub struct Passes {
     pub runtime: Arc<dyn Runtime>,
     pub executor: Executor,
+    pub resizes: Arc<Resizes>,
     pub settings: Arc<Settings>,
     pub volumes: Volumes,
     pub objects: Arc<dyn Objects>,
@@ -102,6 +104,7 @@ impl Memory {
 impl Passes {
     pub async fn sync(&self, spec: &Arc<Pod>, memory: &mut Memory) -> SyncResult {
         let begun = self.clock.monotonic();
+        let spec = &self.resizes.allocated_pod(spec);
         let result = match self.try_sync(spec, memory).await {
             Ok(result) => {
                 memory.failures = 0;
@@ -120,10 +123,8 @@ impl Passes {
     }
 
     async fn try_sync(&self, spec: &Arc<Pod>, memory: &mut Memory) -> Result<SyncResult, String> {
-        let uid = &spec.metadata.uid;
-        let state = inspect::pod(&*self.runtime, uid)
-            .await
-            .map_err(|error| error.to_string())?;
+        let state = self.observe(&spec.metadata.uid).await?;
+        self.follow_resize(spec, &state);
         let status = self.report(spec, &state, &memory.start_errors, false, None);
         if pod::is_terminal(&status.phase) {
             return Ok(SyncResult {
@@ -148,18 +149,55 @@ impl Passes {
         let verdicts = self.probes.verdicts(&state);
         let outcome = self.executor.sync(spec, &state, &verdicts, &volumes).await;
         memory.take(&outcome);
+        if let Some(Err(error)) = &outcome.resized {
+            self.resize_failed(spec, error);
+            self.report(spec, &state, &memory.start_errors, false, None);
+        }
         if let Some(error) = outcome.error {
             self.report(spec, &state, &memory.start_errors, false, None);
             return Err(error);
         }
-        if outcome.starts.iter().any(|(_, result)| result.is_ok()) {
+        let resized = matches!(outcome.resized, Some(Ok(())));
+        if resized || outcome.starts.iter().any(|(_, result)| result.is_ok()) {
             // What was started shows at once.
             return Ok(SyncResult::after(Duration::ZERO));
         }
         if !outcome.starts.is_empty() {
             self.report(spec, &state, &memory.start_errors, false, None);
         }
+        if let Some(Err(error)) = outcome.resized {
+            return Err(error);
+        }
         Ok(SyncResult::after(self.rest(spec, &status, &outcome)))
+    }
+
+    async fn observe(&self, uid: &str) -> Result<PodState, String> {
+        let mut state = inspect::pod(&*self.runtime, uid)
+            .await
+            .map_err(|error| error.to_string())?;
+        self.resizes.complete(&mut state);
+        Ok(state)
+    }
+
+    /// Tells whether a resize is under way, and of its end.
+    fn follow_resize(&self, spec: &Arc<Pod>, state: &PodState) {
+        self.resizes.adopt(spec, state);
+        let uid = &spec.metadata.uid;
+        let actuated = self.resizes.actuated.get(uid).unwrap_or_default();
+        if resize::plan::in_progress(spec, state, &actuated) {
+            self.resizes.conditions.set_in_progress(spec, None);
+        } else if let Some(generation) = self.resizes.conditions.clear_in_progress(uid) {
+            let words = message("completed", spec, generation, "");
+            self.events.normal(spec, "ResizeCompleted", words);
+        }
+    }
+
+    fn resize_failed(&self, spec: &Arc<Pod>, error: &str) {
+        let (generation, news) = self.resizes.conditions.set_in_progress(spec, Some(error));
+        if news {
+            let words = message("error", spec, generation, error);
+            self.events.warning(spec, "ResizeError", words);
+        }
     }
 
     /// Makes everything that containers need to be there before they start.
@@ -228,9 +266,9 @@ impl Passes {
         failed: Option<&Failure>,
         memory: &mut Memory,
     ) -> Result<(), String> {
-        let state = inspect::pod(&*self.runtime, uid)
-            .await
-            .map_err(|error| error.to_string())?;
+        let allocated = spec.map(|spec| self.resizes.allocated_pod(spec));
+        let spec = allocated.as_ref();
+        let state = self.observe(uid).await?;
         // Of a pod that ended long ago the runtime knows nothing: its status is what the API has.
         let reported = spec.filter(|spec| !(state.is_empty() && pod::is_terminal(&spec.status.phase)));
         memory.ended_here = reported.is_some();
@@ -249,9 +287,7 @@ impl Passes {
                 }
                 words
             })?;
-        let state = inspect::pod(&*self.runtime, uid)
-            .await
-            .map_err(|error| error.to_string())?;
+        let state = self.observe(uid).await?;
         if !state.is_stopped() {
             return Err("detected running containers after a successful KillPod".to_owned());
         }
@@ -308,6 +344,7 @@ impl Passes {
             &[]
         };
         let now = Time::from(self.clock.now()).truncated();
+        let resize = self.resizes.conditions.of(&spec.metadata.uid);
         let context = Context {
             verdicts: &verdicts,
             old: &old,
@@ -315,6 +352,7 @@ impl Passes {
             terminal,
             failed,
             now,
+            resize: &resize,
         };
         let status = generate::generate(&inputs, &context);
         self.probes.observe(spec, &status);

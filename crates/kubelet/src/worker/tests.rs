@@ -1,10 +1,13 @@
 //! Workers over a fake runtime: what they ask of it, and what they report.
 
 use super::machine::Stage;
-use crate::test_node::{Node, PATIENCE, UID};
+use crate::{
+    resize::{Resizes, allocation},
+    test_node::{Node, PATIENCE, UID},
+};
 use api::{
     Message,
-    core::v1::{Pod, PodStatus},
+    core::v1::{ContainerResizePolicy, Pod, PodCondition, PodStatus},
 };
 use apimachinery::time::Time;
 use std::sync::Arc;
@@ -191,4 +194,105 @@ async fn containers_of_unknown_pods_are_ended() {
     second.pool.end_orphan(UID, 1);
     second.until_gone().await;
     assert_eq!(second.runtime.take_calls(), ["stop a within 2s", "stop sandbox"]);
+}
+
+fn sized(cpu: &str, memory: &str) -> Arc<Pod> {
+    let amounts = format!(r#"{{"cpu":"{cpu}","memory":"{memory}"}}"#);
+    let mut pod = pod(&format!(
+        r#""containers":[{{"name":"a","image":"x:1","resources":{{"requests":{amounts},"limits":{amounts}}}}}]"#
+    ));
+    pod.metadata.generation = 2;
+    Arc::new(pod)
+}
+
+fn resize(node: &Node, to: &Arc<Pod>) {
+    node.passes
+        .resizes
+        .allocated
+        .set(UID, allocation::of(to))
+        .unwrap();
+    node.passes.resizes.conditions.accepted(to);
+    node.pool.update(to.clone());
+}
+
+#[tokio::test]
+async fn a_running_container_is_resized() {
+    let node = Node::new().await;
+    let small = sized("100m", "64Mi");
+    resize(&node, &small);
+    node.until(running).await;
+    node.runtime.take_calls();
+    resize(&node, &sized("200m", "128Mi"));
+    let status = node
+        .until(|status| {
+            let resources = status.container_statuses[0].resources.as_ref();
+            let limits = &resources.unwrap().limits;
+            limits["cpu"].milli_value() == 200 && !status.conditions.iter().any(is_resize)
+        })
+        .await;
+    assert_eq!(status.container_statuses[0].restart_count, 0);
+    assert_eq!(
+        node.runtime.take_calls(),
+        [
+            "update a shares 102 quota 10000 memory 134217728",
+            "update a shares 204 quota 20000 memory 134217728"
+        ]
+    );
+    let kept = Resizes::open(
+        &node.folder.path().join("kubelet"),
+        node.passes.clock.clone(),
+        node.passes.metrics.clone(),
+    );
+    let kept = kept.unwrap().actuated.get(UID).unwrap();
+    assert_eq!(kept.containers["a"].limits["memory"].value(), 128 << 20);
+}
+
+#[tokio::test]
+async fn memory_in_use_is_not_taken_away() {
+    let node = Node::new().await;
+    resize(&node, &sized("100m", "64Mi"));
+    node.until(running).await;
+    node.runtime.take_calls();
+    resize(&node, &sized("100m", "5Mi"));
+    let failed = |status: &PodStatus| {
+        status
+            .conditions
+            .iter()
+            .any(|c| is_resize(c) && c.reason == "Error")
+    };
+    let status = node.until(failed).await;
+    let condition = status.conditions.iter().find(|c| is_resize(c)).unwrap();
+    assert_eq!(
+        condition.message,
+        "cannot decrease memory limits: attempting to set container \"a\" memory limit (5242880) below current usage (10485760)"
+    );
+    assert_eq!(node.runtime.take_calls(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_policy_of_restart_restarts() {
+    let node = Node::new().await;
+    let with_policy = |memory| {
+        let mut pod = Pod::clone(&sized("100m", memory));
+        pod.spec.containers[0].resize_policy = vec![ContainerResizePolicy {
+            resource_name: "memory".into(),
+            restart_policy: "RestartContainer".into(),
+        }];
+        Arc::new(pod)
+    };
+    resize(&node, &with_policy("64Mi"));
+    node.until(running).await;
+    node.runtime.take_calls();
+    resize(&node, &with_policy("128Mi"));
+    node.until(|status| {
+        running(status)
+            && status.container_statuses[0].restart_count == 1
+            && !status.conditions.iter().any(is_resize)
+    })
+    .await;
+    assert_eq!(node.runtime.take_calls(), ["stop a within 30s", "start a"]);
+}
+
+fn is_resize(condition: &PodCondition) -> bool {
+    condition.type_.starts_with("PodResize")
 }

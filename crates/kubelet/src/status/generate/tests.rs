@@ -49,6 +49,7 @@ fn run(pod: &str, state: &PodState, verdicts: &Verdicts, terminal: bool) -> PodS
         terminal,
         failed: None,
         now: now(),
+        resize: &[],
     };
     generate(&inputs, &context)
 }

@@ -5,7 +5,8 @@ use expect_test::{Expect, expect};
 /// A small language for pods. Specification: `restart=Never init=a,b sidecar=s main=x,y eph=e`, `+startup` and
 /// `+liveness` after a name give it a probe. State: `sandbox` or `dead`, then `name:running`, `name:exited(1)`, …
 fn check(spec: &str, state: &str, verdicts: &str, expected: Expect) {
-    let plan = plan(&pod(spec), &runtime(state), &verdicts_of(verdicts));
+    let actuated = PodResources::default();
+    let plan = plan(&pod(spec), &runtime(state), &verdicts_of(verdicts), &actuated);
     expected.assert_eq(&describe(&plan));
 }
 

@@ -15,6 +15,7 @@ pub mod matching;
 pub mod plugin;
 pub mod plugins;
 pub mod policies;
+pub mod reinvocation;
 pub mod webhooks;
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use apimachinery::gvk::{GroupResource, GroupVersionKind, GroupVersionResource};
 use apimachinery::labels::{self, Selector};
 use apimachinery::status::Status;
 use auth::Objects;
+use serde_json::Value as Json;
 
 use crate::{Attributes, Operation};
 
@@ -40,13 +41,27 @@ pub trait Kinds: Send + Sync {
     /// `standing`.
     ///
     /// # Errors
-    /// 500: the document does not state such an object.
+    /// 500: the document does not state such an object, or has unknown members that are to be refused.
     fn object(
         &self,
         document: &[u8],
         kind: &GroupVersionKind,
         standing: &dyn Object,
+        unknown: Unknown,
     ) -> Result<Box<dyn Object>, Status>;
+
+    /// A document of that kind with a configuration laid over it, as an apply does.
+    ///
+    /// # Errors
+    /// The configuration is not of the kind, or would replace what is atomic.
+    fn merge(&self, document: &Json, configuration: &Json, kind: &GroupVersionKind) -> Result<Json, String>;
+}
+
+/// What becomes of members that a kind does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    Dropped,
+    Refused,
 }
 
 /// Whether a rule about one version of a resource is about the others too.

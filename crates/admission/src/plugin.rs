@@ -4,6 +4,7 @@ use api::Object;
 use apimachinery::status::Status;
 use futures_util::future::BoxFuture;
 
+use crate::reinvocation::Reinvocation;
 use crate::{Attributes, Operation};
 
 /// The object under admission, its former state, and what to tell the client.
@@ -21,17 +22,6 @@ pub struct Review<'a> {
     /// For the audit log: key and value.
     pub annotations: Vec<(String, String)>,
     pub reinvocation: Reinvocation,
-}
-
-/// The second round of the first phase: once, if a webhook or a policy has changed the object.
-#[derive(Debug, Default)]
-pub struct Reinvocation {
-    /// A plugin wants the others to see what it made.
-    pub requested: bool,
-    /// This is the second round.
-    pub again: bool,
-    /// What the webhooks remember of the first.
-    pub webhooks: crate::webhooks::Invocations,
 }
 
 impl<'a> Review<'a> {

@@ -48,7 +48,7 @@ impl Request {
         self
     }
 
-    /// Runs both phases, as the write path does.
+    /// Runs both phases, as the write path does, the first once more if the plugin asks for it.
     pub(crate) async fn run<T: Resource>(
         &self,
         plugin: &dyn Plugin,
@@ -90,6 +90,10 @@ impl Request {
         let mut review = Review::new(reviewed.as_mut(), old.map(|old| old as &dyn Object));
         let outcome = async {
             plugin.mutate(&attributes, &mut review).await?;
+            if review.reinvocation.requested {
+                review.reinvocation.again = true;
+                plugin.mutate(&attributes, &mut review).await?;
+            }
             plugin.validate(&attributes, &mut review).await
         };
         let outcome = outcome.await;

@@ -28,8 +28,6 @@ use futures_util::future::BoxFuture;
 use crate::Plugin;
 use crate::matching::Kinds;
 
-pub use mutating::Invocations;
-
 /// Why there is no answer.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]

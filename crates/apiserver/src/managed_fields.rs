@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`node`] (descriptors as a schema), [`encoded`] (objects as values), [`entries`] (managers in metadata), [`kind_versions`]
 //! (versions of a kind), [`track`] (what a create, update or patch does to the managers), [`applying`] (apply
-//! patches), [`conflicts`] (their refusal).
+//! patches), [`conflicts`] (their refusal), [`laying`] (the same without
+//! owners).
 //!
 //! Upstream: `apimachinery/pkg/util/managedfields`.
 
@@ -11,7 +12,11 @@ mod conflicts;
 mod encoded;
 mod entries;
 mod kind_versions;
+mod laying;
 mod node;
+
+pub use laying::lay_over;
+pub use node::Node;
 
 pub use applying::{Configuration, Request as ApplyRequest, apply};
 
@@ -34,7 +39,6 @@ use crate::verbs::raw_to_document;
 use encoded::Encoded;
 use entries::Entries;
 use kind_versions::KindVersions;
-use node::Node;
 
 /// Updating managers beyond these are put together.
 const MAX_UPDATERS: usize = 10;

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use admission::matching::{Kinds, ServedAs};
+use admission::matching::{Kinds, ServedAs, Unknown};
 use api::catalogue::{self, KindInfo, Resource};
 use api::codec::{self, TypeMeta};
 use api::custom::CUSTOM;
 use api::{Custom, Message, Object};
 use apimachinery::gvk::{GroupVersionKind, GroupVersionResource};
 use apimachinery::status::Status;
+use serde_json::Value as Json;
 
 use crate::decode::{Expected, Failure, read_json};
 use crate::kind;
+use crate::managed_fields::{Node, lay_over};
 use crate::resource::{Resources, Served};
 
 /// See the module.
@@ -59,13 +61,18 @@ impl Kinds for ServedKinds {
         document: &[u8],
         kind: &GroupVersionKind,
         standing: &dyn Object,
+        unknown: Unknown,
     ) -> Result<Box<dyn Object>, Status> {
         if Custom::of(standing).is_some() {
             return self.custom_object(document, standing);
         }
         let info = info(kind)?;
-        let decode = info.decode.ok_or_else(|| unknown(kind))?;
+        let decode = info.decode.ok_or_else(|| unknown_kind(kind))?;
         let decoded = read_json(document, expected(info)).map_err(unreadable)?;
+        if unknown == Unknown::Refused && !decoded.strict_errors.is_empty() {
+            let errors = decoded.strict_errors.join(", ");
+            return Err(Status::internal(format!("strict decoding error: {errors}")));
+        }
         let object = decode(&decoded.proto).map_err(Status::internal)?;
         let wanted = standing.gvk();
         let mut object = if wanted == *kind {
@@ -80,6 +87,18 @@ impl Kinds for ServedKinds {
             objects.strategy().default(&mut *object);
         }
         Ok(object)
+    }
+
+    fn merge(&self, document: &Json, configuration: &Json, kind: &GroupVersionKind) -> Result<Json, String> {
+        let mut configuration = configuration.clone();
+        configuration["apiVersion"] = kind::api_version_of(&kind.group, &kind.version).into();
+        configuration["kind"] = kind.kind.as_str().into();
+        if let Some(served) = self.resources.custom(kind) {
+            let schema = Node::root(served.row, served.objects.strategy());
+            return lay_over(document, &configuration, schema);
+        }
+        let info = info(kind).map_err(|status| status.message)?;
+        lay_over(document, &configuration, Node::Kind(info.ty))
     }
 }
 
@@ -129,16 +148,16 @@ fn unreadable(failure: Failure) -> Status {
 }
 
 fn info(kind: &GroupVersionKind) -> Result<&'static KindInfo, Status> {
-    catalogue::kind(&kind.group, &kind.version, &kind.kind).ok_or_else(|| unknown(kind))
+    catalogue::kind(&kind.group, &kind.version, &kind.kind).ok_or_else(|| unknown_kind(kind))
 }
 
 fn row(kind: &GroupVersionKind) -> Result<&'static Resource, Status> {
     catalogue::RESOURCES
         .iter()
         .find(|row| row.group == kind.group && row.version == kind.version && row.kind == kind.kind)
-        .ok_or_else(|| unknown(kind))
+        .ok_or_else(|| unknown_kind(kind))
 }
 
-fn unknown(kind: &GroupVersionKind) -> Status {
+fn unknown_kind(kind: &GroupVersionKind) -> Status {
     Status::internal(format!("unable to convert to {kind}: unknown kind"))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use admission::matching::Kinds;
-use admission::policies::ValidatingAdmissionPolicy;
+use admission::policies::{MutatingAdmissionPolicy, ValidatingAdmissionPolicy};
 use admission::{Chain as AdmissionChain, Selection, plugins, webhooks};
 use apiserver::Security;
 use apiserver::outbound::{Reach, WebhookClient};
@@ -133,6 +133,14 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
     let policies =
         ValidatingAdmissionPolicy::new(objects.clone(), kinds.clone(), authorizer.clone(), &parts.metrics);
     followers.push(policies.follower());
+    let mutating = MutatingAdmissionPolicy::new(
+        objects.clone(),
+        kinds.clone(),
+        authorizer.clone(),
+        parts.clock.clone(),
+        &parts.metrics,
+    );
+    followers.push(mutating.follower());
     let mut plugins = plugins::all(&plugins::Dependencies {
         objects,
         kinds,
@@ -144,6 +152,7 @@ pub fn build(parts: &Parts<'_>, objects: Arc<dyn Objects>, kinds: Arc<dyn Kinds>
         unreachable_toleration_seconds: parts.options.unreachable_toleration.as_secs() as i64,
     });
     plugins.extend(webhooks.plugins);
+    plugins.push(Arc::new(mutating));
     plugins.push(Arc::new(policies));
     let admission = AdmissionChain::new(plugins, &selection, parts.clock.clone(), &parts.metrics)
         .map_err(apiserver::Error::from)?;

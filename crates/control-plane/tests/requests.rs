@@ -2,6 +2,8 @@
 
 #[path = "requests/custom_resources.rs"]
 mod custom_resources;
+#[path = "requests/mutating_policies.rs"]
+mod mutating_policies;
 mod support;
 
 use expect_test::{Expect, expect};

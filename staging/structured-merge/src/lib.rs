@@ -5,12 +5,13 @@
 //!
 //! Reading order: [`path`], [`set`] (and its form in `fieldsV1`), [`schema`], [`view`], [`items`] (how items of lists
 //! are named), [`field_set`] (the fields of a value), [`compare`], [`gain`] (the same in writing), [`merge`], [`remove`],
-//! [`typed`] (is a value of its type?), [`splice`] and [`share`] (what a manager owns), [`managers`] (update and apply).
+//! [`typed`] (is a value of its type?), [`atomics`], [`splice`] and [`share`] (what a manager owns), [`managers`] (update and apply).
 //!
 //! It does not know objects, versions beyond their names, or requests.
 //!
 //! Upstream: `sigs.k8s.io/structured-merge-diff`.
 
+mod atomics;
 mod compare;
 mod field_set;
 mod fields_v1;
@@ -30,6 +31,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use atomics::atomics;
 pub use compare::{Comparison, compare};
 pub use field_set::field_set;
 pub use gain::{Except, gained};

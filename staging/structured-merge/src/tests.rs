@@ -463,3 +463,16 @@ fn shares_stay_as_they_are_written_until_they_change() {
     let mut broken = Share::Written(b"{\"f:a\":".to_vec());
     assert!(broken.remove(&Set::of_fields(&[&["a"]])).is_err());
 }
+
+#[test]
+fn atomic_parts_are_found() {
+    let found = |value: Value| -> Vec<String> {
+        let paths = crate::atomics(&value, Toy::Object);
+        paths.iter().map(|path| crate::show(path)).collect()
+    };
+    let open =
+        json!({"a": 1, "labels": {"x": "y"}, "ports": [{"port": 1}], "names": ["n"], "any": {"z": {}}});
+    assert_eq!(found(open), Vec::<String>::new());
+    let closed = json!({"args": ["x"], "any": [1]});
+    assert_eq!(found(closed), [".any", ".args"]);
+}

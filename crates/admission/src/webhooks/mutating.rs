@@ -3,7 +3,6 @@
 //! If one changes the object, the chain runs a second time, and those that were asked before and want to hear of such
 //! changes are asked once more.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::codec;
@@ -18,30 +17,12 @@ use super::call::{self, Asking};
 use super::hooks::{Hook, Hooks};
 use super::review::{Sort, refusal};
 use super::validating::note;
-use crate::matching::{ServedAs, is_exempt};
+use crate::matching::{ServedAs, Unknown, is_exempt};
 use crate::plugin::Outcome;
 use crate::{Attributes, Operation, Plugin, Review};
 
 /// What an answer counts as whose patch can't be read.
 const UNAVAILABLE: u16 = 503;
-
-/// Which webhooks are asked in the second round.
-#[derive(Debug, Default)]
-pub struct Invocations {
-    /// The object as the first round left it.
-    output: Option<Vec<u8>>,
-    /// Asked since the last change, and willing to be asked again.
-    asked: BTreeSet<String>,
-    /// To be asked again.
-    again: BTreeSet<String>,
-}
-
-impl Invocations {
-    /// The object has changed: whoever has seen it before must see it again.
-    fn changed(&mut self) {
-        self.again.append(&mut self.asked);
-    }
-}
 
 /// See the module.
 pub struct MutatingAdmissionWebhook {
@@ -59,14 +40,15 @@ impl MutatingAdmissionWebhook {
         if is_exempt(&attributes.kind) {
             return Ok(());
         }
-        let encoded = |review: &Review<'_>| review.object().map(|object| object.encode_to_vec());
-        if review.reinvocation.again && review.reinvocation.webhooks.output != encoded(review) {
-            review.reinvocation.webhooks.changed();
+        if review.reinvocation.again {
+            let object = review.object.as_deref().map(|object| &**object);
+            review.reinvocation.webhooks.resume(object);
         }
         for (index, hook) in hooks.iter().enumerate() {
             self.put_before(hook, index, attributes, review).await?;
         }
-        review.reinvocation.webhooks.output = encoded(review);
+        let object = review.object.as_deref().map(|object| &**object);
+        review.reinvocation.webhooks.pause(object);
         Ok(())
     }
 
@@ -82,7 +64,7 @@ impl MutatingAdmissionWebhook {
             return Ok(());
         };
         let again = review.reinvocation.again;
-        if again && !review.reinvocation.webhooks.again.contains(&hook.id) {
+        if again && !review.reinvocation.webhooks.is_due_again(&hook.id) {
             return Ok(());
         }
         let started = self.asking.clock.monotonic();
@@ -101,7 +83,7 @@ impl MutatingAdmissionWebhook {
             review.reinvocation.requested = true;
         }
         if hook.reinvoked {
-            review.reinvocation.webhooks.asked.insert(hook.id.clone());
+            review.reinvocation.webhooks.asked(&hook.id);
         }
         let failed_open = format!("failed-open.{key}");
         review.annotations.push((key, value.to_string()));
@@ -170,7 +152,10 @@ impl MutatingAdmissionWebhook {
         let mut document: Value = serde_json::from_slice(document).map_err(Status::internal)?;
         patch::json_patch(&mut document, operations).map_err(Status::internal)?;
         let document = serde_json::to_vec(&document).map_err(Status::internal)?;
-        let patched = self.asking.kinds.object(&document, &served_as.kind, &**object)?;
+        let patched = self
+            .asking
+            .kinds
+            .object(&document, &served_as.kind, &**object, Unknown::Dropped)?;
         let changed = patched.encode_to_vec() != object.encode_to_vec();
         *object = patched;
         Ok(changed)

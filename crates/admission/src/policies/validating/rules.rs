@@ -1,81 +1,20 @@
-//! Policies and bindings in the form in which requests use them.
+//! What a ValidatingAdmissionPolicy checks.
 
-use api::admissionregistration::v1::{
-    MatchResources, NamedRuleWithOperations, ParamKind, ParamRef, ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicyBinding,
-};
+use api::admissionregistration::v1;
 use cel::Value;
 use serde_json::json;
 
 use super::decision::{Decision, Findings, Note};
-use crate::Attributes;
-use crate::expressions::conditions::{Conditions, OUT_OF_BUDGET, OnFailure, Verdict, resulted};
+use crate::expressions::conditions::{OUT_OF_BUDGET, OnFailure, Verdict, resulted};
 use crate::expressions::inputs::{Failure, Inputs};
 use crate::expressions::{BUDGET, Compiled, Compiler};
-use crate::matching::{self, MatchPolicy, Rule, Selectors, ServedAs};
+use crate::policies::definition::{Binding, Constraints, Policy, Rules, Stated};
 
 /// Longer messages of expressions are not shown, in bytes.
 const LONGEST_MESSAGE: usize = 5 * 1024;
 
-/// `matchConstraints` of a policy, `matchResources` of a binding.
-pub struct Constraints {
-    rules: Vec<NamedRuleWithOperations>,
-    excluded: Vec<NamedRuleWithOperations>,
-    policy: MatchPolicy,
-    pub selectors: Result<Selectors, String>,
-}
-
-impl Constraints {
-    fn new(resources: &MatchResources) -> Self {
-        let selectors = Selectors::new(
-            resources.namespace_selector.as_deref(),
-            resources.object_selector.as_deref(),
-        );
-        Self {
-            rules: resources.resource_rules.clone(),
-            excluded: resources.exclude_resource_rules.clone(),
-            policy: MatchPolicy::from_field(resources.match_policy.as_deref()),
-            selectors: selectors.map_err(|error| error.to_string()),
-        }
-    }
-
-    /// The form in which the rules are about a request. Without rules they are about all.
-    pub fn form(
-        &self,
-        attributes: &Attributes<'_>,
-        equivalents: impl Fn() -> Vec<ServedAs>,
-    ) -> Option<ServedAs> {
-        let find = |rules: &[NamedRuleWithOperations]| {
-            matching::find(
-                rules.iter().map(Rule::from),
-                self.policy,
-                attributes,
-                &equivalents,
-            )
-        };
-        if find(&self.excluded).is_some() {
-            return None;
-        }
-        if self.rules.is_empty() {
-            return Some(ServedAs {
-                resource: attributes.resource.clone(),
-                kind: attributes.kind.clone(),
-            });
-        }
-        find(&self.rules)
-    }
-}
-
-/// A policy with its expressions compiled.
-pub struct Policy {
-    pub name: String,
-    uid: String,
-    generation: i64,
-    pub on_failure: OnFailure,
-    pub constraints: Constraints,
-    pub param_kind: Option<ParamKind>,
-    pub variables: Vec<(String, Compiled)>,
-    conditions: Conditions,
+/// The checks of one policy.
+pub struct Checks {
     validations: Vec<Validation>,
     annotations: Vec<Annotation>,
 }
@@ -94,29 +33,47 @@ struct Annotation {
     compiled: Compiled,
 }
 
-impl Policy {
-    pub fn new(policy: &ValidatingAdmissionPolicy) -> Self {
+impl Rules for Checks {
+    type Policy = v1::ValidatingAdmissionPolicy;
+    type Binding = v1::ValidatingAdmissionPolicyBinding;
+
+    const RESOURCES: &'static [(&'static str, &'static str)] = &[
+        ("admissionregistration.k8s.io", "validatingadmissionpolicies"),
+        (
+            "admissionregistration.k8s.io",
+            "validatingadmissionpolicybindings",
+        ),
+    ];
+
+    fn policy(policy: &v1::ValidatingAdmissionPolicy) -> Policy<Self> {
         let spec = &policy.spec;
-        let mut compiler = Compiler::new(spec.param_kind.is_some()).with_variables();
-        let mut variables: Vec<(String, Compiled)> = Vec::new();
-        for variable in &spec.variables {
-            let compiled = compiler.variable(&variable.name, &variable.expression);
-            // The last of a name counts.
-            match variables.iter_mut().find(|(name, _)| *name == variable.name) {
-                Some(known) => known.1 = compiled,
-                None => variables.push((variable.name.clone(), compiled)),
-            }
+        let stated = Stated {
+            metadata: &policy.metadata,
+            failure_policy: spec.failure_policy.as_deref(),
+            param_kind: spec.param_kind.as_deref(),
+            constraints: spec.match_constraints.as_deref(),
+            variables: &spec.variables,
+            conditions: &spec.match_conditions,
+        };
+        Policy::new(&stated, |compiler| Self::new(spec, compiler))
+    }
+
+    fn binding(binding: &v1::ValidatingAdmissionPolicyBinding) -> Binding {
+        let spec = &binding.spec;
+        Binding {
+            name: binding.metadata.name.clone(),
+            policy: spec.policy_name.clone(),
+            param_ref: spec.param_ref.as_deref().cloned(),
+            constraints: spec.match_resources.as_deref().map(Constraints::new),
+            actions: spec.validation_actions.clone(),
         }
+    }
+}
+
+impl Checks {
+    fn new(spec: &v1::ValidatingAdmissionPolicySpec, compiler: &Compiler) -> Self {
         let message = |source: &str| (!source.is_empty()).then(|| compiler.message(source));
-        let constraints = spec.match_constraints.as_deref().cloned().unwrap_or_default();
         Self {
-            name: policy.metadata.name.clone(),
-            uid: policy.metadata.uid.clone(),
-            generation: policy.metadata.generation,
-            on_failure: OnFailure::from_field(spec.failure_policy.as_deref()),
-            constraints: Constraints::new(&constraints),
-            param_kind: spec.param_kind.as_deref().cloned(),
-            conditions: Conditions::new(&spec.match_conditions, &compiler),
             validations: spec
                 .validations
                 .iter()
@@ -137,16 +94,11 @@ impl Policy {
                     compiled: compiler.annotation(&annotation.value_expression),
                 })
                 .collect(),
-            variables,
         }
     }
+}
 
-    /// Whether it was compiled from this state of the policy.
-    pub fn is_of(&self, policy: &ValidatingAdmissionPolicy) -> bool {
-        let metadata = &policy.metadata;
-        self.uid == metadata.uid && self.generation == metadata.generation && self.generation != 0
-    }
-
+impl Policy<Checks> {
     /// The words of a refusal.
     pub fn denied(&self, binding: Option<&Binding>, message: &str) -> String {
         let name = &self.name;
@@ -188,8 +140,8 @@ impl Policy {
             Verdict::Unanswered(check) => return Err(check),
         }
         let mut budget = BUDGET;
-        let mut values = Vec::with_capacity(self.validations.len());
-        for validation in &self.validations {
+        let mut values = Vec::with_capacity(self.rules.validations.len());
+        for validation in &self.rules.validations {
             match value(&validation.compiled, &validation.source, inputs, &mut budget) {
                 Err(Failure::Unanswered(check)) => return Err(check),
                 Err(Failure::OutOfBudget) => return Ok(self.failed(OUT_OF_BUDGET.to_owned())),
@@ -198,7 +150,7 @@ impl Policy {
             }
         }
         let mut decisions = Vec::with_capacity(values.len());
-        for (validation, value) in self.validations.iter().zip(values) {
+        for (validation, value) in self.rules.validations.iter().zip(values) {
             decisions.push(match value {
                 Ok(Value::Bool(true)) => Decision::default(),
                 Err(message) => self.error(message),
@@ -224,7 +176,7 @@ impl Policy {
     /// The audit annotations; `None`: the budget does not allow for them.
     fn notes(&self, inputs: &Inputs<'_>) -> Result<Option<Vec<Note>>, Box<cel::authorizer::Check>> {
         let (mut budget, mut notes) = (BUDGET, Vec::new());
-        for annotation in &self.annotations {
+        for annotation in &self.rules.annotations {
             match value(&annotation.compiled, &annotation.source, inputs, &mut budget) {
                 Err(Failure::Unanswered(check)) => return Err(check),
                 Err(Failure::OutOfBudget) => return Ok(None),
@@ -279,27 +231,7 @@ impl Validation {
     }
 }
 
-/// What puts a policy in force.
-pub struct Binding {
-    pub name: String,
-    pub policy: String,
-    pub param_ref: Option<ParamRef>,
-    pub constraints: Option<Constraints>,
-    pub actions: Vec<String>,
-}
-
 impl Binding {
-    pub fn new(binding: &ValidatingAdmissionPolicyBinding) -> Self {
-        let spec = &binding.spec;
-        Self {
-            name: binding.metadata.name.clone(),
-            policy: spec.policy_name.clone(),
-            param_ref: spec.param_ref.as_deref().cloned(),
-            constraints: spec.match_resources.as_deref().map(Constraints::new),
-            actions: spec.validation_actions.clone(),
-        }
-    }
-
     /// The audit annotation about a failure.
     pub fn failure(&self, index: usize, message: &str) -> (String, String) {
         let value = json!([{

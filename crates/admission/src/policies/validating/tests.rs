@@ -1,37 +1,14 @@
 use std::sync::Arc;
 
-use api::Object;
 use api::admissionregistration::v1;
 use api::core::v1::{ConfigMap, Namespace, Pod};
-use apimachinery::gvk::{GroupVersionKind, GroupVersionResource};
 use auth::authorizers::AlwaysDeny;
 use auth::objects::MemoryObjects;
 use auth::{Change, UserInfo};
 
 use super::*;
+use crate::policies::testing::OneForm;
 use crate::testing::{Request, from_json};
-
-/// Kinds that are served in one form.
-struct OneForm;
-
-impl Kinds for OneForm {
-    fn served_as(&self, _resource: &GroupVersionResource, _subresource: &str) -> Vec<ServedAs> {
-        Vec::new()
-    }
-
-    fn document(&self, object: &dyn Object, _kind: &GroupVersionKind) -> Result<Vec<u8>, Status> {
-        Ok(object.to_json())
-    }
-
-    fn object(
-        &self,
-        _document: &[u8],
-        _kind: &GroupVersionKind,
-        standing: &dyn Object,
-    ) -> Result<Box<dyn Object>, Status> {
-        Ok(standing.clone_box())
-    }
-}
 
 const CONSTRAINTS: &str = r#""matchConstraints": {"matchPolicy": "Exact", "namespaceSelector": {}, "objectSelector": {},
     "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"]}]}"#;

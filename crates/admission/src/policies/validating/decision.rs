@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::policies::error_type;
+
 /// Of one validation.
 #[derive(Debug, Default)]
 pub struct Decision {
@@ -15,18 +17,7 @@ pub struct Decision {
 impl Decision {
     /// As the metric labels it.
     pub fn error_type(&self) -> &'static str {
-        if self.message.is_empty() {
-            "no_error"
-        } else if self.message.starts_with("compilation") {
-            "compile_error"
-        } else if self
-            .message
-            .starts_with("validation failed due to running out of cost budget")
-        {
-            "out_of_budget"
-        } else {
-            "invalid_error"
-        }
+        error_type(&self.message)
     }
 }
 

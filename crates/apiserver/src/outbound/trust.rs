@@ -1,9 +1,13 @@
 //! How the certificates of called servers are checked, and what is told when they are not good.
 
+mod own_authority;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use component_base::tls::{SYSTEM_AUTHORITIES, certificates, provider};
+use own_authority::OwnAuthority;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
@@ -47,7 +51,10 @@ impl Trust {
             Self::Unchecked => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(Unchecked(provider))),
-            Self::Authorities(authorities) => builder.with_root_certificates(roots(authorities)),
+            Self::Authorities(authorities) => match verifier(authorities, provider) {
+                Some(verifier) => builder.dangerous().with_custom_certificate_verifier(verifier),
+                None => builder.with_root_certificates(RootCertStore::empty()),
+            },
             Self::System => {
                 // Without the file nobody is trusted, which each call reports.
                 let known = certificates(Path::new(SYSTEM_AUTHORITIES)).unwrap_or_default();
@@ -59,6 +66,18 @@ impl Trust {
             None => builder.with_no_client_auth(),
         }))
     }
+}
+
+/// `None` when none of the authorities can be read: nobody is trusted then.
+fn verifier(
+    authorities: &[CertificateDer<'static>],
+    provider: Arc<CryptoProvider>,
+) -> Option<Arc<OwnAuthority>> {
+    let chains = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(authorities)), provider);
+    Some(Arc::new(OwnAuthority {
+        chains: chains.build().ok()?,
+        authorities: authorities.to_vec(),
+    }))
 }
 
 fn roots(authorities: &[CertificateDer<'static>]) -> RootCertStore {
